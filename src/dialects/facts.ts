@@ -1,0 +1,22 @@
+import type { Operation } from '../lib/operation.ts';
+
+/**
+ * What the gateway knows of a request before it chooses: read once from the parsed body, never the prompt's text itself.
+ */
+export interface RequestFacts {
+  readonly operation: Operation;
+  /** The path the client called, without query. */
+  readonly path: string;
+  /** The `model` the client named (from the body, or from Azure's URL form). */
+  readonly model: string;
+  readonly stream: boolean;
+  readonly tools: boolean;
+  readonly jsonSchema: boolean;
+  readonly images: boolean;
+  /** Estimate from text length; an upper bound is not promised. */
+  readonly promptTokens: number;
+  /** `max_tokens`, `max_completion_tokens` or `max_output_tokens`, times the number of choices; null: the client set none. */
+  readonly maxOutputTokens: number | null;
+  /** The client asked for usage in the stream, so its chunk is not ours to take out. */
+  readonly includeUsage: boolean;
+}

@@ -1,0 +1,9 @@
+/** Tokens of one answer in OpenAI's meaning: `input` includes cached tokens, `output` includes reasoning. */
+export interface Usage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cachedInputTokens: number;
+  readonly reasoningTokens: number;
+  /** True where the provider gave none and these are our estimate. */
+  readonly estimated: boolean;
+}

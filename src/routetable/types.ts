@@ -1,0 +1,184 @@
+/**
+ * The RouteTable: what compile makes of everything a user applied, and the only thing that control plane and data plane both
+ * know. Immutable, self-contained (credentials, prices and references are resolved), nothing of Kubernetes in it.
+ * Every list is in a canonical order, so equal input gives equal bytes whatever order it came in.
+ */
+import type { FailoverReason } from '../lib/failure.ts';
+import type { SecretValue } from '../lib/secret.ts';
+
+/** Raised when a reader that does not know a change would serve it wrongly; additions do not raise it. */
+export const ROUTE_TABLE_VERSION = 1;
+
+export interface RouteTable {
+  readonly version: typeof ROUTE_TABLE_VERSION;
+  /** Identity of the LLMGateway this table is for. */
+  readonly gateway: ObjectName;
+  readonly settings: GatewaySettings;
+  /** Sorted by `sha256`. */
+  readonly clientKeys: readonly ClientKey[];
+  /** Sorted by `id`. */
+  readonly routes: readonly Route[];
+  /** Hash of all entries' digests; equal digests mean equal tables. */
+  readonly digest: string;
+}
+
+export interface ObjectName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface GatewaySettings {
+  readonly digest: string;
+  readonly port: number;
+  readonly maxRequestBytes: number;
+  readonly tls: { readonly certificatePem: string; readonly privateKeyPem: SecretValue } | null;
+  readonly clientAuth: 'APIKey' | 'None';
+  /** Hosts, `*.suffix` hosts and CIDRs that may be reached beside the public internet. */
+  readonly upstreamAllow: readonly string[];
+  readonly drainTimeoutMs: number;
+  readonly requestLog: 'Off' | 'Metadata' | 'Full';
+}
+
+export interface ClientKey {
+  readonly digest: string;
+  /** Lower-case hex of the key's SHA-256. */
+  readonly sha256: string;
+  /** `namespace/name` of its Secret: what logs and metrics call it. */
+  readonly id: string;
+  readonly namespace: string;
+  readonly tenant: string;
+  /** True for a key of the gateway's own namespace. */
+  readonly platform: boolean;
+  /** Model names it may use, exact or with one trailing `*`; null: all that routes admit it to. */
+  readonly models: readonly ModelName[] | null;
+  /** Milliseconds since the epoch; null: never. */
+  readonly expiresAtMs: number | null;
+}
+
+/** An exact name, or (`wildcard`) a prefix: `gpt-4o*` is `{value: 'gpt-4o', wildcard: true}`. */
+export interface ModelName {
+  readonly value: string;
+  readonly wildcard: boolean;
+}
+
+/** Whose keys may call a route. `Same`: its own namespace's and platform keys. */
+export type Access = { readonly from: 'Same' } | { readonly from: 'All' } | { readonly from: 'Tenants'; readonly tenants: readonly string[] };
+
+export interface Route {
+  readonly digest: string;
+  /** `namespace/name`. */
+  readonly id: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** The names this route owns, after conflicts were decided; sorted. */
+  readonly modelNames: readonly ModelName[];
+  readonly access: Access;
+  /** The pool; rules refer to it by index. Models that cannot be served (missing Secret, …) are not in it. */
+  readonly targets: readonly Target[];
+  /** First match wins. */
+  readonly rules: readonly Rule[];
+  readonly limits: readonly Limit[];
+}
+
+export type ProviderKind = 'OpenAI' | 'AzureOpenAI' | 'OpenAICompatible';
+
+export interface Target {
+  /** The entry's name in `spec.models`. */
+  readonly name: string;
+  readonly provider: ProviderKind;
+  /**
+   * Identity of what answers (base URL and deployment): health and statistics are kept by it, shared by every route that
+   * names it. Readable, free of secrets.
+   */
+  readonly upstreamId: string;
+  /** `upstreamId` and a digest of the credential: rate-limit cool-downs are kept by it. */
+  readonly credentialId: string;
+  /** Absolute http(s) URL without trailing slash, e.g. `https://api.openai.com/v1`. */
+  readonly baseUrl: string;
+  /** True where the host is inside the cluster or allowed by name, so the private-address check does not apply. */
+  readonly trusted: boolean;
+  /** The upstream's name of the model or Azure's deployment; null: the client's name goes through. */
+  readonly model: string | null;
+  /** AzureOpenAI only: `2024-10-21`, or null for the `/openai/v1` form. */
+  readonly apiVersion: string | null;
+  /** null: no credential is sent. `header` is lower case; with `authorization` the value goes as `Bearer …`. */
+  readonly credential: { readonly header: string; readonly value: SecretValue } | null;
+  readonly tls: { readonly caPem: string | null; readonly serverName: string | null } | null;
+  /** Sent upstream as they are; names lower case, sorted. */
+  readonly headers: readonly (readonly [string, string])[];
+  /** Request parameters: `defaults` where the client gave none, `override` always. Top-level JSON members, sorted by key. */
+  readonly defaults: readonly (readonly [string, JsonValue])[];
+  readonly override: readonly (readonly [string, JsonValue])[];
+  readonly unsupported: 'Reject' | 'Drop';
+  readonly capacity: { readonly requestsPerMinute: number | null; readonly tokensPerMinute: number | null; readonly concurrency: number | null };
+  /** Micro-USD a token; null: the price is unknown, and so is the cost. */
+  readonly pricing: { readonly inputMicroUsd: number; readonly cachedInputMicroUsd: number; readonly outputMicroUsd: number } | null;
+  /** null: unknown, so no request is kept away from it. */
+  readonly capabilities: {
+    readonly tools: boolean | null;
+    readonly jsonSchema: boolean | null;
+    readonly vision: boolean | null;
+    readonly contextTokens: number | null;
+    readonly maxOutputTokens: number | null;
+  };
+}
+
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+export interface Rule {
+  readonly name: string;
+  /** Any of them; empty: every request. */
+  readonly matches: readonly Match[];
+  /** Sorted by priority, then in the user's order. */
+  readonly targets: readonly RuleTarget[];
+  readonly strategy: 'Weighted' | 'RoundRobin' | 'LeastBusy';
+  readonly failover: FailoverPolicy;
+}
+
+/** All that are given must hold. Header names are lower case; header values are compared exactly. */
+export interface Match {
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+  readonly tenant: string | null;
+  readonly path: string | null;
+  readonly stream: boolean | null;
+  readonly tools: boolean | null;
+  readonly jsonSchema: boolean | null;
+  readonly images: boolean | null;
+  readonly minPromptTokens: number | null;
+}
+
+export interface RuleTarget {
+  /** Index into `Route.targets`. */
+  readonly target: number;
+  /** All of a lower number go first. */
+  readonly priority: number;
+  /** Share within its priority; 0: only when nothing else of the tier can serve. */
+  readonly weight: number;
+}
+
+export interface FailoverPolicy {
+  readonly maxAttempts: number;
+  readonly timeouts: {
+    readonly connectMs: number;
+    readonly firstTokenMs: number;
+    readonly idleMs: number;
+    readonly totalMs: number;
+  };
+  /** Sorted. */
+  readonly reasons: readonly FailoverReason[];
+  /** Target indexes, in the user's order; null: mode Return. */
+  readonly contentFilter: { readonly stages: readonly ('Prompt' | 'Completion')[]; readonly targets: readonly number[] } | null;
+  readonly contextOverflow: { readonly targets: readonly number[] } | null;
+}
+
+export type LimitScope = { readonly kind: 'APIKey' | 'Tenant' | 'Route' | 'Model' } | { readonly kind: 'Header'; readonly name: string; readonly maxValues: number };
+
+export interface Limit {
+  readonly name: string;
+  /** Counted separately for each combination; empty: one counter for the route. */
+  readonly per: readonly LimitScope[];
+  readonly unit: 'Requests' | 'Tokens' | 'Concurrency';
+  readonly limit: number;
+  /** null exactly for Concurrency. */
+  readonly windowMs: number | null;
+}

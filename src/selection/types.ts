@@ -1,0 +1,54 @@
+/** What choosing reads and what it says. Pure: time, randomness and live signals are handed in. */
+import type { RequestFacts } from '../dialects/facts.ts';
+import type { Route } from '../routetable/types.ts';
+
+/**
+ * Live facts of one target, read at the moment of the choice. One object lives as long as its upstream and is updated in place,
+ * so that a choice allocates nothing for it.
+ */
+export interface TargetSignals {
+  readonly health: 'Healthy' | 'Ejected' | 'Probing';
+  /** Monotonic ms until which a provider's `retry-after` or an ejection keeps it out; 0: none. */
+  readonly coolUntilMs: number;
+  /** Why it is out, for the reason given; e.g. `RateLimited`. */
+  readonly coolReason: string;
+  /** Calls to this upstream that are under way from this process. */
+  readonly inFlight: number;
+}
+
+export interface ChoiceInput {
+  readonly route: Route;
+  readonly facts: RequestFacts;
+  readonly tenant: string;
+  header(name: string): string | undefined;
+  /** By index of `route.targets`. */
+  readonly signals: readonly TargetSignals[];
+  readonly nowMs: number;
+  /** [0, 1); decides the first pick of a tier. A low-discrepancy sequence makes weights exact in the long run. */
+  readonly pick: number;
+  /** [0, 1), independent; decides the order of what follows. */
+  random(): number;
+  /** Increases by one a request of this rule: RoundRobin's position. */
+  readonly turn: number;
+}
+
+/** Why a target is not in the plan. The order is the order in which the filters run. */
+export type ExclusionReason = 'tools' | 'jsonSchema' | 'vision' | 'contextTokens' | 'maxOutputTokens' | 'operation' | 'ejected' | 'probing' | 'coolingDown' | 'capacity';
+
+export interface Exclusion {
+  /** Index into `route.targets`. */
+  readonly target: number;
+  readonly reason: ExclusionReason;
+  /** For a person: names the values. */
+  readonly detail: string;
+}
+
+export interface Plan {
+  /** Index into `route.rules`; -1: no rule matched. */
+  readonly rule: number;
+  /** Targets to try, in order. */
+  readonly order: readonly number[];
+  /** Why the first was chosen: `only`, `weighted`, `round-robin`, `least-busy`, `spilled` (a lower tier's turn), `panic` (every target was unhealthy). */
+  readonly reason: string;
+  readonly excluded: readonly Exclusion[];
+}
