@@ -1,0 +1,281 @@
+/** How a RouteTable travels: canonical JSON out, and in again entry by entry, so that one bad entry keeps nothing else back. */
+import { err, ok, type Result } from '../lib/result.ts';
+import { SecretValue } from '../lib/secret.ts';
+import { attempt, bool, integer, line, list, nullable, number, object, oneOf, pair, refuse, text, type Decoder } from './decoder.ts';
+import { canonicalJson, tableDigest } from './digest.ts';
+import { byText } from './order.ts';
+import {
+  ROUTE_TABLE_VERSION,
+  type Access,
+  type ClientKey,
+  type FailoverPolicy,
+  type GatewaySettings,
+  type JsonValue,
+  type Limit,
+  type LimitScope,
+  type Match,
+  type ModelName,
+  type ObjectName,
+  type Route,
+  type RouteTable,
+  type Rule,
+  type RuleTarget,
+  type Target,
+} from './types.ts';
+
+/** Canonical JSON **with every credential in clear**: for the channel to a gateway pod, never for a log or a person. */
+export function encode(table: RouteTable): string {
+  return canonicalJson(table, (value) => value.reveal());
+}
+
+/** The table as JSON for a person (the admin port's dump, a bug report): credentials print as `[redacted]`. */
+export function describeTable(table: RouteTable): string {
+  return JSON.stringify(table, null, 2);
+}
+
+/** An entry that this reader does not take. */
+export interface Refusal {
+  readonly entry: 'settings' | 'clientKey' | 'route';
+  /** The route's or key's `namespace/name`, the gateway's for settings; `#3` where an entry has no readable id. */
+  readonly id: string;
+  /** For a person: path inside the entry, the value, what is known here. Free of credentials. */
+  readonly reason: string;
+  /** Its last good version serves on; else it is absent. */
+  readonly kept: boolean;
+}
+
+export interface Decoded {
+  /** What can be served. Its digest is the sender's where nothing was refused, else that of what is in it. */
+  readonly table: RouteTable;
+  readonly refused: readonly Refusal[];
+}
+
+/**
+ * Reads a table from parsed JSON. Entries refused keep the version that `lastGood` has of them. The whole table is refused (the
+ * error) when its version is not ours, when it is not a table, or when its settings are refused and there are no last good ones.
+ */
+export function decode(value: unknown, lastGood: RouteTable | null = null): Result<Decoded, string> {
+  const head = attempt(envelope, value);
+  if (!head.ok) return err(`the route table is refused: ${head.error}`);
+  const given = head.value;
+  const refused: Refusal[] = [];
+  const gatewayId = `${given.gateway.namespace}/${given.gateway.name}`;
+  const last = lastGood !== null && lastGood.gateway.namespace === given.gateway.namespace && lastGood.gateway.name === given.gateway.name ? lastGood : null;
+
+  const decodedSettings = attempt(settings, given.settings);
+  let usedSettings: GatewaySettings;
+  if (decodedSettings.ok) {
+    usedSettings = decodedSettings.value;
+  } else if (last !== null) {
+    usedSettings = last.settings;
+    refused.push({ entry: 'settings', id: gatewayId, reason: decodedSettings.error, kept: true });
+  } else {
+    return err(`the route table is refused: settings: ${decodedSettings.error}`);
+  }
+
+  const clientKeys = entries('clientKey', given.clientKeys, clientKey, last?.clientKeys ?? [], refused);
+  const keys = unique('clientKey', clientKeys, (key) => key.sha256, refused);
+  const routes = unique('route', entries('route', given.routes, checkedRoute, last?.routes ?? [], refused), (route) => route.id, refused);
+  const digest = refused.length === 0 ? given.digest : tableDigest(given.gateway, usedSettings, keys, routes);
+  return ok({ table: { version: ROUTE_TABLE_VERSION, gateway: given.gateway, settings: usedSettings, clientKeys: keys, routes, digest }, refused });
+}
+
+/** Decodes each entry alone; one that is refused is replaced by the last good entry of the same id, where there is one. */
+function entries<T extends { readonly id: string }>(
+  entry: 'clientKey' | 'route',
+  values: readonly unknown[],
+  decodeEntry: Decoder<T>,
+  lastGood: readonly T[],
+  refused: Refusal[],
+): readonly T[] {
+  const taken: T[] = [];
+  for (const [index, value] of values.entries()) {
+    const decoded = attempt(decodeEntry, value);
+    if (decoded.ok) {
+      taken.push(decoded.value);
+      continue;
+    }
+    const id = idOf(value);
+    const kept = id === null ? undefined : lastGood.find((old) => old.id === id);
+    if (kept !== undefined) taken.push(kept);
+    refused.push({ entry, id: id ?? `#${index}`, reason: decoded.error, kept: kept !== undefined });
+  }
+  return taken;
+}
+
+/** In canonical order; the first of two entries with one key stays. */
+function unique<T extends { readonly id: string }>(entry: 'clientKey' | 'route', found: readonly T[], key: (item: T) => string, refused: Refusal[]): readonly T[] {
+  const byKey = new Map<string, T>();
+  for (const item of found) {
+    if (byKey.has(key(item))) refused.push({ entry, id: item.id, reason: 'an entry before it in this table has the same identity', kept: false });
+    else byKey.set(key(item), item);
+  }
+  return [...byKey.values()].sort((a, b) => byText(key(a), key(b)));
+}
+
+function idOf(value: unknown): string | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const id = (value as { readonly id?: unknown }).id;
+  return typeof id === 'string' ? id : null;
+}
+
+const json: Decoder<JsonValue> = (value) => (value === undefined ? refuse('a JSON value is needed, it is missing') : (value as JsonValue));
+const secret: Decoder<SecretValue> = (value) => new SecretValue(text(value));
+const credential: Decoder<SecretValue> = (value) => new SecretValue(line(value));
+const hexDigest: Decoder<string> = (value) => (/^[0-9a-f]{64}$/.test(text(value)) ? text(value) : refuse('64 lower-case hex digits are needed'));
+
+/** RFC 9110's token, in lower case: what may be a header's name. */
+const headerName: Decoder<string> = (value) =>
+  /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(text(value)) ? text(value) : refuse(`${JSON.stringify(value)} is not a lower-case header name`);
+
+const headerValue: Decoder<string> = (value) => (value === '' ? '' : line(value));
+
+const baseUrl: Decoder<string> = (value) => {
+  const found = line(value);
+  if (!URL.canParse(found)) return refuse(`${JSON.stringify(found)} is not a URL`);
+  const url = new URL(found);
+  if ((url.protocol !== 'http:' && url.protocol !== 'https:') || url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '' || found.endsWith('/')) {
+    return refuse('an http or https URL without user, query, fragment and trailing slash is needed');
+  }
+  return found;
+};
+
+const gatewayName = object<ObjectName>({ namespace: line, name: line });
+
+const envelope = object<{ version: number; gateway: ObjectName; settings: unknown; clientKeys: readonly unknown[]; routes: readonly unknown[]; digest: string }>({
+  version: oneOf(ROUTE_TABLE_VERSION),
+  gateway: gatewayName,
+  settings: (value) => value,
+  clientKeys: list((value) => value),
+  routes: list((value) => value),
+  digest: line,
+});
+
+const settings = object<GatewaySettings>({
+  digest: line,
+  port: integer(0),
+  maxRequestBytes: integer(1),
+  tls: nullable(object<NonNullable<GatewaySettings['tls']>>({ certificatePem: text, privateKeyPem: secret })),
+  clientAuth: oneOf('APIKey', 'None'),
+  upstreamAllow: list(line),
+  drainTimeoutMs: number(0),
+  requestLog: oneOf('Off', 'Metadata', 'Full'),
+});
+
+const modelName = object<ModelName>({ value: text, wildcard: bool });
+
+const clientKey = object<ClientKey>({
+  digest: line,
+  sha256: hexDigest,
+  id: line,
+  namespace: line,
+  tenant: line,
+  platform: bool,
+  models: nullable(list(modelName)),
+  expiresAtMs: nullable(number(0)),
+});
+
+const accessKind = object<{ from: 'Same' | 'All' | 'Tenants' }>({ from: oneOf('Same', 'All', 'Tenants') });
+const tenants = object<{ tenants: readonly string[] }>({ tenants: list(line) });
+const access: Decoder<Access> = (value) => {
+  const { from } = accessKind(value);
+  return from === 'Tenants' ? { from, tenants: tenants(value).tenants } : { from };
+};
+
+const target = object<Target>({
+  name: line,
+  provider: oneOf('OpenAI', 'AzureOpenAI', 'OpenAICompatible'),
+  upstreamId: line,
+  credentialId: line,
+  baseUrl,
+  trusted: bool,
+  model: nullable(line),
+  apiVersion: nullable(line),
+  credential: nullable(object<NonNullable<Target['credential']>>({ header: headerName, value: credential })),
+  tls: nullable(object<NonNullable<Target['tls']>>({ caPem: nullable(text), serverName: nullable(line) })),
+  headers: list(pair(headerName, headerValue)),
+  defaults: list(pair(text, json)),
+  override: list(pair(text, json)),
+  unsupported: oneOf('Reject', 'Drop'),
+  capacity: object<Target['capacity']>({ requestsPerMinute: nullable(number(0)), tokensPerMinute: nullable(number(0)), concurrency: nullable(number(0)) }),
+  pricing: nullable(object<NonNullable<Target['pricing']>>({ inputMicroUsd: number(0), cachedInputMicroUsd: number(0), outputMicroUsd: number(0) })),
+  capabilities: object<Target['capabilities']>({
+    tools: nullable(bool),
+    jsonSchema: nullable(bool),
+    vision: nullable(bool),
+    contextTokens: nullable(number(0)),
+    maxOutputTokens: nullable(number(0)),
+  }),
+});
+
+const match = object<Match>({
+  headers: list(object<Match['headers'][number]>({ name: headerName, value: text })),
+  tenant: nullable(text),
+  path: nullable(text),
+  stream: nullable(bool),
+  tools: nullable(bool),
+  jsonSchema: nullable(bool),
+  images: nullable(bool),
+  minPromptTokens: nullable(number(0)),
+});
+
+const targetIndexes = list(integer(0));
+
+const failover = object<FailoverPolicy>({
+  maxAttempts: integer(1),
+  timeouts: object<FailoverPolicy['timeouts']>({ connectMs: number(1), firstTokenMs: number(1), idleMs: number(1), totalMs: number(1) }),
+  reasons: list(oneOf('ConnectFailure', 'Timeout', 'RateLimited', 'QuotaExhausted', 'Overloaded', 'ServerError', 'StreamBroken', 'Auth', 'NotFound')),
+  contentFilter: nullable(object<NonNullable<FailoverPolicy['contentFilter']>>({ stages: list(oneOf('Prompt', 'Completion')), targets: targetIndexes })),
+  contextOverflow: nullable(object<NonNullable<FailoverPolicy['contextOverflow']>>({ targets: targetIndexes })),
+});
+
+const rule = object<Rule>({
+  name: text,
+  matches: list(match),
+  targets: list(object<RuleTarget>({ target: integer(0), priority: integer(0), weight: number(0) })),
+  strategy: oneOf('Weighted', 'RoundRobin', 'LeastBusy'),
+  failover,
+});
+
+const scopeKind = object<{ kind: LimitScope['kind'] }>({ kind: oneOf('APIKey', 'Tenant', 'Route', 'Model', 'Header') });
+const headerScope = object<{ name: string; maxValues: number }>({ name: headerName, maxValues: integer(1) });
+const scope: Decoder<LimitScope> = (value) => {
+  const { kind } = scopeKind(value);
+  return kind === 'Header' ? { kind, ...headerScope(value) } : { kind };
+};
+
+const limitShape = object<Limit>({
+  name: line,
+  per: list(scope),
+  unit: oneOf('Requests', 'Tokens', 'Concurrency'),
+  limit: number(0),
+  windowMs: nullable(number(1)),
+});
+const limit: Decoder<Limit> = (value) => {
+  const found = limitShape(value);
+  if ((found.windowMs === null) !== (found.unit === 'Concurrency')) return refuse(`a limit of ${found.unit} ${found.windowMs === null ? 'needs a window' : 'has no window'}`, 'windowMs');
+  return found;
+};
+
+const route = object<Route>({
+  digest: line,
+  id: line,
+  namespace: line,
+  name: line,
+  modelNames: list(modelName),
+  access,
+  targets: list(target),
+  rules: list(rule),
+  limits: list(limit),
+});
+
+/** A route whose rules name only targets that it has: what reads it need not look. */
+const checkedRoute: Decoder<Route> = (value) => {
+  const found = route(value);
+  for (const [index, { targets, failover: policy }] of found.rules.entries()) {
+    const named = [...targets.map((entry) => entry.target), ...(policy.contentFilter?.targets ?? []), ...(policy.contextOverflow?.targets ?? [])];
+    const beyond = named.find((at) => at >= found.targets.length);
+    if (beyond !== undefined) return refuse(`target ${beyond} is not there, the route has ${found.targets.length}`, `rules[${index}]`);
+  }
+  return found;
+};

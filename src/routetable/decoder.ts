@@ -1,0 +1,113 @@
+/**
+ * Small decoders: each turns one `unknown` into a value of its type or throws `Refused`. The throw never leaves `attempt`, which
+ * is where an entry begins; inside, it keeps the shapes in codec.ts readable. Members that a shape does not know are left out,
+ * because formats grow by addition; enum values it does not know are refused.
+ */
+import { err, ok, type Result } from '../lib/result.ts';
+
+export type Decoder<T> = (value: unknown) => T;
+
+/** `path` grows from the inside out while the throw passes the shapes around it. */
+class Refused extends Error {
+  path = '';
+}
+
+/** Runs a decoder; the error reads `rules[0].strategy: "Utility" is not known here, only Weighted, …`. */
+export function attempt<T>(decode: Decoder<T>, value: unknown): Result<T, string> {
+  try {
+    return ok(decode(value));
+  } catch (thrown) {
+    if (!(thrown instanceof Refused)) throw thrown;
+    return err(thrown.path === '' ? thrown.message : `${thrown.path}: ${thrown.message}`);
+  }
+}
+
+export function refuse(message: string, path = ''): never {
+  const refused = new Refused(message);
+  refused.path = path;
+  throw refused;
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? 'it is missing' : `it is ${Array.isArray(value) ? 'an array' : value === null ? 'null' : `a ${typeof value}`}`;
+}
+
+function within(step: string, thrown: unknown): never {
+  if (thrown instanceof Refused) thrown.path = thrown.path === '' || thrown.path.startsWith('[') ? step + thrown.path : `${step}.${thrown.path}`;
+  throw thrown;
+}
+
+export const text: Decoder<string> = (value) => (typeof value === 'string' ? value : refuse(`a string is needed, ${shown(value)}`));
+
+/** At least one character, none of them a control character: safe as a header's value, a metric's label, a log's field. */
+export const line: Decoder<string> = (value) => {
+  const found = text(value);
+  for (let i = 0; i < found.length; i++) {
+    const code = found.charCodeAt(i);
+    if (code < 0x20 || code === 0x7f) return refuse('it contains a control character');
+  }
+  return found === '' ? refuse('it is empty') : found;
+};
+
+export const bool: Decoder<boolean> = (value) => (typeof value === 'boolean' ? value : refuse(`true or false is needed, ${shown(value)}`));
+
+/** A finite number of at least `min`. */
+export function number(min: number): Decoder<number> {
+  return (value) =>
+    typeof value === 'number' && Number.isFinite(value) && value >= min ? value : refuse(`a number of at least ${min} is needed, ${typeof value === 'number' ? `it is ${value}` : shown(value)}`);
+}
+
+/** A safe integer of at least `min`. */
+export function integer(min: number): Decoder<number> {
+  const decode = number(min);
+  return (value) => {
+    const found = decode(value);
+    return Number.isSafeInteger(found) ? found : refuse(`a whole number is needed, it is ${found}`);
+  };
+}
+
+export function oneOf<const T extends string | number>(...known: readonly T[]): Decoder<T> {
+  const set: ReadonlySet<unknown> = new Set(known);
+  return (value) => (set.has(value) ? (value as T) : refuse(`${JSON.stringify(value) ?? 'nothing'} is not known here, only ${known.join(', ')}`));
+}
+
+export function nullable<T>(decode: Decoder<T>): Decoder<T | null> {
+  return (value) => (value === null ? null : decode(value));
+}
+
+export function list<T>(decode: Decoder<T>): Decoder<readonly T[]> {
+  return (value) => {
+    if (!Array.isArray(value)) return refuse(`a list is needed, ${shown(value)}`);
+    const items: T[] = [];
+    for (let i = 0; i < value.length; i++) {
+      try {
+        items.push(decode(value[i] as unknown));
+      } catch (thrown) {
+        within(`[${i}]`, thrown);
+      }
+    }
+    return items;
+  };
+}
+
+export function pair<A, B>(first: Decoder<A>, second: Decoder<B>): Decoder<readonly [A, B]> {
+  return (value) => (Array.isArray(value) && value.length === 2 ? ([first(value[0]), second(value[1])] as const) : refuse('a pair is needed'));
+}
+
+/** One decoder for each member of T: a member that is added to the type and forgotten here does not compile. */
+export function object<T extends object>(shape: { readonly [K in keyof T]-?: Decoder<T[K]> }): Decoder<T> {
+  const members = Object.entries(shape) as [string, Decoder<unknown>][];
+  return (value) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return refuse(`an object is needed, ${shown(value)}`);
+    const given = value as Readonly<Record<string, unknown>>;
+    const made: Record<string, unknown> = {};
+    for (const [key, decode] of members) {
+      try {
+        made[key] = decode(Object.hasOwn(given, key) ? given[key] : undefined);
+      } catch (thrown) {
+        within(key, thrown);
+      }
+    }
+    return made as T;
+  };
+}

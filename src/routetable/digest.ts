@@ -1,0 +1,67 @@
+/** Digests: equal digests mean equal meaning, on every machine and whatever order the input came in. */
+import { hash } from 'node:crypto';
+
+import { SecretValue } from '../lib/secret.ts';
+import type { ClientKey, GatewaySettings, ObjectName, Route } from './types.ts';
+
+/**
+ * JSON without white space, members sorted by UTF-16 code unit, members that are `undefined` left out: equal values give equal
+ * bytes. `secret` decides what stands for a credential. Throws on what JSON cannot carry (NaN, functions): an invariant, since
+ * only compiled values come here.
+ */
+export function canonicalJson(value: unknown, secret: (value: SecretValue) => string): string {
+  if (value === null) return 'null';
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value);
+    case 'boolean':
+      return value ? 'true' : 'false';
+    case 'number':
+      if (!Number.isFinite(value)) throw new Error(`not a JSON number: ${value}`);
+      return JSON.stringify(value);
+    case 'object':
+      break;
+    default:
+      throw new Error(`not a JSON value: ${typeof value}`);
+  }
+  if (value instanceof SecretValue) return JSON.stringify(secret(value));
+  let text = '';
+  if (Array.isArray(value)) {
+    for (const item of value as readonly unknown[]) text += (text === '' ? '' : ',') + canonicalJson(item, secret);
+    return `[${text}]`;
+  }
+  const members = value as Readonly<Record<string, unknown>>;
+  for (const key of Object.keys(members).sort()) {
+    const member = members[key];
+    if (member === undefined) continue;
+    text += (text === '' ? '' : ',') + JSON.stringify(key) + ':' + canonicalJson(member, secret);
+  }
+  return `{${text}}`;
+}
+
+/**
+ * What stands for a credential in digests and ids: 64 hex digits that differ from the SHA-256 of the bare value, so that one
+ * seen in a log matches nothing that a key's owner has published (client keys are stored by their bare SHA-256).
+ */
+export function secretDigest(value: SecretValue): string {
+  return hash('sha256', `fairlead credential\0${value.reveal()}`, 'hex');
+}
+
+/** SHA-256, lower-case hex, of the canonical JSON; credentials enter by `secretDigest`. */
+export function digestOf(value: unknown): string {
+  return hash('sha256', canonicalJson(value, secretDigest), 'hex');
+}
+
+/** The digest of a whole table from those of its entries; lists in their canonical order. */
+export function tableDigest(
+  gateway: ObjectName,
+  settings: GatewaySettings,
+  clientKeys: readonly ClientKey[],
+  routes: readonly Route[],
+): string {
+  let text = `${gateway.namespace}/${gateway.name}\n${settings.digest}\n`;
+  for (const key of clientKeys) text += `${key.digest}\n`;
+  text += '\n';
+  for (const route of routes) text += `${route.id} ${route.digest}\n`;
+  return hash('sha256', text, 'hex');
+}
