@@ -1,0 +1,107 @@
+# What one does with this tree; `make help` lists it. Recipes run with one Node first on PATH: the machine's own where it is
+# new enough, else one that is fetched from npm into .node/ (`node` of npm has no binary under --ignore-scripts, its packages
+# for one platform do).
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+NODE_MAJOR := 26
+# `make test NODE_VERSION=24.x` fetches that one beside the default; `NODE=/path/to/node` takes what is there.
+NODE_VERSION := 26.10.0
+NODE_OS := $(shell uname -s | tr A-Z a-z)
+NODE_ARCH := $(patsubst x86_64,x64,$(patsubst aarch64,arm64,$(shell uname -m)))
+NODE_PACKAGE := node-$(NODE_OS)-$(NODE_ARCH)
+ifeq ($(origin NODE_VERSION),command line)
+NODE_HOME := .node/$(NODE_VERSION)
+else
+NODE_HOME := .node
+NODE_FOUND := $(shell node -p 'parseInt(process.versions.node) >= $(NODE_MAJOR) ? process.execPath : ""' 2>/dev/null)
+endif
+FETCHED := $(CURDIR)/$(NODE_HOME)/node_modules/$(NODE_PACKAGE)/bin/node
+FETCHED_STAMP := $(NODE_HOME)/.$(NODE_PACKAGE)-$(NODE_VERSION)
+NODE := $(or $(NODE_FOUND),$(FETCHED))
+export PATH := $(if $(findstring /,$(NODE)),$(dir $(abspath $(NODE))):)$(PATH)
+
+INSTALLED := node_modules/.installed
+BUILT := dist/.built
+SOURCES := $(shell find cmd src \( -name '*.ts' -o -name '*.json' -o -name '*.lua' \) ! -name '*.test.ts' 2>/dev/null)
+JEST := $(NODE) --experimental-vm-modules --disable-warning=ExperimentalWarning node_modules/jest/bin/jest.js -c .jestrc.js --rootDir .
+HOUSE := $(NODE) test/house/run.ts
+FAIRLEAD := $(NODE) dist/cmd/fairlead/main.js
+FUZZ_RUNS ?= 100000
+IMAGE ?= fairlead:dev
+T ?=
+ARGS ?=
+
+.PHONY: help setup build demo run test test-unit test-features fuzz lint format generate bench bench-compile image clean
+
+##@ Use it
+demo: $(BUILT) ## Send requests through a built-in gateway and mock models: no key, no network (goes on serving in a terminal)
+	@$(FAIRLEAD) demo $(ARGS)
+
+run: $(BUILT) ## Serve a file of routes: make run ARGS="-f route.yaml --watch"
+	@$(FAIRLEAD) run $(ARGS)
+
+##@ Build
+setup: $(INSTALLED) ## Fetch Node, where the machine's own is too old, and the dependencies
+build: $(BUILT) ## Compile to dist/
+
+generate: $(INSTALLED) ## Write what is generated: CRDs, reference
+	@$(NODE) cmd/generate/main.ts
+
+image: ## Build the container image: IMAGE=fairlead:dev
+	@command -v docker >/dev/null || { echo 'docker is missing: install a container engine with the docker command line' >&2; exit 1; }
+	docker build -t $(IMAGE) .
+
+##@ Check
+test: $(INSTALLED) ## Everything: types, lint, format, directions, drift, all tests, the demo; ends with the count
+	@$(HOUSE)
+
+test-unit: $(INSTALLED) ## The tests beside the sources; a part of them: T=src/compile
+	@$(JEST) $(or $(T),src cmd)
+
+test-features: $(INSTALLED) ## One file a user promise, from YAML to HTTP answer; a part of them: T=failover
+	@$(JEST) test/features$(addprefix .*,$(T))
+
+lint: $(INSTALLED) ## Types, lint, format, import directions
+	@$(HOUSE) types lint format directions text
+
+format: $(INSTALLED) ## Rewrite files as the formatter writes them
+	@$(NODE) node_modules/oxfmt/bin/oxfmt
+
+##@ Measure
+bench: $(BUILT) ## The gateway beside its peers: results in test/bench/results.json
+	@test -x test/bench/run || { echo 'test/bench/run is not there yet' >&2; exit 1; }
+	@NODE=$(NODE) test/bench/run $(ARGS)
+
+bench-compile: $(BUILT) ## Compile 5,000 routes, then one edit among them
+	@test -x test/bench/compile || { echo 'test/bench/compile is not there yet' >&2; exit 1; }
+	@NODE=$(NODE) test/bench/compile $(ARGS)
+
+fuzz: $(INSTALLED) ## The fuzz tests with many runs: FUZZ_RUNS=100000
+	@FUZZ_RUNS=$(FUZZ_RUNS) $(JEST) 'fuzz.*\.test\.ts$$'
+
+##@ This tree
+clean: ## Remove what was built; keeps Node and the dependencies
+	@rm -rf dist coverage .cache
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+$(FETCHED_STAMP):
+	@command -v npm >/dev/null || { echo 'npm is missing: install it (Debian: apt-get install npm) and run make again' >&2; exit 1; }
+	@echo 'Fetching Node.js $(NODE_VERSION)' >&2
+	@mkdir -p $(NODE_HOME)
+	@npm install --prefix $(NODE_HOME) --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error $(NODE_PACKAGE)@$(NODE_VERSION) >/dev/null
+	@touch $@
+
+# Judged by content, not by time: a checkout that touches the lock file installs nothing.
+$(INSTALLED): package-lock.json | $(if $(filter $(FETCHED),$(NODE)),$(FETCHED_STAMP))
+	@command -v npm >/dev/null || { echo 'npm is missing: install it (Debian: apt-get install npm) and run make again' >&2; exit 1; }
+	@cmp -s package-lock.json $@ || { echo 'Installing dependencies' >&2; npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; }
+	@cp package-lock.json $@
+
+$(BUILT): $(INSTALLED) tsconfig.json tsconfig.build.json $(SOURCES)
+	@rm -rf dist
+	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
+	@touch $@
