@@ -1,0 +1,173 @@
+/**
+ * What one limit counts for one combination of its scopes' values, in memory. The caller asks `room` first and then takes, in
+ * one synchronous step, so that what it saw still holds.
+ */
+export interface Counter {
+  /** What may still be taken now; below zero where an overrun is owed. */
+  room(limit: number, nowMs: number): number;
+  /** Takes what `room` has just granted for this moment. */
+  take(amount: number): void;
+  /** Ends one `take`, once: the difference between what was taken and what was used is refunded, or owed from now on. */
+  settle(taken: number, used: number, takenAtMs: number, nowMs: number): void;
+  /** Milliseconds until `amount` (at most `limit`) would be granted, were nothing else to come. Called after `room`; at least 1. */
+  waitMs(limit: number, amount: number, nowMs: number): number;
+  /** Milliseconds until nothing is counted any more. Called after `room`. */
+  resetMs(nowMs: number): number;
+  /** Nothing is counted and nothing is outstanding: forgetting it changes no decision. */
+  idle(nowMs: number): boolean;
+  /** A counter for somebody who may so far have been counted here among others: it must not let the two exceed the limit. */
+  successor(): Counter;
+}
+
+/**
+ * Parts a window is cut into. One more is counted, because the oldest is only partly inside the window and counts in full:
+ * that makes every window of the limit's length exact, and leaves 64/65 of the limit to steady demand.
+ */
+const PARTS = 64;
+
+/** A sliding window over a ring of sums. Amounts are whole numbers, so refunds leave no rounding behind. */
+export class SlidingWindow implements Counter {
+  readonly #partMs: number;
+  #sums = Array.from({ length: PARTS + 1 }, () => 0);
+  #total = 0;
+  /** Number of the newest part since the clock's zero, and where it lies in the ring. */
+  #part = 0;
+  #head = 0;
+  /** Takes that were not settled yet: their settlement must find this counter. */
+  #open = 0;
+
+  constructor(windowMs: number) {
+    this.#partMs = windowMs / PARTS;
+  }
+
+  room(limit: number, nowMs: number): number {
+    this.#advance(nowMs);
+    return limit - this.#total;
+  }
+
+  take(amount: number): void {
+    this.#open++;
+    this.#add(0, amount);
+  }
+
+  settle(taken: number, used: number, takenAtMs: number, nowMs: number): void {
+    this.#open--;
+    if (used === taken) return;
+    this.#advance(nowMs);
+    if (used > taken) {
+      this.#add(0, used - taken);
+      return;
+    }
+    const age = this.#part - Math.floor(takenAtMs / this.#partMs);
+    if (age <= PARTS) this.#add(age, used - taken);
+  }
+
+  waitMs(limit: number, amount: number, nowMs: number): number {
+    const needed = this.#total + amount - limit;
+    let age = PARTS;
+    for (let freed = this.#sum(age); freed < needed && age > 0;) freed += this.#sum(--age);
+    return this.#untilGoneMs(age, nowMs);
+  }
+
+  resetMs(nowMs: number): number {
+    if (this.#total === 0) return 0;
+    let age = 0;
+    while (this.#sum(age) === 0) age++;
+    return this.#untilGoneMs(age, nowMs);
+  }
+
+  idle(nowMs: number): boolean {
+    return this.#open === 0 && Math.floor(nowMs / this.#partMs) - this.#part > PARTS;
+  }
+
+  /** Starts from everything counted here, as if one had used it all; it ages away within a window. */
+  successor(): SlidingWindow {
+    const copy = new SlidingWindow(this.#partMs * PARTS);
+    copy.#sums = this.#sums.slice();
+    copy.#total = this.#total;
+    copy.#part = this.#part;
+    copy.#head = this.#head;
+    return copy;
+  }
+
+  #advance(nowMs: number): void {
+    const part = Math.floor(nowMs / this.#partMs);
+    let steps = part - this.#part;
+    if (steps <= 0) return;
+    this.#part = part;
+    if (steps > PARTS) {
+      this.#sums.fill(0);
+      this.#total = 0;
+      return;
+    }
+    for (; steps > 0; steps--) {
+      this.#head = this.#head === PARTS ? 0 : this.#head + 1;
+      this.#total -= this.#sums[this.#head] ?? 0;
+      this.#sums[this.#head] = 0;
+    }
+  }
+
+  /** `age`: parts back from the newest, 0 to PARTS. */
+  #place(age: number): number {
+    return this.#head >= age ? this.#head - age : this.#head - age + PARTS + 1;
+  }
+
+  #sum(age: number): number {
+    return this.#sums[this.#place(age)] ?? 0;
+  }
+
+  #add(age: number, amount: number): void {
+    const place = this.#place(age);
+    this.#sums[place] = (this.#sums[place] ?? 0) + amount;
+    this.#total += amount;
+  }
+
+  /** The whole millisecond strictly after the part leaves the ring. */
+  #untilGoneMs(age: number, nowMs: number): number {
+    return Math.floor((this.#part - age + PARTS + 1) * this.#partMs - nowMs) + 1;
+  }
+}
+
+/** When a running request ends is not known; this is what a client is told to wait. */
+const CONCURRENCY_RETRY_MS = 1_000;
+
+/** Requests under way. Every take is one request, whatever its amount. */
+export class InFlight implements Counter {
+  #count = 0;
+  #before: InFlight | null;
+
+  constructor(before: InFlight | null = null) {
+    this.#before = before;
+  }
+
+  room(limit: number): number {
+    const before = this.#before === null ? 0 : this.#before.#count;
+    if (before === 0) this.#before = null;
+    return limit - this.#count - before;
+  }
+
+  take(): void {
+    this.#count++;
+  }
+
+  settle(): void {
+    this.#count--;
+  }
+
+  waitMs(): number {
+    return CONCURRENCY_RETRY_MS;
+  }
+
+  resetMs(): number {
+    return this.#count === 0 ? 0 : CONCURRENCY_RETRY_MS;
+  }
+
+  idle(): boolean {
+    return this.#count === 0;
+  }
+
+  /** What runs here counts there too, until nothing runs here. */
+  successor(): InFlight {
+    return new InFlight(this);
+  }
+}
