@@ -1,0 +1,23 @@
+/** Replaces the bytes `[start, end)` by `text`; an insertion where both are equal. */
+export interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** `bytes` with the edits made, which must not overlap; sorts them. One allocation, all other bytes copied as they are. */
+export function applyEdits(bytes: Buffer, edits: Edit[]): Buffer {
+  if (edits.length > 1) edits.sort((a, b) => a.start - b.start);
+  let size = bytes.length;
+  for (const edit of edits) size += Buffer.byteLength(edit.text) - (edit.end - edit.start);
+  const out = Buffer.allocUnsafe(size);
+  let from = 0;
+  let to = 0;
+  for (const edit of edits) {
+    to += bytes.copy(out, to, from, edit.start);
+    to += out.write(edit.text, to);
+    from = edit.end;
+  }
+  bytes.copy(out, to, from);
+  return out;
+}

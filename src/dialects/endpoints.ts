@@ -1,0 +1,172 @@
+import type { Operation } from '../lib/operation.ts';
+
+/** What a request line asks for. `path` is the client's, without query. */
+export type Endpoint =
+  | {
+      readonly kind: 'operation';
+      readonly operation: Operation;
+      readonly path: string;
+      /** The model that Azure's URL form names, decoded; null: the body names it. */
+      readonly azureDeployment: string | null;
+      /** The query's `api-version`, decoded. Informative: each target has its own. */
+      readonly apiVersion: string | null;
+    }
+  | { readonly kind: 'models'; readonly path: string }
+  | { readonly kind: 'model'; readonly path: string; readonly id: string }
+  /** `suggestion`: the path that was probably meant. */
+  | { readonly kind: 'not_found'; readonly path: string; readonly suggestion: string | null }
+  /** `allow`: the value of the answer's `Allow` header. */
+  | { readonly kind: 'method_not_allowed'; readonly path: string; readonly allow: string }
+  /** A path of the API that this gateway does not serve; `feature` is what to call it. */
+  | { readonly kind: 'not_implemented'; readonly path: string; readonly feature: string };
+
+const OPERATION_PATHS: readonly (readonly [string, Operation])[] = [
+  ['/chat/completions', 'chat'],
+  ['/completions', 'completions'],
+  ['/embeddings', 'embeddings'],
+  ['/responses', 'responses'],
+  ['/images/generations', 'images_generations'],
+  ['/images/edits', 'images_edits'],
+  ['/images/variations', 'images_variations'],
+  ['/audio/speech', 'audio_speech'],
+  ['/audio/transcriptions', 'audio_transcriptions'],
+  ['/audio/translations', 'audio_translations'],
+  ['/moderations', 'moderations'],
+];
+
+/** What Azure serves below a deployment. Longest first: `/chat/completions` also ends in `/completions`. */
+const DEPLOYMENT_OPERATIONS = OPERATION_PATHS.filter(([, operation]) => operation !== 'responses' && operation !== 'moderations').toSorted(
+  ([a], [b]) => b.length - a.length,
+);
+
+/** First segments below a base path that belong to the API and are answered with a named 501. */
+const UNSERVED: ReadonlySet<string> = new Set([
+  'assistants',
+  'batches',
+  'containers',
+  'conversations',
+  'deployments',
+  'evals',
+  'files',
+  'fine_tuning',
+  'messages',
+  'realtime',
+  'rerank',
+  'threads',
+  'uploads',
+  'vector_stores',
+  'videos',
+]);
+
+/** Stored objects below these paths live at one upstream, which is not pinned yet. */
+const STORED: readonly (readonly [string, string])[] = [
+  ['/responses/', 'stored responses'],
+  ['/chat/completions/', 'stored chat completions'],
+];
+
+/** OpenAI's base path, Azure's v1, Azure's older form with `api-version`. */
+const BASES: readonly string[] = ['/v1', '/openai/v1', '/openai'];
+const DEPLOYMENTS = '/openai/deployments/';
+
+const POSTS: ReadonlyMap<string, Endpoint> = new Map(
+  BASES.flatMap((base) =>
+    OPERATION_PATHS.map(([suffix, operation]): readonly [string, Endpoint] => [
+      base + suffix,
+      { kind: 'operation', operation, path: base + suffix, azureDeployment: null, apiVersion: null },
+    ]),
+  ),
+);
+
+const GETS: ReadonlyMap<string, Endpoint> = new Map(
+  BASES.map((base): readonly [string, Endpoint] => [`${base}/models`, { kind: 'models', path: `${base}/models` }]),
+);
+
+/**
+ * Total over what a client can write into a request line: `url` as node:http gives it (origin form, or absolute form as RFC
+ * 9112 section 3.2.2 demands of servers). An ordinary URL costs one look-up.
+ */
+export function matchEndpoint(method: string, url: string): Endpoint {
+  const known = method === 'POST' ? POSTS.get(url) : method === 'GET' ? GETS.get(url) : undefined;
+  return known ?? matchSlowly(method, url);
+}
+
+function matchSlowly(method: string, url: string): Endpoint {
+  const target = url.startsWith('/') ? url : originForm(url);
+  const mark = target.search(/[?#]/);
+  const path = mark === -1 ? target : target.slice(0, mark);
+  const apiVersion = mark === -1 ? null : queryValue(target.slice(mark + 1), 'api-version');
+
+  const operation = POSTS.get(path) ?? matchDeployment(path);
+  if (operation?.kind === 'operation') {
+    if (method !== 'POST') return { kind: 'method_not_allowed', path, allow: 'POST' };
+    return apiVersion === null ? operation : { ...operation, apiVersion };
+  }
+  const resource = GETS.get(path) ?? matchModel(path);
+  if (resource !== null) {
+    return method === 'GET' ? resource : { kind: 'method_not_allowed', path, allow: 'GET' };
+  }
+  return notServed(path);
+}
+
+/** `http://host/path` → `/path`; what is neither form stays as it is and matches nothing. */
+function originForm(url: string): string {
+  const rest = /^https?:\/\/[^/?#]*(.*)$/is.exec(url)?.[1];
+  return rest ?? url;
+}
+
+/** `/openai/deployments/{model}/chat/completions`; the model may contain slashes, encoded or not. */
+function matchDeployment(path: string): Endpoint | null {
+  if (!path.startsWith(DEPLOYMENTS)) return null;
+  for (const [suffix, operation] of DEPLOYMENT_OPERATIONS) {
+    if (!path.endsWith(suffix)) continue;
+    const azureDeployment = decode(path.slice(DEPLOYMENTS.length, -suffix.length));
+    return azureDeployment === null ? null : { kind: 'operation', operation, path, azureDeployment, apiVersion: null };
+  }
+  return null;
+}
+
+function matchModel(path: string): Endpoint | null {
+  for (const base of BASES) {
+    const prefix = `${base}/models/`;
+    if (!path.startsWith(prefix)) continue;
+    const id = decode(path.slice(prefix.length));
+    return id === null ? null : { kind: 'model', path, id };
+  }
+  return null;
+}
+
+function notServed(path: string): Endpoint {
+  const base = BASES.find((candidate) => path.startsWith(`${candidate}/`));
+  if (base !== undefined) {
+    const rest = path.slice(base.length);
+    const stored = STORED.find(([prefix]) => rest.startsWith(prefix));
+    if (stored !== undefined) return { kind: 'not_implemented', path, feature: stored[1] };
+    const segment = rest.split('/', 2)[1] ?? '';
+    if (UNSERVED.has(segment)) return { kind: 'not_implemented', path, feature: segment };
+  }
+  return { kind: 'not_found', path, suggestion: suggest(path) };
+}
+
+/** For the usual slips in a base URL: no `/v1`, twice `/v1`, a doubled or trailing slash. */
+function suggest(path: string): string | null {
+  const tidy = path.replaceAll(/\/{2,}/g, '/').replace(/\/$/, '').replace(/^(\/v1)+/, '');
+  const meant = `/v1${tidy}`;
+  return POSTS.has(meant) || GETS.has(meant) ? meant : null;
+}
+
+function queryValue(query: string, name: string): string | null {
+  for (const pair of query.split('&')) {
+    if (pair.startsWith(`${name}=`)) return decode(pair.slice(name.length + 1));
+  }
+  return null;
+}
+
+/** Percent-decoded; null where it is empty or not valid. */
+function decode(text: string): string | null {
+  if (text === '') return null;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}

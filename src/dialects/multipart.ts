@@ -1,0 +1,152 @@
+import { isUtf8 } from 'node:buffer';
+import type { Operation } from '../lib/operation.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { applyEdits } from './edits.ts';
+import { type BodyError, checkModel } from './request-body.ts';
+
+/** A multipart/form-data request that may be served (image edits, audio). Its files are not looked at. */
+export interface MultipartBody {
+  readonly kind: 'multipart';
+  readonly operation: Operation;
+  /** As the client sent them. */
+  readonly bytes: Buffer;
+  /** What the client named: the URL's name where the URL has one (Azure), else the `model` field's. */
+  readonly model: string;
+  /** The form's own `model`; null where it has none, which only a URL that names the model allows. */
+  readonly bodyModel: string | null;
+  /** The bytes of that field's value; where there is none, both are where a part can be put in. */
+  readonly modelStart: number;
+  readonly modelEnd: number;
+  readonly stream: boolean;
+  readonly boundary: string;
+}
+
+const MAX_PARTS = 256;
+const MAX_PART_HEADER_BYTES = 8 * 1024;
+/** A field of ours is short; a longer one is a mistake. */
+const MAX_FIELD_BYTES = 1024;
+
+const HEADERS_END = Buffer.from('\r\n\r\n');
+
+/** True for the content type of a form with files. */
+export function isMultipart(contentType: string | undefined): boolean {
+  return contentType !== undefined && /^\s*multipart\/form-data\s*(;|$)/i.test(contentType);
+}
+
+/**
+ * Reads the fields `model` and `stream` of a form (RFC 7578). Strict where parsers differ, so that the upstream cannot read
+ * another model than we did: CRLF line ends, nothing outside of the parts, each of the two fields once and as plain text.
+ * Total; linear in the bytes.
+ */
+export function readMultipart(
+  bytes: Buffer,
+  operation: Operation,
+  contentType: string,
+  urlModel: string | null = null,
+): Result<MultipartBody, BodyError> {
+  const boundary = boundaryOf(contentType);
+  if (boundary === null) return invalid('the content-type has no boundary of 1 to 70 characters (RFC 2046, section 5.1.1)');
+  const fields = readFields(bytes, boundary);
+  if (!fields.ok) return fields;
+  const { model: span, stream } = fields.value;
+
+  const bodyModel = span === null ? null : bytes.toString('utf8', span.start, span.end);
+  const model = urlModel ?? bodyModel ?? '';
+  const wrong = checkModel(bodyModel ?? model);
+  if (wrong !== null) return err(wrong);
+  // Before the first delimiter: a part put there comes with a delimiter of its own.
+  return ok({ kind: 'multipart', operation, bytes, model, bodyModel, modelStart: span?.start ?? 0, modelEnd: span?.end ?? 0, stream, boundary });
+}
+
+/** The form with `model` in its field (null: the client's name), every other byte as it came; `body.bytes` itself where nothing changes. */
+export function spliceMultipart(body: MultipartBody, model: string | null): Buffer {
+  const name = model ?? body.model;
+  if (name === body.bodyModel) return body.bytes;
+  const text = body.bodyModel === null ? `--${body.boundary}\r\nContent-Disposition: form-data; name="model"\r\n\r\n${name}\r\n` : name;
+  return applyEdits(body.bytes, [{ start: body.modelStart, end: body.modelEnd, text }]);
+}
+
+interface Fields {
+  readonly model: { readonly start: number; readonly end: number } | null;
+  readonly stream: boolean;
+}
+
+function readFields(bytes: Buffer, boundary: string): Result<Fields, BodyError> {
+  const delimiter = Buffer.from(`\r\n--${boundary}`);
+  let model: Fields['model'] = null;
+  let stream: boolean | null = null;
+  // The first delimiter has no line end before it.
+  if (!bytes.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2))) return invalid(`it does not begin with the boundary "--${boundary}"`);
+  let at = delimiter.length - 2;
+
+  for (let parts = 0; ; parts++) {
+    if (bytes[at] === 0x2d && bytes[at + 1] === 0x2d) break;
+    if (parts === MAX_PARTS) return invalid(`it has more than ${MAX_PARTS} parts`);
+    while (bytes[at] === 0x20 || bytes[at] === 0x09) at++;
+    if (bytes[at] !== 0x0d || bytes[at + 1] !== 0x0a) return invalid('a boundary is not followed by a line end (CRLF)');
+
+    // From the delimiter's own line end, so that a part without headers is found too.
+    const headersEnd = bytes.subarray(at, at + MAX_PART_HEADER_BYTES).indexOf(HEADERS_END);
+    if (headersEnd === -1) return invalid(`a part's headers do not end within ${MAX_PART_HEADER_BYTES} bytes`);
+    const start = at + headersEnd + HEADERS_END.length;
+    // From the headers' last line end, because a part may be empty.
+    const end = bytes.indexOf(delimiter, start - 2);
+    if (end === -1) return invalid('its last boundary is missing: was the body cut?');
+    const headers = bytes.toString('latin1', at + 2, at + headersEnd);
+    at = end + delimiter.length;
+
+    const name = fieldName(headers);
+    if (!name.ok) return name;
+    if (name.value !== 'model' && name.value !== 'stream') continue;
+    const value = readField(bytes, start, Math.max(start, end), name.value, headers);
+    if (!value.ok) return value;
+    if (name.value === 'model') {
+      if (model !== null) return duplicate('model');
+      model = { start, end: Math.max(start, end) };
+    } else {
+      if (stream !== null) return duplicate('stream');
+      stream = /^(true|1|yes|on|t|y)$/i.test(value.value);
+    }
+  }
+
+  for (let after = at + 2; after < bytes.length; after++) {
+    const byte = bytes[after];
+    if (byte !== 0x0d && byte !== 0x0a && byte !== 0x20 && byte !== 0x09) return invalid('something follows its last boundary');
+  }
+  return ok({ model, stream: stream === true });
+}
+
+function readField(bytes: Buffer, start: number, end: number, name: string, headers: string): Result<string, BodyError> {
+  if (end - start > MAX_FIELD_BYTES) return invalid(`the field '${name}' is longer than ${MAX_FIELD_BYTES} bytes`, name);
+  if (/;\s*filename\*?\s*=/i.test(headers)) return invalid(`the field '${name}' is a file; send it as plain text`, name);
+  if (/^content-transfer-encoding:(?!\s*(binary|7bit|8bit)\s*$)/im.test(headers)) return invalid(`the field '${name}' has a transfer encoding; send it as plain text`, name);
+  const value = bytes.subarray(start, end);
+  if (!isUtf8(value)) return invalid(`the field '${name}' is not valid UTF-8`, name);
+  return ok(value.toString());
+}
+
+/** The part's name as each parser would read it; null: it has none, so it is no field. */
+function fieldName(headers: string): Result<string | null, BodyError> {
+  if (/\r(?!\n)|(?<!\r)\n|\r\n[ \t]/.test(headers)) return invalid("a part's headers have folded lines or line ends other than CRLF");
+  const dispositions = headers.split('\r\n').filter((line) => /^content-disposition[ \t]*:/i.test(line));
+  if (dispositions.length !== 1) return invalid('a part has no content-disposition, or several');
+  const line = dispositions[0] ?? '';
+  if (/;\s*name\*/i.test(line)) return invalid('a part has a name in extended notation (name*=), which RFC 7578 does not allow in forms');
+  const names = [...line.matchAll(/;\s*name\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/gi)];
+  if (names.length > 1) return invalid('a part has several names');
+  const [, quoted, bare] = names[0] ?? [];
+  return ok(quoted?.replaceAll(/\\(.)/g, '$1') ?? bare ?? null);
+}
+
+function boundaryOf(contentType: string): string | null {
+  const [, quoted, bare] = /;\s*boundary\s*=\s*(?:"([^"\\\r\n]{1,70})"|([^\s;"\\]{1,70}))\s*(?:;|$)/i.exec(contentType) ?? [];
+  return quoted ?? bare ?? null;
+}
+
+function invalid(why: string, param: string | null = null): { readonly ok: false; readonly error: BodyError } {
+  return err({ code: 'invalid_multipart', message: `The body is not valid multipart/form-data: ${why}.`, param });
+}
+
+function duplicate(name: string): { readonly ok: false; readonly error: BodyError } {
+  return err({ code: 'duplicate_parameter', message: `Duplicate parameter: '${name}' is given more than once.`, param: name });
+}

@@ -1,0 +1,226 @@
+import { isUtf8 } from 'node:buffer';
+import type { Operation } from '../lib/operation.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { decodeString, duplicateMember, MAX_JSON_DEPTH, nestsDeeperThan, scanObject, skipSpace, stringEnd } from './json-span.ts';
+
+export const MAX_MODEL_CHARS = 256;
+
+export type BodyErrorCode =
+  | 'empty_body'
+  | 'invalid_utf8'
+  | 'invalid_json'
+  | 'json_too_deep'
+  | 'missing_model'
+  | 'invalid_model'
+  | 'invalid_type'
+  | 'duplicate_parameter'
+  | 'invalid_multipart';
+
+/** Why a body is refused, always with HTTP 400. The message never quotes the body, so that it can be logged. */
+export interface BodyError {
+  readonly code: BodyErrorCode;
+  readonly message: string;
+  /** The request parameter at fault, or null. */
+  readonly param: string | null;
+}
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** A JSON request that may be served: what it says, and where its bytes say so. */
+export interface ParsedBody {
+  readonly kind: 'json';
+  readonly operation: Operation;
+  /** As the client sent them. */
+  readonly bytes: Buffer;
+  readonly json: JsonObject;
+  /** What the client named: the URL's name where the URL has one (Azure), else the body's. */
+  readonly model: string;
+  /** The body's own `model`; null where it has none, which only a URL that names the model allows. */
+  readonly bodyModel: string | null;
+  /** The bytes of the body's `model` value with its quotes; both -1 where it has none. */
+  readonly modelStart: number;
+  readonly modelEnd: number;
+  readonly stream: boolean;
+  /** `stream_options.include_usage` is true. */
+  readonly includeUsage: boolean;
+}
+
+/** Members whose meaning the gateway depends on, so no two parsers may read them differently. */
+const UNIQUE_MEMBERS: readonly string[] = ['model', 'stream', 'stream_options'];
+
+const MODEL_KEY = Buffer.from('"model"');
+const STREAM_PREFIX = Buffer.from('"stream');
+const OPTIONS_SUFFIX = Buffer.from('_options"');
+const ESCAPE_PREFIX = Buffer.from('\\u00');
+/** The letters of `UNIQUE_MEMBERS` are all within 0x5f..0x74, so an escape of one of them begins so. */
+const LETTER_ESCAPES: readonly Buffer[] = [Buffer.from('\\u005'), Buffer.from('\\u006'), Buffer.from('\\u007')];
+const QUOTE = 0x22;
+const COLON = 0x3a;
+
+/**
+ * Reads a JSON request body. Everything the gateway will replace in it is found and unambiguous afterwards. `urlModel`: the
+ * model that the URL names (Azure's deployments), which makes the body's own optional; null where the body must name it.
+ * Total: any bytes give a body or a reason.
+ */
+export function readRequestBody(bytes: Buffer, operation: Operation, urlModel: string | null = null): Result<ParsedBody, BodyError> {
+  const read = readObject(bytes);
+  if (!read.ok) return read;
+  const json = read.value;
+
+  const named = readModel(json, urlModel);
+  if (!named.ok) return named;
+  const stream = json['stream'];
+  if (stream !== undefined && stream !== null && typeof stream !== 'boolean') {
+    return refuse('invalid_type', `Invalid type for 'stream': expected true or false, but got ${typeName(stream)}.`, 'stream');
+  }
+
+  const bodyModel = named.value;
+  const start = modelValueStart(bytes, bodyModel !== null);
+  if (!start.ok) return start;
+  const modelStart = start.value;
+  const modelEnd = modelStart === -1 ? -1 : stringEnd(bytes, modelStart);
+  // What is cut out must be what was read: routing and access were decided on it.
+  if (bodyModel !== null && decodeString(bytes, modelStart, modelEnd) !== bodyModel) {
+    throw new Error('invariant: the scanned model is not the parsed one');
+  }
+
+  return ok({
+    kind: 'json',
+    operation,
+    bytes,
+    json,
+    model: urlModel ?? bodyModel ?? '',
+    bodyModel,
+    modelStart,
+    modelEnd,
+    stream: stream === true,
+    includeUsage: asksForUsage(json['stream_options']),
+  });
+}
+
+/** null where `model` can be routed, logged and put into a URL; else why not. */
+export function checkModel(model: string): BodyError | null {
+  if (model === '') return error('missing_model', 'you must provide a model parameter', 'model');
+  if (model.length > MAX_MODEL_CHARS) {
+    return error('invalid_model', `Invalid 'model': ${model.length} characters long, at most ${MAX_MODEL_CHARS} are allowed.`, 'model');
+  }
+  for (let i = 0; i < model.length; i++) {
+    const unit = model.charCodeAt(i);
+    if (unit < 0x20 || unit === 0x7f) return error('invalid_model', "Invalid 'model': it contains a control character.", 'model');
+  }
+  if (!model.isWellFormed()) return error('invalid_model', "Invalid 'model': it contains half of a surrogate pair.", 'model');
+  return null;
+}
+
+function readObject(bytes: Buffer): Result<JsonObject, BodyError> {
+  if (bytes.length === 0) return refuse('empty_body', 'The request has no body; a JSON object is expected.', null);
+  if (!isUtf8(bytes)) return refuse('invalid_utf8', 'The body is not valid UTF-8.', null);
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString());
+  } catch (thrown) {
+    return refuse('invalid_json', parseErrorMessage(bytes, thrown), null);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return refuse('invalid_json', `The body is JSON, but ${typeName(value)}; an object is expected.`, null);
+  }
+  // Each level takes two bytes, so a short body need not be walked.
+  if (bytes.length > 2 * MAX_JSON_DEPTH && nestsDeeperThan(value, MAX_JSON_DEPTH)) {
+    return refuse('json_too_deep', `The body nests deeper than ${MAX_JSON_DEPTH} levels.`, null);
+  }
+  return ok(value as JsonObject);
+}
+
+/** The engine's own message quotes the text, which may be a prompt: only the position is taken from it. */
+function parseErrorMessage(bytes: Buffer, thrown: unknown): string {
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
+    return 'The body begins with a byte order mark; send JSON without one (RFC 8259, section 8.1).';
+  }
+  const position = thrown instanceof Error ? / at position (\d+)/.exec(thrown.message)?.[1] : undefined;
+  return position === undefined ? 'The body is not valid JSON.' : `The body is not valid JSON (at character ${position}).`;
+}
+
+/** The body's own model, null where it has none and needs none. */
+function readModel(json: JsonObject, urlModel: string | null): Result<string | null, BodyError> {
+  // Go's encoding/json, which Ollama and other upstreams use, takes `Model` for `model`: the last one would win there.
+  for (const key in json) {
+    if (key.length === 5 && key !== 'model' && key.toLowerCase() === 'model') {
+      return refuse('duplicate_parameter', `Unknown parameter: '${key}'; write it as 'model'.`, 'model');
+    }
+  }
+  if (!Object.hasOwn(json, 'model')) {
+    return urlModel === null ? refuse('missing_model', 'you must provide a model parameter', 'model') : ok(null);
+  }
+  const model = json['model'];
+  if (typeof model !== 'string') {
+    return refuse('invalid_type', `Invalid type for 'model': expected a string, but got ${typeName(model)}.`, 'model');
+  }
+  const wrong = checkModel(model);
+  return wrong === null ? ok(model) : err(wrong);
+}
+
+/**
+ * Where the value of the top-level `model` begins (-1: `hasModel` is false), once it is certain that no member of
+ * `UNIQUE_MEMBERS` occurs twice.
+ *
+ * Without scanning, where possible: let no escape of a letter of these names be in the bytes. Then every top-level key that
+ * decodes to `model` is spelled `"model"`, and JSON.parse found at least one. If `"model"` occurs once, that is the key, and
+ * no second one exists; a nested key, a value "model" or a string that ends in `\"model"` would be a second occurrence. The
+ * same holds for the other names: at most one occurrence, at most one key.
+ */
+function modelValueStart(bytes: Buffer, hasModel: boolean): Result<number, BodyError> {
+  if (!mayEscapeLetters(bytes)) {
+    const first = bytes.indexOf(MODEL_KEY);
+    const single = hasModel ? bytes.indexOf(MODEL_KEY, first + MODEL_KEY.length) === -1 : first === -1;
+    if (single && !mayRepeatStream(bytes)) {
+      if (!hasModel) return ok(-1);
+      const colon = skipSpace(bytes, first + MODEL_KEY.length);
+      if (bytes[colon] === COLON) return ok(skipSpace(bytes, colon + 1));
+    }
+  }
+
+  const spans = scanObject(bytes, UNIQUE_MEMBERS);
+  if (!spans.ok) throw new Error(`invariant: parsed JSON cannot be scanned: ${spans.error}`);
+  const twice = duplicateMember(spans.value);
+  if (twice !== null) return refuse('duplicate_parameter', `Duplicate parameter: '${twice}' is given more than once.`, twice);
+  return ok(spans.value.members.find((member) => member.name === 'model')?.start ?? -1);
+}
+
+function mayEscapeLetters(bytes: Buffer): boolean {
+  const first = bytes.indexOf(ESCAPE_PREFIX);
+  return first !== -1 && LETTER_ESCAPES.some((escape) => bytes.indexOf(escape, first) !== -1);
+}
+
+/** False where `"stream"` and `"stream_options"` each occur once at most. */
+function mayRepeatStream(bytes: Buffer): boolean {
+  let streams = 0;
+  let options = 0;
+  let others = 0;
+  for (let at = bytes.indexOf(STREAM_PREFIX); at !== -1; at = bytes.indexOf(STREAM_PREFIX, at)) {
+    at += STREAM_PREFIX.length;
+    if (bytes[at] === QUOTE) streams++;
+    else if (bytes.subarray(at, at + OPTIONS_SUFFIX.length).equals(OPTIONS_SUFFIX)) options++;
+    else others++;
+    // A body full of such words is cheaper to scan once.
+    if (streams > 1 || options > 1 || others > 8) return true;
+  }
+  return false;
+}
+
+function asksForUsage(streamOptions: unknown): boolean {
+  return typeof streamOptions === 'object' && streamOptions !== null && (streamOptions as JsonObject)['include_usage'] === true;
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+function error(code: BodyErrorCode, message: string, param: string | null): BodyError {
+  return { code, message, param };
+}
+
+function refuse(code: BodyErrorCode, message: string, param: string | null): { readonly ok: false; readonly error: BodyError } {
+  return err(error(code, message, param));
+}

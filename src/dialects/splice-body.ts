@@ -1,0 +1,110 @@
+import type { JsonValue } from '../routetable/types.ts';
+import { applyEdits, type Edit } from './edits.ts';
+import { scanObject, type MemberSpan } from './json-span.ts';
+import type { ParsedBody } from './request-body.ts';
+
+/** What one target wants changed in every request. Depends on the target alone, so it is made once, when a table is loaded. */
+export interface BodyEdit {
+  /** The upstream's name of the model; null: the client's name goes through. */
+  readonly model: string | null;
+  /** Ask for usage in the streams of chat and completions whose client did not. */
+  readonly includeUsage: boolean;
+  /** Top-level members, set where the client gave none (an explicit null counts as given). */
+  readonly defaults: readonly (readonly [string, JsonValue])[];
+  /** Top-level members, set always. */
+  readonly override: readonly (readonly [string, JsonValue])[];
+}
+
+/**
+ * What `defaults` and `override` cannot set: routing, relaying and accounting stand on the client's own. Compile refuses
+ * them; here they have no effect.
+ */
+export const RESERVED_PARAMETERS: readonly string[] = ['model', 'stream', 'stream_options'];
+
+const USAGE_OPTIONS = '{"include_usage":true}';
+const OPEN_OBJECT = 0x7b;
+
+/**
+ * The body as the target wants it. Every byte that is not replaced stays as the client wrote it. Returns `body.bytes` itself
+ * where nothing changes; two edits of the same content give equal bytes, so a failover between targets that name the model
+ * alike may use the result again.
+ */
+export function spliceBody(body: ParsedBody, edit: BodyEdit): Buffer {
+  const model = edit.model ?? body.model;
+  const newModel = model !== body.bodyModel;
+  const newUsage = edit.includeUsage && body.stream && !body.includeUsage && (body.operation === 'chat' || body.operation === 'completions');
+  if (!newModel && !newUsage && edit.defaults.length === 0 && edit.override.length === 0) return body.bytes;
+
+  const edits: Edit[] = [];
+  const members: string[] = [];
+  if (newModel) {
+    const text = JSON.stringify(model);
+    if (body.modelStart === -1) members.push(`"model":${text}`);
+    else edits.push({ start: body.modelStart, end: body.modelEnd, text });
+  }
+
+  const parameters = edit.defaults.length + edit.override.length === 0 ? NO_PARAMETERS : wantedParameters(body, edit);
+  const present: string[] = [];
+  for (const [name, text] of parameters) {
+    if (Object.hasOwn(body.json, name)) present.push(name);
+    else members.push(`${JSON.stringify(name)}:${text}`);
+  }
+  if (newUsage) {
+    if (Object.hasOwn(body.json, 'stream_options')) present.push('stream_options');
+    else members.push(`"stream_options":${USAGE_OPTIONS}`);
+  }
+  if (present.length > 0) {
+    for (const span of spansOf(body.bytes, present)) {
+      if (span.name === 'stream_options') addUsageOption(body, span, edits);
+      // Of a key that is given twice each value is replaced, whichever of them the upstream reads.
+      else edits.push({ start: span.start, end: span.end, text: parameters.get(span.name) ?? 'null' });
+    }
+  }
+
+  if (members.length > 0) {
+    const open = body.bytes.indexOf(OPEN_OBJECT) + 1;
+    edits.push({ start: open, end: open, text: members.join(',') + (isEmpty(body.json) ? '' : ',') });
+  }
+  return edits.length === 0 ? body.bytes : applyEdits(body.bytes, edits);
+}
+
+const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
+
+/** Name → JSON text of what must be set in this body. */
+function wantedParameters(body: ParsedBody, edit: BodyEdit): ReadonlyMap<string, string> {
+  const wanted = new Map<string, string>();
+  for (const [name, value] of edit.defaults) {
+    if (!RESERVED_PARAMETERS.includes(name) && !Object.hasOwn(body.json, name)) wanted.set(name, JSON.stringify(value));
+  }
+  for (const [name, value] of edit.override) {
+    if (!RESERVED_PARAMETERS.includes(name)) wanted.set(name, JSON.stringify(value));
+  }
+  return wanted;
+}
+
+/** Merges `include_usage` into the client's own options; what is neither object nor null is the upstream's to refuse. */
+function addUsageOption(body: ParsedBody, span: MemberSpan, edits: Edit[]): void {
+  const options = body.json['stream_options'];
+  if (options === null) {
+    edits.push({ start: span.start, end: span.end, text: USAGE_OPTIONS });
+    return;
+  }
+  if (typeof options !== 'object' || Array.isArray(options)) return;
+  if (Object.hasOwn(options, 'include_usage')) {
+    for (const inner of spansOf(body.bytes, ['include_usage'], span.start)) edits.push({ start: inner.start, end: inner.end, text: 'true' });
+    return;
+  }
+  const open = span.start + 1;
+  edits.push({ start: open, end: open, text: isEmpty(options) ? '"include_usage":true' : '"include_usage":true,' });
+}
+
+function spansOf(bytes: Buffer, names: readonly string[], from = 0): readonly MemberSpan[] {
+  const spans = scanObject(bytes, names, from);
+  if (!spans.ok) throw new Error(`invariant: parsed JSON cannot be scanned: ${spans.error}`);
+  return spans.value.members;
+}
+
+function isEmpty(object: object): boolean {
+  for (const _ in object) return false;
+  return true;
+}
