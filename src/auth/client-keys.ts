@@ -1,0 +1,116 @@
+import { hash } from 'node:crypto';
+import type { ClientKey, ModelName } from '../routetable/types.ts';
+
+/** Longer credentials are refused unhashed. */
+export const MAX_KEY_CHARS = 512;
+
+/** Who sent a request, as far as its key tells. */
+export interface Caller {
+  readonly ok: true;
+  /** `namespace/name` of the key's Secret; what logs and limits call it. */
+  readonly keyId: string;
+  readonly tenant: string;
+  readonly namespace: string;
+  /** A key of the gateway's own namespace. */
+  readonly platform: boolean;
+  /** The gateway asks for no keys. */
+  readonly anonymous: boolean;
+  /** Names it may use; null: all that routes admit it to. */
+  readonly models: readonly ModelName[] | null;
+}
+
+export interface AuthFailure {
+  readonly ok: false;
+  readonly reason: 'missing' | 'malformed' | 'unknown' | 'expired';
+  /** For the client. Tells nothing that only the key's owner may know. */
+  readonly message: string;
+}
+
+/**
+ * The caller where clientAuth is None. Whoever turns authentication off admits everybody to everything, so it stands where a
+ * platform key stands: `access: Same` would otherwise close every route of another namespace.
+ */
+export const ANONYMOUS: Caller = Object.freeze({
+  ok: true,
+  keyId: 'anonymous',
+  tenant: 'anonymous',
+  namespace: '',
+  platform: true,
+  anonymous: true,
+  models: null,
+});
+
+const MISSING: AuthFailure = {
+  ok: false,
+  reason: 'missing',
+  message: 'No API key was sent. Send it as `Authorization: Bearer <key>`, `api-key: <key>` or `x-api-key: <key>`.',
+};
+const MALFORMED: AuthFailure = {
+  ok: false,
+  reason: 'malformed',
+  message: `The credential sent is not an API key: write \`Authorization: Bearer <key>\` with a key of 1 to ${MAX_KEY_CHARS} characters.`,
+};
+const UNKNOWN: AuthFailure = { ok: false, reason: 'unknown', message: 'The API key sent is not known here.' };
+const EXPIRED: AuthFailure = { ok: false, reason: 'expired', message: 'The API key sent has expired.' };
+
+/** The keys of one table. */
+export interface ClientKeys {
+  /**
+   * `authorization`: that header as it came; `apiKey`: `api-key`, or else `x-api-key`. A Bearer token goes before `apiKey`; an
+   * `authorization` of another scheme (some proxy's own) matters only where there is no `apiKey`. `wallMs`: the epoch's.
+   */
+  authenticate(authorization: string | undefined, apiKey: string | undefined, wallMs: number): Caller | AuthFailure;
+}
+
+interface KnownKey {
+  readonly caller: Caller;
+  /** Infinity: never. */
+  readonly expiresAtMs: number;
+}
+
+/**
+ * A key is high in entropy, so its plain SHA-256 is safe to store and, being looked up by hash, tells nothing by timing. Where two
+ * Secrets hold the same hash the platform's wins, else the first, so that no namespace can take over a platform key's requests.
+ */
+export function compileKeys(keys: readonly ClientKey[]): ClientKeys {
+  const bySha256 = new Map<string, KnownKey>();
+  for (const key of keys) {
+    const earlier = bySha256.get(key.sha256);
+    if (earlier !== undefined && (earlier.caller.platform || !key.platform)) continue;
+    const { id, tenant, namespace, platform, models } = key;
+    const caller: Caller = { ok: true, keyId: id, tenant, namespace, platform, anonymous: false, models };
+    bySha256.set(key.sha256, { caller, expiresAtMs: key.expiresAtMs ?? Infinity });
+  }
+  return {
+    authenticate(authorization, apiKey, wallMs) {
+      const token = (authorization === undefined ? undefined : bearerToken(authorization)) ?? apiKey?.trim();
+      if (token === undefined) return authorization === undefined ? MISSING : MALFORMED;
+      if (token === '' || token.length > MAX_KEY_CHARS) return MALFORMED;
+      const known = bySha256.get(sha256Hex(token));
+      if (known === undefined) return UNKNOWN;
+      return wallMs < known.expiresAtMs ? known.caller : EXPIRED;
+    },
+  };
+}
+
+/** Whether the key's own list of models admits this name; whether the route does is another question. */
+export function modelAllowed(caller: Caller, model: string): boolean {
+  if (caller.models === null) return true;
+  for (const { value, wildcard } of caller.models) {
+    if (wildcard ? model.startsWith(value) : model === value) return true;
+  }
+  return false;
+}
+
+/** Lower-case hex, as a key's Secret stores it. */
+export function sha256Hex(key: string): string {
+  return hash('sha256', key, 'hex');
+}
+
+/** RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1). undefined: another scheme. */
+function bearerToken(authorization: string): string | undefined {
+  const value = authorization.trim();
+  if (value.length < 6 || value.slice(0, 6).toLowerCase() !== 'bearer') return undefined;
+  if (value.length === 6) return '';
+  return value.charCodeAt(6) === 0x20 ? value.slice(7).trim() : undefined;
+}
