@@ -1,5 +1,6 @@
 /** What choosing reads and what it says. Pure: time, randomness and live signals are handed in. */
 import type { RequestFacts } from '../dialects/facts.ts';
+import type { Operation } from '../lib/operation.ts';
 import type { Route } from '../routetable/types.ts';
 
 /**
@@ -14,6 +15,8 @@ export interface TargetSignals {
   readonly coolReason: string;
   /** Calls to this upstream that are under way from this process. */
   readonly inFlight: number;
+  /** Monotonic ms until which it is out for this operation alone (it answered 404 to it, and may serve the others); 0: it is not. */
+  absentUntilMs?(operation: Operation): number;
 }
 
 export interface ChoiceInput {
@@ -33,7 +36,17 @@ export interface ChoiceInput {
 }
 
 /** Why a target is not in the plan. The order is the order in which the filters run. */
-export type ExclusionReason = 'tools' | 'jsonSchema' | 'vision' | 'contextTokens' | 'maxOutputTokens' | 'operation' | 'ejected' | 'probing' | 'coolingDown' | 'capacity';
+export type ExclusionReason =
+  | 'tools'
+  | 'jsonSchema'
+  | 'vision'
+  | 'contextTokens'
+  | 'maxOutputTokens'
+  | 'operation'
+  | 'ejected'
+  | 'probing'
+  | 'coolingDown'
+  | 'capacity';
 
 export interface Exclusion {
   /** Index into `route.targets`. */
@@ -43,12 +56,26 @@ export interface Exclusion {
   readonly detail: string;
 }
 
+export type PlanReason =
+  | 'only'
+  | 'weighted'
+  | 'round-robin'
+  | 'least-busy'
+  | 'spilled'
+  | 'saturated'
+  | 'panic'
+  | 'no-rule'
+  | 'no-candidate';
+
 export interface Plan {
   /** Index into `route.rules`; -1: no rule matched. */
   readonly rule: number;
   /** Targets to try, in order. */
   readonly order: readonly number[];
-  /** Why the first was chosen: `only`, `weighted`, `round-robin`, `least-busy`, `spilled` (a lower tier's turn), `panic` (every target was unhealthy). */
-  readonly reason: string;
+  /**
+   * Why the first was chosen: `only`, `weighted`, `round-robin`, `least-busy`, `spilled` (a lower tier's turn), `saturated` (every
+   * healthy target was at its capacity), `panic` (every target was unhealthy); `no-rule` and `no-candidate`: the order is empty.
+   */
+  readonly reason: PlanReason;
   readonly excluded: readonly Exclusion[];
 }
