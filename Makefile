@@ -20,6 +20,7 @@ endif
 FETCHED := $(CURDIR)/$(NODE_HOME)/node_modules/$(NODE_PACKAGE)/bin/node
 FETCHED_STAMP := $(NODE_HOME)/.$(NODE_PACKAGE)-$(NODE_VERSION)
 NODE := $(or $(NODE_FOUND),$(FETCHED))
+NODE_READY := $(if $(filter $(FETCHED),$(NODE)),$(FETCHED_STAMP))
 export PATH := $(if $(findstring /,$(NODE)),$(dir $(abspath $(NODE))):)$(PATH)
 
 INSTALLED := node_modules/.installed
@@ -33,7 +34,7 @@ IMAGE ?= fairlead:dev
 T ?=
 ARGS ?=
 
-.PHONY: help setup build demo run test test-unit test-features fuzz lint format generate bench bench-compile image clean
+.PHONY: help demo run setup build generate lock image test test-unit test-features lint format bench bench-compile fuzz clean
 
 ##@ Use it
 demo: $(BUILT) ## Send requests through a built-in gateway and mock models: no key, no network (goes on serving in a terminal)
@@ -49,6 +50,10 @@ build: $(BUILT) ## Compile to dist/
 generate: $(INSTALLED) ## Write what is generated: CRDs, reference
 	@$(NODE) cmd/generate/main.ts
 
+lock: $(NODE_READY) ## Bring package-lock.json in line with package.json, for every platform
+	@npm install --package-lock-only --loglevel=error
+	@$(NODE) test/house/lock.ts --write
+
 image: ## Build the container image: IMAGE=fairlead:dev
 	@command -v docker >/dev/null || { echo 'docker is missing: install a container engine with the docker command line' >&2; exit 1; }
 	docker build -t $(IMAGE) .
@@ -63,8 +68,8 @@ test-unit: $(INSTALLED) ## The tests beside the sources; a part of them: T=src/c
 test-features: $(INSTALLED) ## One file a user promise, from YAML to HTTP answer; a part of them: T=failover
 	@$(JEST) test/features$(addprefix .*,$(T))
 
-lint: $(INSTALLED) ## Types, lint, format, import directions
-	@$(HOUSE) types lint format directions text
+lint: $(INSTALLED) ## Types, lint, format, import directions, lock file
+	@$(HOUSE) types lint format directions text lock
 
 format: $(INSTALLED) ## Rewrite files as the formatter writes them
 	@$(NODE) node_modules/oxfmt/bin/oxfmt
@@ -96,7 +101,7 @@ $(FETCHED_STAMP):
 	@touch $@
 
 # Judged by content, not by time: a checkout that touches the lock file installs nothing.
-$(INSTALLED): package-lock.json | $(if $(filter $(FETCHED),$(NODE)),$(FETCHED_STAMP))
+$(INSTALLED): package-lock.json | $(NODE_READY)
 	@command -v npm >/dev/null || { echo 'npm is missing: install it (Debian: apt-get install npm) and run make again' >&2; exit 1; }
 	@cmp -s package-lock.json $@ || { echo 'Installing dependencies' >&2; npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; }
 	@cp package-lock.json $@

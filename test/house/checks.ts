@@ -39,6 +39,11 @@ export const CHECKS = [
     ],
   },
   { name: 'text', holds: 'no lint is silenced, no test skipped, no file left half done', argv: [own('text.ts')] },
+  {
+    name: 'lock',
+    holds: 'dependencies are exact, install on every platform, and ship under a free licence',
+    argv: [own('lock.ts')],
+  },
   { name: 'drift', holds: 'generated files are what their source generates', argv: [own('drift.ts')] },
 ] as const satisfies readonly Check[];
 
