@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import type { ClientKey } from '../routetable/types.ts';
-import { ANONYMOUS, compileKeys, modelAllowed, sha256Hex, type AuthFailure, type Caller } from './client-keys.ts';
+import { ANONYMOUS, authenticate, compileKeys, modelAllowed, sha256Hex, type AuthFailure, type Caller } from './client-keys.ts';
 import { createKey, keySecretYaml } from './new-key.ts';
 
 const NOW = Date.UTC(2026, 5, 1);
@@ -52,12 +52,12 @@ describe('authenticate', () => {
     [`Bearer ${'x'.repeat(513)}`, undefined, 'malformed'],
     [undefined, undefined, 'missing'],
   ])('authorization %p, api-key %p: %s', (authorization, apiKey, expected) => {
-    expect(reason(keys.authenticate(authorization, apiKey, NOW))).toBe(expected);
+    expect(reason(authenticate(keys, authorization, apiKey, NOW))).toBe(expected);
   });
 
   it('gives each failure a message of its own, without the key', () => {
     const failures = ['Bearer fl-late', 'Bearer fl-bob', 'Bearer', undefined].map((header) =>
-      keys.authenticate(header, undefined, NOW),
+      authenticate(keys, header, undefined, NOW),
     );
     const messages = failures.map((failure) => (failure.ok ? '' : failure.message));
     expect(new Set(messages).size).toBe(4);
@@ -71,7 +71,7 @@ describe('authenticate', () => {
       [stolen, real],
       [real, stolen],
     ]) {
-      expect(compileKeys(order).authenticate('Bearer fl-x', undefined, NOW)).toMatchObject({ tenant: 'acme', platform: true });
+      expect(authenticate(compileKeys(order), 'Bearer fl-x', undefined, NOW)).toMatchObject({ tenant: 'acme', platform: true });
     }
   });
 });
@@ -114,7 +114,7 @@ describe('a new key', () => {
       stringData: { sha256, tenant: 'on', models: 'chat,gpt-4o*', expires: '2027-01-01T00:00:00Z' },
     });
     const keys = compileKeys([{ ...clientKey(''), sha256: secret.stringData.sha256 }]);
-    expect(reason(keys.authenticate(`Bearer ${key}`, undefined, NOW))).toBe('team-a/alice');
+    expect(reason(authenticate(keys, `Bearer ${key}`, undefined, NOW))).toBe('team-a/alice');
   });
 
   it('refuses too little randomness', () => {

@@ -53,26 +53,20 @@ const MALFORMED: AuthFailure = {
 const UNKNOWN: AuthFailure = { ok: false, reason: 'unknown', message: 'The API key sent is not known here.' };
 const EXPIRED: AuthFailure = { ok: false, reason: 'expired', message: 'The API key sent has expired.' };
 
-/** The keys of one table. */
-export interface ClientKeys {
-  /**
-   * `authorization`: that header as it came; `apiKey`: `api-key`, or else `x-api-key`. A Bearer token goes before `apiKey`; an
-   * `authorization` of another scheme (some proxy's own) matters only where there is no `apiKey`. `wallMs`: the epoch's.
-   */
-  authenticate(authorization: string | undefined, apiKey: string | undefined, wallMs: number): Caller | AuthFailure;
-}
-
 interface KnownKey {
   readonly caller: Caller;
   /** Infinity: never. */
   readonly expiresAtMs: number;
 }
 
+/** The keys of one table, by SHA-256. */
+export type KeyRing = ReadonlyMap<string, KnownKey>;
+
 /**
  * A key is high in entropy, so its plain SHA-256 is safe to store and, being looked up by hash, tells nothing by timing. Where two
  * Secrets hold the same hash the platform's wins, else the first, so that no namespace can take over a platform key's requests.
  */
-export function compileKeys(keys: readonly ClientKey[]): ClientKeys {
+export function compileKeys(keys: readonly ClientKey[]): KeyRing {
   const bySha256 = new Map<string, KnownKey>();
   for (const key of keys) {
     const earlier = bySha256.get(key.sha256);
@@ -81,16 +75,25 @@ export function compileKeys(keys: readonly ClientKey[]): ClientKeys {
     const caller: Caller = { ok: true, keyId: id, tenant, namespace, platform, anonymous: false, models };
     bySha256.set(key.sha256, { caller, expiresAtMs: key.expiresAtMs ?? Infinity });
   }
-  return {
-    authenticate(authorization, apiKey, wallMs) {
-      const token = (authorization === undefined ? undefined : bearerToken(authorization)) ?? apiKey?.trim();
-      if (token === undefined) return authorization === undefined ? MISSING : MALFORMED;
-      if (token === '' || token.length > MAX_KEY_CHARS) return MALFORMED;
-      const known = bySha256.get(sha256Hex(token));
-      if (known === undefined) return UNKNOWN;
-      return wallMs < known.expiresAtMs ? known.caller : EXPIRED;
-    },
-  };
+  return bySha256;
+}
+
+/**
+ * `authorization`: that header as it came; `apiKey`: `api-key`, or else `x-api-key`. A Bearer token goes before `apiKey`; an
+ * `authorization` of another scheme (some proxy's own) matters only where there is no `apiKey`. `wallMs`: the epoch's.
+ */
+export function authenticate(
+  keys: KeyRing,
+  authorization: string | undefined,
+  apiKey: string | undefined,
+  wallMs: number,
+): Caller | AuthFailure {
+  const token = (authorization === undefined ? undefined : bearerToken(authorization)) ?? apiKey?.trim();
+  if (token === undefined) return authorization === undefined ? MISSING : MALFORMED;
+  if (token === '' || token.length > MAX_KEY_CHARS) return MALFORMED;
+  const known = keys.get(sha256Hex(token));
+  if (known === undefined) return UNKNOWN;
+  return wallMs < known.expiresAtMs ? known.caller : EXPIRED;
 }
 
 /** Whether the key's own list of models admits this name; whether the route does is another question. */
