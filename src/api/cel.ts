@@ -5,6 +5,8 @@
  */
 import type { z } from 'zod';
 
+import { nearest } from './nearest.ts';
+
 export type PathSegment = string | number;
 
 /** Where and by what a rule is broken, more exactly than the API server says it: `path` is relative to the rule's own node. */
@@ -12,6 +14,8 @@ export interface Culprit {
   readonly path: readonly PathSegment[];
   /** The offending value as the user wrote it. */
   readonly value: string;
+  /** What would have been allowed: the nearest of these is suggested. */
+  readonly allowed?: readonly string[];
 }
 
 export interface CelRule<T> {
@@ -47,7 +51,9 @@ export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Cel
         continue;
       }
       for (const culprit of outcome) {
-        context.addIssue({ code: 'custom', message: `${rule.message} (${JSON.stringify(culprit.value)})`, path: [...culprit.path] });
+        const meant = nearest(culprit.value, culprit.allowed ?? []);
+        const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+        context.addIssue({ code: 'custom', message: `${rule.message} (${JSON.stringify(culprit.value)}${hint})`, path: [...culprit.path] });
       }
     }
   });

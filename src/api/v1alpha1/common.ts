@@ -23,26 +23,33 @@ function labelValue(): z.ZodString {
 /** What the API server adds to metadata and we have no use for: accepted, so that `kubectl get -o yaml` can be read back. */
 const ignored = z.unknown().optional();
 
+const metadataFields = {
+  name: objectName(),
+  labels: z.record(labelKey(), labelValue()).default({}),
+  annotations: z.record(labelKey(), z.string()).default({}),
+  generation: z.int().optional(),
+  creationTimestamp: z.string().optional(),
+  uid: z.string().optional(),
+  resourceVersion: ignored,
+  generateName: ignored,
+  selfLink: ignored,
+  deletionTimestamp: ignored,
+  deletionGracePeriodSeconds: ignored,
+  finalizers: ignored,
+  ownerReferences: ignored,
+  managedFields: ignored,
+};
+
 /** The CRD leaves metadata to the API server; this is how a file is held to the same. */
-export const metadataSchema = z
-  .strictObject({
-    name: objectName(),
-    namespace: namespaceName().default('default'),
-    labels: z.record(labelKey(), labelValue()).default({}),
-    annotations: z.record(labelKey(), z.string()).default({}),
-    generation: z.int().optional(),
-    creationTimestamp: z.string().nullish().transform((value) => value ?? undefined),
-    uid: z.string().optional(),
-    resourceVersion: ignored,
-    generateName: ignored,
-    selfLink: ignored,
-    deletionTimestamp: ignored,
-    deletionGracePeriodSeconds: ignored,
-    finalizers: ignored,
-    ownerReferences: ignored,
-    managedFields: ignored,
-  })
-  .transform(({ name, namespace, labels, annotations, generation, creationTimestamp, uid }) => ({
+export const metadataSchema = z.strictObject({ ...metadataFields, namespace: namespaceName().default('default') }).transform(kept);
+
+/** For cluster-scoped kinds: the namespace is ''. */
+export const clusterMetadataSchema = z.strictObject(metadataFields).transform((metadata) => kept({ ...metadata, namespace: '' }));
+
+type Metadata = { namespace: string } & z.output<z.ZodObject<typeof metadataFields>>;
+
+function kept({ name, namespace, labels, annotations, generation, creationTimestamp, uid }: Metadata): ObjectMeta {
+  return {
     name,
     namespace,
     labels,
@@ -50,7 +57,8 @@ export const metadataSchema = z
     ...(generation === undefined ? {} : { generation }),
     ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
     ...(uid === undefined ? {} : { uid }),
-  }));
+  };
+}
 
 export interface ObjectMeta {
   readonly name: string;

@@ -16,7 +16,8 @@ export const DNS_SUBDOMAIN = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-
 const HEADER_NAME = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
 /** Visible ASCII and inner spaces: nothing that could end a header line. */
 const HEADER_VALUE = '^[ -~]*$';
-const HTTP_URL = '^https?://[^\\s/?#@]+[^\\s?#]*$';
+/** Scheme, host, port and path; without user, query and fragment. */
+export const HTTP_URL = '^https?://[A-Za-z0-9._:\\[\\]-]+(/[!-"$->@-~]*)?$';
 
 export function text(maxLength: number, pattern?: string): z.ZodString {
   const bounded = z.string().min(1).max(maxLength);

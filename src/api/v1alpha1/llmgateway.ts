@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { unionRules, withRules } from '../cel.ts';
 import { API_VERSION, conditionsField, configMapKeyRef, labelSelectorSchema, metadataSchema, secretKeyRef, secretRefSchema } from './common.ts';
-import { count, duration, httpUrl, listOf, mapOf, objectName, quantity, setOf, share, text } from './fields.ts';
+import { count, duration, HTTP_URL, httpUrl, listOf, mapOf, objectName, quantity, setOf, share, text } from './fields.ts';
 
 const autoscaling = withRules(
   z.strictObject({
@@ -81,7 +81,7 @@ const routeNamespaces = withRules(
 );
 
 const telemetry = z.strictObject({
-  otlpEndpoint: z.string().max(512).regex(/^(https?:\/\/[^\s/?#@]+[^\s?#]*)?$/).default('').describe('Where traces are sent over OTLP/HTTP, e.g. `http://otel-collector:4318`. Default: empty, no traces.'),
+  otlpEndpoint: z.string().max(512).regex(new RegExp(`^$|${HTTP_URL}`)).default('').describe('Where traces are sent over OTLP/HTTP, e.g. `http://otel-collector:4318`. Default: empty, no traces.'),
   traceSampling: share().default('0.01').describe('Share of requests that are traced where the client did not decide, e.g. "0.01". Default: "0.01".'),
   requestLog: z
     .enum(['None', 'Metadata', 'Full'])

@@ -49,8 +49,10 @@ function inPool(rule: string, field: string, references: (spec: Spec) => readonl
     rule,
     message: `${field} must name an entry of spec.models`,
     check: (spec) => {
-      const pool = new Set(spec.models.map((model) => model.name));
-      return references(spec).filter(({ value }) => !pool.has(value));
+      const pool = spec.models.map((model) => model.name);
+      return references(spec)
+        .filter(({ value }) => !pool.includes(value))
+        .map((culprit) => ({ ...culprit, allowed: pool }));
     },
   };
 }

@@ -157,7 +157,7 @@ type Rules = readonly Rule[];
 const catchesAll = (rule: Rule): boolean => rule.matches === undefined || rule.matches.length === 0;
 
 export const rulesField = withRules(namedList(ruleSchema, 'name', 1, 16), {
-  rule: '(!has(self[size(self) - 1].matches) || size(self[size(self) - 1].matches) == 0) && self.filter(r, !has(r.matches) || size(r.matches) == 0).size() == 1',
+  rule: 'size(self) == 0 || (!has(self[size(self) - 1].matches) || size(self[size(self) - 1].matches) == 0) && self.filter(r, !has(r.matches) || size(r.matches) == 0).size() == 1',
   message: 'the last rule, and only the last, must have no matches',
-  check: (rules: Rules) => rules.filter(catchesAll).length === 1 && rules.slice(-1).every(catchesAll),
+  check: (rules: Rules) => rules.length === 0 || (rules.filter(catchesAll).length === 1 && rules.slice(-1).every(catchesAll)),
 });
