@@ -75,7 +75,7 @@ export function readRequestBody(bytes: Buffer, operation: Operation, urlModel: s
   }
 
   const bodyModel = named.value;
-  const start = modelValueStart(bytes, bodyModel !== null);
+  const start = modelValueStart(bytes, json, bodyModel !== null);
   if (!start.ok) return start;
   const modelStart = start.value;
   const modelEnd = modelStart === -1 ? -1 : stringEnd(bytes, modelStart);
@@ -166,13 +166,14 @@ function readModel(json: JsonObject, urlModel: string | null): Result<string | n
  * Without scanning, where possible: let no escape of a letter of these names be in the bytes. Then every top-level key that
  * decodes to `model` is spelled `"model"`, and JSON.parse found at least one. If `"model"` occurs once, that is the key, and
  * no second one exists; a nested key, a value "model" or a string that ends in `\"model"` would be a second occurrence. The
- * same holds for the other names: at most one occurrence, at most one key.
+ * same holds for the other names: at most one occurrence, at most one key; and none where JSON.parse found none.
  */
-function modelValueStart(bytes: Buffer, hasModel: boolean): Result<number, BodyError> {
+function modelValueStart(bytes: Buffer, json: JsonObject, hasModel: boolean): Result<number, BodyError> {
   if (!mayEscapeLetters(bytes)) {
     const first = bytes.indexOf(MODEL_KEY);
     const single = hasModel ? bytes.indexOf(MODEL_KEY, first + MODEL_KEY.length) === -1 : first === -1;
-    if (single && !mayRepeatStream(bytes)) {
+    const streams = Object.hasOwn(json, 'stream') || Object.hasOwn(json, 'stream_options');
+    if (single && !(streams && mayRepeatStream(bytes))) {
       if (!hasModel) return ok(-1);
       const colon = skipSpace(bytes, first + MODEL_KEY.length);
       if (bytes[colon] === COLON) return ok(skipSpace(bytes, colon + 1));

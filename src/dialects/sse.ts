@@ -11,6 +11,7 @@ const CR = 0x0d;
 const COLON = 0x3a;
 const SPACE = 0x20;
 const EMPTY = Buffer.alloc(0);
+const BLANK_LINE = Buffer.of(LF);
 
 /** One frame of a stream. Comments, ids and retries are frames with empty `data`. */
 export class SseEvent {
@@ -92,8 +93,9 @@ export class SseSplitter {
   }
 
   /**
-   * Nothing more will be pushed: call `next` until null once more (a final \r may have been waiting for its \n), then
-   * `leftover` says whether the stream was cut within a frame.
+   * Nothing more will be pushed: call `next` until null once more, then `leftover` says whether the stream was cut within a
+   * line. A last frame that lacks only its blank line (Gemini and some relays end so) is an event, contrary to the standard:
+   * its lines are whole. Its `bytes` get the blank line, or a client would drop what we have read.
    */
   end(): void {
     this.#ended = true;
@@ -145,8 +147,15 @@ export class SseSplitter {
     return event;
   }
 
-  #wait(): null {
-    return this.#buffer.length - this.#frame > this.#maxFrameBytes ? this.#overflow() : null;
+  #wait(): SseEvent | null {
+    const buffer = this.#buffer;
+    const pending = buffer.length - this.#frame;
+    if (pending > this.#maxFrameBytes) return this.#overflow();
+    if (!this.#ended || pending === 0 || this.#line !== buffer.length) return null;
+    this.#buffer = Buffer.concat([buffer.subarray(this.#frame), BLANK_LINE]);
+    this.#frame = 0;
+    this.#line = this.#buffer.length;
+    return this.#finish(this.#buffer, this.#line);
   }
 
   #overflow(): null {
