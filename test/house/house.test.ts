@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { CHECKS, ROOT, type CheckName } from './checks.ts';
+import { countTests, formatCount, type JestReport } from './count.ts';
 
 /** One planted violation; see violations.yaml. */
 interface Case {
@@ -124,5 +125,37 @@ describe('no rule without a planted violation', () => {
     };
     const planted = cases.filter((candidate) => candidate.check === 'directions').map((candidate) => candidate.says);
     expect(config.forbidden.map((rule) => rule.name).filter((rule) => !planted.includes(rule))).toEqual([]);
+  });
+});
+
+describe('the count', () => {
+  const clean: JestReport = {
+    numPassedTests: 2,
+    numFailedTests: 0,
+    numPendingTests: 0,
+    numTodoTests: 0,
+    numRuntimeErrorTestSuites: 0,
+    testResults: [{ assertionResults: [{ title: 'routes', status: 'passed' }] }],
+  };
+
+  it('takes what ran', () => {
+    expect(countTests(clean, 0)).toEqual({ passed: 2, failed: 0, skipped: 0 });
+    expect(formatCount([countTests(clean, 0), { passed: 1, failed: 0, skipped: 0 }])).toBe('3 passed, 0 failed');
+  });
+
+  it('leaves out, and tells, what this machine lacks', () => {
+    const report = { ...clean, testResults: [{ assertionResults: [{ title: 'absent: kubectl', status: 'passed' }] }] };
+    expect(formatCount([countTests(report, 0)])).toBe('1 passed, 0 failed, 1 skipped');
+  });
+
+  it.each([
+    ['a skipped test', { ...clean, numPendingTests: 1 }, 0],
+    ['a test that is only planned', { ...clean, numTodoTests: 1 }, 0],
+    ['a file that does not load', { ...clean, numRuntimeErrorTestSuites: 1 }, 1],
+    ['no test at all', { ...clean, numPassedTests: 0 }, 0],
+    ['an exit code that the report does not explain', clean, 1],
+    ['a run that was killed', clean, null],
+  ])('fails for %s', (_what, report, exitCode) => {
+    expect(countTests(report, exitCode).failed).toBe(1);
   });
 });

@@ -3,97 +3,74 @@
  * others. The last line counts them all: one for each check, one for each test that jest reports.
  * With names as arguments only those checks run.
  */
-import { spawnSync } from 'node:child_process';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { CHECKS, ROOT, type Check } from './checks.ts';
-
-interface Count {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-}
-
-/** The part of jest's JSON report that is counted. */
-interface JestReport {
-  readonly numPassedTests: number;
-  readonly numFailedTests: number;
-  readonly numPendingTests: number;
-  readonly numTodoTests: number;
-  readonly numRuntimeErrorTestSuites: number;
-  readonly testResults: readonly { readonly assertionResults: readonly { readonly title: string }[] }[];
-}
+import { CHECKS, ROOT } from './checks.ts';
+import { absentTests, countTests, formatCount, type Count, type JestReport } from './count.ts';
 
 const PASSED: Count = { passed: 1, failed: 0, skipped: 0 };
 const FAILED: Count = { passed: 0, failed: 1, skipped: 0 };
 /** Nothing here takes a tenth of this; a run that hangs must end in words. */
 const LIMIT_MS = 45 * 60_000;
-/** A test whose title begins so stands for tests that cannot run on this machine and says what is absent. */
-const ABSENT = 'absent: ';
 const REPORT = join(ROOT, '.cache', 'jest.json');
 
-function judge(check: Check): Count {
+/** Runs a program without a terminal; what it prints is shown only where it fails. */
+function judge(name: string, holds: string, program: string, argv: readonly string[]): Count {
   const startedMs = performance.now();
-  const run = spawnSync(process.execPath, check.argv, { cwd: ROOT, encoding: 'utf8', timeout: LIMIT_MS });
-  const clean = run.status === 0;
+  const run = spawnSync(program, argv, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: LIMIT_MS,
+  });
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-  console.log(`${clean ? 'ok    ' : 'FAILED'} ${check.name.padEnd(11)}${seconds.padStart(5)} s  ${check.holds}`);
-  if (!clean) console.log(`${run.stdout}${run.stderr}${run.error?.message ?? ''}`.trimEnd().replaceAll(/^/gm, '       '));
+  const clean = run.status === 0;
+  console.log(`${clean ? 'ok    ' : 'FAILED'} ${name.padEnd(11)}${seconds.padStart(5)} s  ${holds}`);
+  if (!clean) console.log(`${run.stdout}${run.stderr}${ending(run)}`.trimEnd().replaceAll(/^/gm, '       '));
   return clean ? PASSED : FAILED;
+}
+
+function ending(run: SpawnSyncReturns<string>): string {
+  return run.error === undefined ? `exit code ${run.status ?? run.signal}` : run.error.message;
 }
 
 function runTests(): Count {
   mkdirSync(join(ROOT, '.cache'), { recursive: true });
   rmSync(REPORT, { force: true });
-  const jest = [join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js'), '-c', '.jestrc.js', '--rootDir', '.'];
-  const run = spawnSync(process.execPath, [...nodeFlags(), ...jest, '--maxWorkers=100%', '--json', `--outputFile=${REPORT}`], {
+  const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
+  const flags = ['-c', '.jestrc.js', '--rootDir', '.', '--maxWorkers=100%', '--json', `--outputFile=${REPORT}`];
+  // Its report for people goes to stderr, as it comes; the one on stdout is in the file, too.
+  const run = spawnSync(process.execPath, [...jest, ...flags], {
     cwd: ROOT,
     stdio: ['ignore', 'ignore', 'inherit'],
     timeout: LIMIT_MS,
   });
-  if (!existsSync(REPORT)) return FAILED;
+  if (!existsSync(REPORT)) {
+    console.log('FAILED tests: jest ended without a report');
+    return FAILED;
+  }
   const report = JSON.parse(readFileSync(REPORT, 'utf8')) as JestReport;
-  const absent = report.testResults
-    .flatMap((file) => file.assertionResults)
-    .map((test) => test.title)
-    .filter((title) => title.startsWith(ABSENT));
-  for (const title of absent) console.log(`not run here: ${title.slice(ABSENT.length)}`);
+  for (const title of absentTests(report)) console.log(`not run here: ${title}`);
+  const count = countTests(report, run.status);
   const idle = report.numPendingTests + report.numTodoTests;
-  if (idle > 0)
-    console.log(`FAILED tests: ${idle} skipped; a test runs, or is titled "${ABSENT}…" where this machine lacks what it needs`);
-  const broken = report.numFailedTests + report.numRuntimeErrorTestSuites + idle;
-  return {
-    passed: report.numPassedTests - absent.length,
-    failed: run.status === 0 ? broken : Math.max(broken, 1),
-    skipped: absent.length,
-  };
-}
-
-function nodeFlags(): string[] {
-  return ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
-}
-
-function runDemo(): Count {
-  const run = spawnSync('make', ['--no-print-directory', 'demo'], {
-    cwd: ROOT,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: LIMIT_MS,
-  });
-  const clean = run.status === 0;
-  console.log(`${clean ? 'ok    ' : 'FAILED'} demo         the built program answers with no key and no network`);
-  if (!clean) console.log(`${run.stdout}${run.stderr}`.trimEnd().replaceAll(/^/gm, '       '));
-  return clean ? PASSED : FAILED;
+  console.log(
+    `${count.failed === 0 ? 'ok    ' : 'FAILED'} tests${idle > 0 ? `: ${idle} skipped, which only an absent tool allows; see CONTRIBUTING.md` : ''}`,
+  );
+  return count;
 }
 
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !CHECKS.some((check) => check.name === name));
-if (unknown.length > 0)
-  throw new Error(`no check ${unknown.join(', ')}: there are ${CHECKS.map((check) => check.name).join(', ')}`);
+if (unknown.length > 0) throw new Error(`no check ${unknown.join(', ')}: take ${CHECKS.map((check) => check.name).join(', ')}`);
 
-const counts = CHECKS.filter((check) => names.length === 0 || names.includes(check.name)).map(judge);
-if (names.length === 0) counts.push(runTests(), runDemo());
-const sum = (part: keyof Count): number => counts.reduce((total, count) => total + count[part], 0);
-const skipped = sum('skipped');
-console.log(`${sum('passed')} passed, ${sum('failed')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
-process.exitCode = sum('failed') === 0 ? 0 : 1;
+const counts = CHECKS.filter((check) => names.length === 0 || names.includes(check.name)).map((check) =>
+  judge(check.name, check.holds, process.execPath, check.argv),
+);
+if (names.length === 0) {
+  counts.push(runTests());
+  counts.push(judge('demo', 'the built program answers with no key and no network', 'make', ['--no-print-directory', 'demo']));
+}
+console.log(formatCount(counts));
+process.exitCode = counts.every((count) => count.failed === 0) ? 0 : 1;
