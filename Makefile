@@ -83,8 +83,8 @@ bench-compile: $(BUILT) ## Compile 5,000 routes, then one edit among them
 	@test -x test/bench/compile || { echo 'test/bench/compile is not there yet' >&2; exit 1; }
 	@NODE=$(NODE) test/bench/compile $(ARGS)
 
-fuzz: $(INSTALLED) ## The fuzz tests with many runs: FUZZ_RUNS=100000
-	@FUZZ_RUNS=$(FUZZ_RUNS) $(JEST) 'fuzz.*\.test\.ts$$'
+fuzz: $(INSTALLED) ## The fuzz and property tests with many runs: FUZZ_RUNS=100000
+	@FUZZ_RUNS=$(FUZZ_RUNS) $(JEST) '(fuzz|property)[^/]*\.test\.ts$$'
 
 ##@ This tree
 clean: ## Remove what was built; keeps Node and the dependencies
