@@ -11,7 +11,6 @@ interface Ban {
 
 const BANS: readonly Ban[] = [
   { what: 'a lint rule is silenced', pattern: /\b(?:oxlint|eslint)-disable/ },
-  { what: 'the formatter is silenced', pattern: /\b(?:oxfmt|prettier)-ignore/ },
   { what: 'the compiler is silenced', pattern: /@ts-(?:ignore|expect-error|nocheck)/ },
   {
     what: 'a test does not run',
