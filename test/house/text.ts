@@ -1,6 +1,6 @@
 /**
- * What a linter cannot see, because it can be told to look away: silenced rules, skipped tests, files that nobody will
- * review. Run in the tree to judge; prints `file:line: what is wrong`, exit code 1 where it finds something.
+ * What no linter can be trusted with, because a comment tells it to look away, and tests that do not run. Run in the tree
+ * to judge; prints `file:line: what is wrong`, exit code 1 where it finds something.
  */
 import { globSync, readFileSync } from 'node:fs';
 
@@ -12,23 +12,18 @@ interface Ban {
 const BANS: readonly Ban[] = [
   { what: 'a lint rule is silenced', pattern: /\b(?:oxlint|eslint)-disable/ },
   { what: 'the compiler is silenced', pattern: /@ts-(?:ignore|expect-error|nocheck)/ },
-  {
-    what: 'a test does not run',
-    pattern: /\b(?:it|test|describe)\.(?:skip|only|todo|failing|concurrent\.skip|concurrent\.only)\b/,
-  },
+  { what: 'a test does not run', pattern: /\b(?:it|test|describe)(?:\.concurrent)?\.(?:skip|only|todo|failing)\b/ },
   { what: 'a test does not run', pattern: /\b(?:xit|xtest|xdescribe|fit|fdescribe)\(/ },
 ];
 
+const SOURCES = ['{src,cmd,test}/**/*.{ts,js,mjs}', '*.{js,mjs}', '.*.js'];
+/** The one file that may spell what it looks for. */
+const ITSELF = 'test/house/text.ts';
+
 let found = 0;
-for (const file of globSync(['{src,cmd,test}/**/*.{ts,js,mjs}', '*.{js,mjs}', '.*.js'], {
-  exclude: ['**/node_modules/**'],
-}).sort()) {
-  const lines = readFileSync(file, 'utf8').split('\n');
-  for (const [index, line] of lines.entries()) {
-    // The patterns above are the one place that may spell them.
-    if (line.includes('pattern: /')) continue;
-    for (const ban of BANS) {
-      if (!ban.pattern.test(line)) continue;
+for (const file of globSync(SOURCES, { exclude: ['**/node_modules/**', ITSELF] }).sort()) {
+  for (const [index, line] of readFileSync(file, 'utf8').split('\n').entries()) {
+    for (const ban of BANS.filter((candidate) => candidate.pattern.test(line))) {
       console.log(`${file}:${index + 1}: ${ban.what}: ${line.trim().slice(0, 100)}`);
       found++;
     }
