@@ -1,0 +1,20 @@
+/** Azure's failures: its own names, then OpenAI's (the service passes most of them through). */
+import { STATUS_RULES, TYPE_RULES, type ErrorRule } from '../shared/classify.ts';
+import { OPENAI_RULES, type FailureTable } from '../openai/failure.ts';
+import { OPENAI_FINISHES } from '../openai/finish.ts';
+
+export const AZURE_RULES: readonly ErrorRule[] = [
+  // Inner code, in both spellings of its holder: azure-openai/chat-400-prompt-filter-custom-blocklist-doc, …-old-inner-error-doc
+  { names: ['responsibleaipolicyviolation'], verdict: 'prompt_filtered' },
+  // Images: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/dall-e
+  { names: ['contentfilter'], verdict: 'prompt_filtered' },
+  // azure-openai/chat-json-404-not-found-2
+  { names: ['deploymentnotfound'], verdict: 'not_found' },
+  // A 401 that is about a role, not about who is asking: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/role-based-access-control
+  { names: ['permissiondenied', 'authorizationfailed'], verdict: 'permission' },
+];
+
+export const AZURE_FAILURES: FailureTable = {
+  errors: [...AZURE_RULES, ...OPENAI_RULES, ...STATUS_RULES, ...TYPE_RULES],
+  finishes: OPENAI_FINISHES,
+};

@@ -1,0 +1,45 @@
+/**
+ * Makes an upstream's message fit to be shown and logged: what identifies the account that pays (keys, organisations,
+ * subscriptions, resource names) says nothing to the client and belongs to the operator alone.
+ */
+const MAX_MESSAGE_CHARS = 512;
+/** Bound of what the patterns are run over: longer than any message that is shown, whatever is replaced in it. */
+const MAX_SCANNED_CHARS = 4096;
+const MIN_SECRET_CHARS = 8;
+const MARK = '[redacted]';
+
+/** Each is linear in the length of its input: one bounded run of characters after a fixed beginning. */
+const PATTERNS: readonly (readonly [RegExp, string])[] = [
+  // Keys: OpenAI sk-, Groq gsk_, xAI xai-, Perplexity pplx-, Hugging Face hf_, Cerebras csk-, Fireworks fw_, NVIDIA nvapi-, Google AIza.
+  [/\b(?:sk|pk|rk|gsk|xai|pplx|hf|csk|fw|nvapi|tgp)[-_][\w-]{6,200}/g, MARK],
+  [/\bAIza[\w-]{20,60}/g, MARK],
+  [/\beyJ[\w-]{8,2000}\.[\w-]{1,2000}(?:\.[\w-]{0,2000})?/g, MARK],
+  [/\bBearer\s+[\w.~+/=-]{6,2000}/gi, `Bearer ${MARK}`],
+  // What a provider has already masked still shows the ends of a key: `test-con****-key`.
+  [/[^\s"'`,;:]{0,80}\*{3,80}[^\s"'`,;:]{0,80}/g, MARK],
+  // Organisation, project, user, team and account ids.
+  [/\b(?:org|proj)[-_][A-Za-z0-9]{4,80}/g, MARK],
+  [/\b(?:user|acct|team|account|workspace)[-_](?=[A-Za-z]{0,80}\d)[A-Za-z0-9]{6,80}/g, MARK],
+  [/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi, MARK],
+  // Azure: resource ids and the host names that carry a resource's name.
+  [/\/subscriptions\/[^\s"'`,]{1,400}/gi, `/subscriptions/${MARK}`],
+  [
+    /\b[a-z0-9][a-z0-9-]{0,62}(\.(?:openai\.azure|cognitiveservices\.azure|services\.ai\.azure|azure-api|inference\.ml\.azure|models\.ai\.azure)\.[a-z.]{2,12})/gi,
+    `${MARK}$1`,
+  ],
+  [
+    /\b((?:organization|organisation|project|account|team|workspace|tenant|resource|subscription|principal)s?(?: id| name| key)?:? )[`'"][^`'"]{1,200}[`'"]/gi,
+    `$1${MARK}`,
+  ],
+  // xAI: `Team: …, API key ID: …`.
+  [/\b((?:team|api key id|organization id|account id): ?)[\w.-]{3,80}/gi, `$1${MARK}`],
+  [/\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}/g, MARK],
+];
+
+/** `secret`: the credential that was sent, which some upstreams quote back; '' where none was. */
+export function redactMessage(message: string, secret: string): string {
+  let text = message.length > MAX_SCANNED_CHARS ? message.slice(0, MAX_SCANNED_CHARS) : message;
+  if (secret.length >= MIN_SECRET_CHARS) text = text.replaceAll(secret, MARK);
+  for (const [pattern, replacement] of PATTERNS) text = text.replace(pattern, replacement);
+  return text.length > MAX_MESSAGE_CHARS ? `${text.slice(0, MAX_MESSAGE_CHARS - 1)}…` : text;
+}
