@@ -205,7 +205,7 @@ describe('Weighted', () => {
         ],
         { pick, random: () => 1 - Number.EPSILON / 2 },
       );
-      expect([...order].sort()).toEqual([0, 1, 2]);
+      expect([...order].sort((a, b) => a - b)).toEqual([0, 1, 2]);
     }
   });
 });

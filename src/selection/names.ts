@@ -94,10 +94,10 @@ class NameTable implements Names {
  * 5,000 teams that call their model the same cost it nothing.
  */
 class Scope {
-  readonly #open = new NameIndex();
-  /** Callers whom `Same` admits: open routes and those. */
-  readonly #inside = new NameIndex();
-  readonly #byTenant = new Map<string, NameIndex>();
+  #open: NameIndex | null = null;
+  /** For callers whom `Same` admits: its routes and the open ones. */
+  #inside: NameIndex | null = null;
+  #byTenant: Map<string, NameIndex> | null = null;
 
   add(route: Route): void {
     for (const index of this.#admittedBy(route.access)) for (const name of route.modelNames) index.add(name, route);
@@ -106,22 +106,23 @@ class Scope {
   #admittedBy(access: Access): NameIndex[] {
     switch (access.from) {
       case 'All':
-        return [this.#open, this.#inside];
+        return [(this.#open ??= new NameIndex()), (this.#inside ??= new NameIndex())];
       case 'Same':
-        return [this.#inside];
-      case 'Tenants':
+        return [(this.#inside ??= new NameIndex())];
+      case 'Tenants': {
+        const byTenant = (this.#byTenant ??= new Map<string, NameIndex>());
         return access.tenants.map((tenant) => {
-          let index = this.#byTenant.get(tenant);
-          if (index === undefined) this.#byTenant.set(tenant, (index = new NameIndex()));
+          let index = byTenant.get(tenant);
+          if (index === undefined) byTenant.set(tenant, (index = new NameIndex()));
           return index;
         });
+      }
     }
   }
 
+  /** The names that a caller meets here. `inside`: `Same` admits them. */
   admitting(inside: boolean, tenant: string): NameIndex[] {
-    const tenants = this.#byTenant.get(tenant);
-    const general = inside ? this.#inside : this.#open;
-    return tenants === undefined ? [general] : [general, tenants];
+    return [inside ? this.#inside : this.#open, this.#byTenant?.get(tenant)].filter((index) => index != null);
   }
 
   find(inside: boolean, tenant: string, model: string): Route | undefined {
@@ -129,14 +130,14 @@ class Scope {
   }
 
   #byExact(inside: boolean, tenant: string, model: string): Route | undefined {
-    const general = (inside ? this.#inside : this.#open).exact.get(model);
-    const tenants = this.#byTenant.size === 0 ? undefined : this.#byTenant.get(tenant);
-    return tenants === undefined ? general : first(general, tenants.exact.get(model));
+    const general = (inside ? this.#inside : this.#open)?.exact.get(model);
+    const tenants = this.#byTenant?.get(tenant)?.exact.get(model);
+    return first(general, tenants);
   }
 
   byPrefix(inside: boolean, tenant: string, model: string): Route | undefined {
-    const general = (inside ? this.#inside : this.#open).longestPrefix(model);
-    const tenants = this.#byTenant.get(tenant)?.longestPrefix(model);
+    const general = (inside ? this.#inside : this.#open)?.longestPrefix(model);
+    const tenants = this.#byTenant?.get(tenant)?.longestPrefix(model);
     if (general === undefined || tenants === undefined) return (general ?? tenants)?.route;
     if (general.length !== tenants.length) return (general.length > tenants.length ? general : tenants).route;
     return first(general.route, tenants.route);
