@@ -117,7 +117,7 @@ export class HealthBook {
 
 /**
  * Live signals of one upstream with one credential. The outcome of each attempt is told as
- * `started` → (`succeeded` | `failed`)? → `finished`.
+ * `started` → `succeeded`? → `failed`? → `finished`, each at most once: a stream that breaks after its first output is both.
  */
 export class TargetHealth implements TargetSignals {
   readonly credentialId: string;
@@ -171,7 +171,7 @@ export class TargetHealth implements TargetSignals {
     this.#upstream.finished(attempt);
   }
 
-  /** The upstream has answered this attempt as it should (for a stream: its first output is there, or its end). */
+  /** The upstream has answered this attempt as it should (for a stream: its first output is there). */
   succeeded(attempt: number, operation: Operation, nowMs: number): void {
     this.#upstream.succeeded(attempt, nowMs);
     // A retry-after is obeyed even if another request slips through; a credential that works again works for all.
