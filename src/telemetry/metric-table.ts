@@ -1,0 +1,157 @@
+/**
+ * Every metric of ours: the reference in docs/ is generated from this table. Names are stable. Exactly one ends in
+ * `requests_total`, so that a sum over that suffix is the number of requests. Histograms have no route label, and the `maxSeries`
+ * together keep a scrape below 10,000 lines however many routes there are.
+ */
+import type { MetricSpec } from './cells.ts';
+
+function counter<const L extends readonly string[]>(name: string, labels: L, maxSeries: number, help: string): MetricSpec<L> {
+  return { name, type: 'counter', help, labels, maxSeries, bounds: [] };
+}
+
+function gauge<const L extends readonly string[]>(name: string, labels: L, maxSeries: number, help: string): MetricSpec<L> {
+  return { name, type: 'gauge', help, labels, maxSeries, bounds: [] };
+}
+
+function histogram<const L extends readonly string[]>(
+  name: string,
+  labels: L,
+  maxSeries: number,
+  bounds: readonly number[],
+  help: string,
+): MetricSpec<L> {
+  return { name, type: 'histogram', help, labels, maxSeries, bounds };
+}
+
+const FIRST_TOKEN_SECONDS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 3, 5, 10, 20, 60];
+const REQUEST_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600];
+const OVERHEAD_SECONDS = [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5];
+const CONNECT_SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5];
+
+export const METRICS = {
+  requests: counter(
+    'fairlead_requests_total',
+    ['route', 'operation', 'status'],
+    2_000,
+    'Requests answered, by route (namespace/name, or none), operation and HTTP status.',
+  ),
+  requestErrors: counter(
+    'fairlead_request_errors_total',
+    ['route', 'code'],
+    700,
+    "Requests that the gateway answered with an error of its own, by the error's code.",
+  ),
+  attempts: counter(
+    'fairlead_attempts_total',
+    ['route', 'target', 'outcome'],
+    1_500,
+    'Upstream calls that ended, by what became of them: ok or the kind of failure.',
+  ),
+  failovers: counter(
+    'fairlead_failovers_total',
+    ['route', 'from', 'to', 'reason'],
+    500,
+    'Requests that went on from one target to the next, by the failure that made them.',
+  ),
+  contentFilterFailovers: counter(
+    'fairlead_content_filter_failovers_total',
+    ['route', 'phase', 'to'],
+    200,
+    'Requests that went on to another target because a content filter stopped them, by the phase in which it did.',
+  ),
+  contentFiltered: counter(
+    'fairlead_content_filtered_total',
+    ['route', 'target', 'phase'],
+    200,
+    'Attempts that a content filter stopped, by phase: prompt, completion or mid_stream.',
+  ),
+  tokens: counter(
+    'fairlead_tokens_total',
+    ['route', 'target', 'direction'],
+    1_500,
+    'Tokens used, by direction: input (cached ones included), cached_input, output. Estimated where the provider gave none.',
+  ),
+  cost: counter('fairlead_cost_usd_total', ['route', 'target'], 500, "Cost of answers in US dollars, by the model's prices."),
+  costUnknown: counter(
+    'fairlead_cost_unknown_total',
+    ['route', 'target'],
+    200,
+    'Answers whose cost is unknown, because the model has no price.',
+  ),
+  usageEstimated: counter(
+    'fairlead_usage_estimated_total',
+    ['route', 'target'],
+    200,
+    'Answers whose token usage is an estimate, because the provider gave none.',
+  ),
+  limited: counter('fairlead_limited_total', ['route', 'limit'], 300, 'Requests that a limit refused, by its name.'),
+  droppedParams: counter(
+    'fairlead_dropped_params_total',
+    ['route', 'param'],
+    200,
+    'Request parameters left out because the target cannot do them and the model says `unsupported: Drop`.',
+  ),
+  streamsBroken: counter(
+    'fairlead_streams_broken_total',
+    ['route'],
+    300,
+    'Streams that broke after output had reached the client, and ended in an error event.',
+  ),
+  timeToFirstToken: histogram(
+    'fairlead_time_to_first_token_seconds',
+    ['upstream'],
+    40,
+    FIRST_TOKEN_SECONDS,
+    'From the start of an attempt to its first output, for streams.',
+  ),
+  requestDuration: histogram(
+    'fairlead_request_duration_seconds',
+    ['stream'],
+    2,
+    REQUEST_SECONDS,
+    "From a request's head to the last byte of its answer.",
+  ),
+  gatewayOverhead: histogram(
+    'fairlead_gateway_overhead_seconds',
+    [],
+    1,
+    OVERHEAD_SECONDS,
+    "From a request's last byte to the start of its first attempt: what the gateway itself adds before it calls.",
+  ),
+  upstreamConnect: histogram(
+    'fairlead_upstream_connect_seconds',
+    [],
+    1,
+    CONNECT_SECONDS,
+    'From the wish to call an upstream to a connection for it, waiting for a free one included.',
+  ),
+  upstreamQueued: counter('fairlead_upstream_queued_total', [], 1, 'Attempts that had to wait for a free connection.'),
+  upstreamHealthy: gauge(
+    'fairlead_upstream_healthy',
+    ['upstream'],
+    150,
+    '1 while this pod sends requests to the upstream, 0 while it is ejected.',
+  ),
+  ejections: counter('fairlead_ejections_total', ['upstream', 'reason'], 200, 'Times an upstream was taken out, by reason.'),
+  authFailures: counter('fairlead_auth_failures_total', ['reason'], 10, 'Requests refused for their client key, by reason.'),
+  shed: counter('fairlead_shed_total', ['reason'], 10, 'Requests refused because the pod was overloaded or ending.'),
+  clientDisconnects: counter('fairlead_client_disconnects_total', [], 1, 'Clients that left before their answer was complete.'),
+  inFlightRequests: gauge('fairlead_in_flight_requests', [], 1, 'Requests under way.'),
+  inFlightStreams: gauge('fairlead_in_flight_streams', [], 1, 'Streams under way.'),
+  bufferedBytes: gauge('fairlead_buffered_bytes', [], 1, 'Bytes of requests and answers held in memory.'),
+  tableInfo: gauge('fairlead_table_info', ['digest'], 1, 'Always 1: the digest of the route table that is served.'),
+  tableApplied: gauge(
+    'fairlead_table_applied_timestamp_seconds',
+    [],
+    1,
+    'When the route table that is served was applied, in seconds since the epoch.',
+  ),
+  tableRefused: gauge(
+    'fairlead_table_refused_entries',
+    [],
+    1,
+    'Entries of the last route table that this pod refused; their last good version is served.',
+  ),
+  logDropped: counter('fairlead_log_lines_dropped_total', [], 1, 'Log lines lost because they could not be written fast enough.'),
+  logErrors: counter('fairlead_log_write_errors_total', [], 1, 'Failed writes of the log.'),
+} as const satisfies Readonly<Record<string, MetricSpec>>;
