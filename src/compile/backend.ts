@@ -1,0 +1,22 @@
+/** LLMBackend on its own: its status. What routes make of it is compiled with each route. */
+import type { LLMBackend } from '../api/v1alpha1/llmbackend.ts';
+import type { Read } from './memo.ts';
+import { compileModel } from './model.ts';
+import { conditionOf, fullyServed, type ObjectStatus } from './status.ts';
+import { unservedOf } from './unserved.ts';
+
+export function compileBackend({ metadata, spec }: LLMBackend, read: Read): ObjectStatus {
+  const { namespace, name, generation } = metadata;
+  const notServed = unservedOf('LLMBackend', spec).map(({ path, value, instead }) => ({ path, value, instead }));
+  // Where it may be called from depends on the gateway, so that is said of each route.
+  const { issues, warnings } = compileModel(name, spec, 'spec', { read, namespace, gateway: null });
+  return {
+    kind: 'LLMBackend',
+    namespace,
+    name,
+    conditions: [conditionOf('Accepted', [], generation), conditionOf('ResolvedRefs', issues, generation), ...fullyServed(notServed, generation)],
+    parents: [],
+    warnings,
+    notServed,
+  };
+}

@@ -1,0 +1,78 @@
+/** LLMGateway → the table's settings. */
+import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
+import { parseDurationMs } from '../lib/duration.ts';
+import { issue, type Issue } from '../lib/issue.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { digestOf } from '../routetable/digest.ts';
+import { byText } from '../routetable/order.ts';
+import type { GatewaySettings } from '../routetable/types.ts';
+import { clientKeys, type ClientKeys, type KeyMemo } from './keys.ts';
+import type { Read } from './memo.ts';
+import { parseQuantity } from './quantity.ts';
+import { secretValue } from './references.ts';
+import { conditionOf, fullyServed, type ObjectStatus } from './status.ts';
+import { unservedOf } from './unserved.ts';
+
+export interface CompiledGateway {
+  /** null where serving would be worse than not: without its certificate an HTTPS listener would speak plain HTTP. */
+  readonly settings: GatewaySettings | null;
+  readonly clientKeys: ClientKeys;
+  readonly status: ObjectStatus;
+}
+
+export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo): CompiledGateway {
+  const { metadata, spec } = gateway;
+  const { generation } = metadata;
+  const notServed = unservedOf('LLMGateway', spec).map(({ path, value, instead }) => ({ path, value, instead }));
+  const invalid: Issue[] = [];
+  const unresolved: Issue[] = [];
+
+  const maxRequestBytes = parseQuantity(spec.listener.maxRequestBytes);
+  if (maxRequestBytes === null || maxRequestBytes < 1) {
+    invalid.push(issue('spec.listener.maxRequestBytes', 'InvalidSpec', `${JSON.stringify(spec.listener.maxRequestBytes)} is not a number of bytes of at least 1: write it like 32Mi`));
+  }
+  const drain = parseDurationMs(spec.drain.timeout);
+  if (!drain.ok) invalid.push(issue('spec.drain.timeout', 'InvalidSpec', drain.error));
+  const tls = compileTls(gateway, read);
+  if (!tls.ok) unresolved.push(tls.error);
+
+  // JWT is not served: keys are asked for instead, never nothing.
+  const clientAuth = spec.clientAuth.type === 'None' ? 'None' : 'APIKey';
+  const keys = clientAuth === 'None' ? { keys: [], warnings: [] } : clientKeys(gateway, read((world) => world.secrets).values(), keyMemo);
+  let settings: GatewaySettings | null = null;
+  if (maxRequestBytes !== null && drain.ok && tls.ok && invalid.length === 0) {
+    const unhashed: Omit<GatewaySettings, 'digest'> = {
+      port: spec.listener.port,
+      maxRequestBytes,
+      tls: tls.value,
+      clientAuth,
+      upstreamAllow: [...spec.upstreams.allow].sort(byText),
+      drainTimeoutMs: drain.value,
+      requestLog: spec.telemetry.requestLog === 'None' ? 'Off' : 'Metadata',
+    };
+    settings = { digest: digestOf(unhashed), ...unhashed };
+  }
+  const status: ObjectStatus = {
+    kind: 'LLMGateway',
+    namespace: metadata.namespace,
+    name: metadata.name,
+    conditions: [conditionOf('Accepted', invalid, generation), conditionOf('ResolvedRefs', unresolved, generation), ...fullyServed(notServed, generation)],
+    parents: [],
+    warnings: keys.warnings,
+    notServed,
+  };
+  return { settings, clientKeys: keys, status };
+}
+
+function compileTls({ metadata: { namespace }, spec }: LLMGateway, read: Read): Result<GatewaySettings['tls'], Issue> {
+  if (spec.listener.tls === undefined) return ok(null);
+  const { name } = spec.listener.tls.secretRef;
+  const path = 'spec.listener.tls.secretRef';
+  const certificate = secretValue(read, namespace, { name, key: 'tls.crt' }, path);
+  if (!certificate.ok) return certificate;
+  const key = secretValue(read, namespace, { name, key: 'tls.key' }, path);
+  if (!key.ok) return key;
+  if (!certificate.value.reveal().includes('-----BEGIN CERTIFICATE-----')) return err(issue(path, 'ArtifactInvalid', `Secret ${namespace}/${name} holds no PEM certificate under "tls.crt"`));
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key.value.reveal())) return err(issue(path, 'ArtifactInvalid', `Secret ${namespace}/${name} holds no PEM private key under "tls.key"`));
+  return ok({ certificatePem: certificate.value.reveal(), privateKeyPem: key.value });
+}

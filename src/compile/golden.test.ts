@@ -1,0 +1,41 @@
+/**
+ * Every `testdata/NAME.in.yaml` compiles to its `NAME.out.yaml`, statuses included. `-t NAME` runs one; `UPDATE_GOLDEN=1` rewrites
+ * them, and then each changed line is to be read: it is a promise.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+
+import { describe, expect, it } from '@jest/globals';
+
+import { decode, encode } from '../routetable/codec.ts';
+import { compile } from './compile.ts';
+import { caseNames, DIRECTORY, readCase } from './testdata/case.ts';
+import { printCase } from './testdata/print.ts';
+import { deepFreeze, shuffledSnapshot, textOf } from './testdata/vary.ts';
+
+const update = process.env['UPDATE_GOLDEN'] === '1';
+
+describe('compile', () => {
+  it.each(caseNames())('%s', (name) => {
+    const read = readCase(name);
+    const compiled = compile(read.snapshot, read.options);
+    const printed = printCase(compiled, read);
+    const file = path.join(DIRECTORY, `${name}.out.yaml`);
+    if (update) fs.writeFileSync(file, printed);
+    expect(printed).toBe(fs.readFileSync(file, 'utf8'));
+
+    // The same whatever the order, without touching its input, and every table is one that a gateway takes.
+    const frozen = deepFreeze(shuffledSnapshot(readCase(name).snapshot, name.length));
+    expect(textOf(compile(frozen, read.options))).toBe(textOf(compiled));
+    for (const table of compiled.tables.values()) {
+      const decoded = decode(JSON.parse(encode(table)));
+      expect(decoded).toMatchObject({ ok: true, value: { refused: [], table: { digest: table.digest } } });
+    }
+  });
+
+  it('has no output without its input', () => {
+    const outputs = fs.readdirSync(DIRECTORY).filter((file) => file.endsWith('.out.yaml'));
+    expect(outputs.map((file) => file.slice(0, -'.out.yaml'.length)).sort()).toEqual(caseNames());
+    expect(outputs.length).toBeGreaterThanOrEqual(60);
+  });
+});

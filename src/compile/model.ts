@@ -1,0 +1,158 @@
+/** One model, of a route's pool or an LLMBackend: its spec → a target with everything resolved, or why it cannot be one. */
+import type { BackendSpec } from '../api/v1alpha1/model.ts';
+import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
+import { issue, type Issue } from '../lib/issue.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { SecretValue } from '../lib/secret.ts';
+import { digestOf, secretDigest } from '../routetable/digest.ts';
+import { byText } from '../routetable/order.ts';
+import type { JsonValue, Target } from '../routetable/types.ts';
+import type { Read } from './memo.ts';
+import { certificates, secretValue } from './references.ts';
+import { compileUpstream, type Upstream } from './upstream.ts';
+
+export interface ModelContext {
+  readonly read: Read;
+  /** Where its Secrets and ConfigMaps are. */
+  readonly namespace: string;
+  /** Whose `upstreams.allow` holds; null: not asked. */
+  readonly gateway: LLMGateway | null;
+}
+
+export interface CompiledModel {
+  /** null exactly when there are issues. */
+  readonly target: Target | null;
+  readonly issues: readonly Issue[];
+  readonly warnings: readonly Issue[];
+}
+
+/** What the relay sets itself, and what would break or smuggle a request if a user could. */
+const RESERVED_HEADERS: ReadonlySet<string> = new Set(
+  'accept accept-encoding connection content-encoding content-length content-type expect host keep-alive proxy-authorization proxy-connection te trailer transfer-encoding upgrade'.split(' '),
+);
+
+/** Routing, relaying and accounting stand on the client's own; the body's splicing refuses the same. */
+export const RESERVED_PARAMETERS: readonly string[] = ['model', 'stream', 'stream_options'];
+
+/** `path` is that of the spec, e.g. `spec.models[0]`. */
+export function compileModel(name: string, spec: BackendSpec, path: string, context: ModelContext): CompiledModel {
+  const issues: Issue[] = [];
+  const warnings: Issue[] = [];
+  const take = <T>(result: Result<T, Issue>): T | null => {
+    if (result.ok) return result.value;
+    issues.push(result.error);
+    return null;
+  };
+
+  const found = compileUpstream(spec.provider, `${path}.provider`, { ...context, tls: spec.tls !== undefined });
+  if (found === null) issues.push(notServed(`${path}.provider.type`, spec.provider.type));
+  const upstream = found === null ? null : take(found);
+  const credential = take(compileCredential(spec.auth, `${path}.auth`, upstream, context));
+  const tls = take(compileTls(spec.tls, `${path}.tls`, context));
+  const headers = take(compileHeaders(spec.headers ?? [], `${path}.headers`, credential?.header ?? null));
+  const defaults = take(compileParameters(spec.defaults, `${path}.defaults`));
+  const override = take(compileParameters(spec.override, `${path}.override`));
+  if (upstream === null || credential === null || tls === null || headers === null || defaults === null || override === null) {
+    return { target: null, issues, warnings };
+  }
+
+  const { defaultHeader: _, ...where } = upstream;
+  const plain = where.baseUrl.startsWith('http:');
+  if (plain && spec.tls !== undefined) warnings.push(issue(`${path}.tls`, 'NoEffect', `${where.baseUrl} is not HTTPS`));
+  if (plain && credential.value !== null && !where.trusted) warnings.push(issue(`${path}.auth`, 'Cleartext', `the key goes to ${where.baseUrl} unencrypted`));
+  const upstreamId = identity(where, tls.value);
+  const target: Target = {
+    name,
+    ...where,
+    upstreamId,
+    credentialId: `${upstreamId}@${credential.value === null ? 'none' : secretDigest(credential.value).slice(0, 12)}`,
+    credential: credential.value === null ? null : { header: credential.header, value: credential.value },
+    tls: tls.value,
+    headers,
+    defaults,
+    override,
+    unsupported: spec.unsupported,
+    capacity: {
+      requestsPerMinute: spec.capacity?.requestsPerMinute ?? null,
+      tokensPerMinute: spec.capacity?.tokensPerMinute ?? null,
+      concurrency: spec.capacity?.concurrency ?? null,
+    },
+    pricing: spec.pricing === undefined ? null : compilePricing(spec.pricing),
+    capabilities: {
+      tools: spec.capabilities?.tools ?? null,
+      jsonSchema: spec.capabilities?.jsonSchema ?? null,
+      vision: spec.capabilities?.vision ?? null,
+      contextTokens: spec.capabilities?.contextTokens ?? null,
+      maxOutputTokens: spec.capabilities?.maxOutputTokens ?? null,
+    },
+  };
+  return { target, issues, warnings };
+}
+
+/**
+ * Base URL and deployment. What is trusted of the other side is part of it: a route with a wrong CA must not make an upstream
+ * look unhealthy to others.
+ */
+function identity({ baseUrl, model }: Pick<Upstream, 'baseUrl' | 'model'>, tls: Target['tls']): string {
+  const deployment = model === null ? '' : `#${model}`;
+  return `${baseUrl}${deployment}${tls === null ? '' : `+tls:${digestOf(tls).slice(0, 8)}`}`;
+}
+
+function notServed(path: string, value: string): Issue {
+  return issue(path, 'NotServed', `${JSON.stringify(value)} is not served by this build: the model is left out`);
+}
+
+interface Credential {
+  readonly header: string;
+  /** null: none is sent. */
+  readonly value: SecretValue | null;
+}
+
+function compileCredential(auth: BackendSpec['auth'], path: string, upstream: Upstream | null, { read, namespace }: ModelContext): Result<Credential, Issue> {
+  if (auth.type === 'None') return ok({ header: '', value: null });
+  if (auth.type !== 'APIKey' || auth.apiKey === undefined) return err(notServed(`${path}.type`, auth.type));
+  const { secretKeyRef, header } = auth.apiKey;
+  const found = secretValue(read, namespace, secretKeyRef, `${path}.apiKey.secretKeyRef`);
+  if (!found.ok) return found;
+  // A Secret made from a file ends in a line break that no key has.
+  const key = found.value.reveal().trim();
+  if (!/^[ -~]+$/.test(key)) {
+    return err(issue(`${path}.apiKey.secretKeyRef`, 'InvalidSpec', `Secret ${namespace}/${secretKeyRef.name} holds under ${JSON.stringify(secretKeyRef.key)} what no header can carry: one line of ASCII is needed`));
+  }
+  const name = header?.toLowerCase() ?? upstream?.defaultHeader ?? 'authorization';
+  if (RESERVED_HEADERS.has(name)) return err(issue(`${path}.apiKey.header`, 'InvalidSpec', `${JSON.stringify(name)} is set by the gateway itself and cannot carry a key`));
+  return ok({ header: name, value: new SecretValue(key) });
+}
+
+/** Wrapped, because `null` is a valid outcome. */
+function compileTls(tls: BackendSpec['tls'], path: string, { read, namespace }: ModelContext): Result<{ readonly value: Target['tls'] }, Issue> {
+  if (tls === undefined) return ok({ value: null });
+  const serverName = tls.serverName ?? null;
+  if (tls.caRef === undefined) return ok({ value: { caPem: null, serverName } });
+  const ca = certificates(read, namespace, tls.caRef, `${path}.caRef`);
+  return ca.ok ? ok({ value: { caPem: ca.value, serverName } }) : ca;
+}
+
+function compileHeaders(headers: NonNullable<BackendSpec['headers']>, path: string, credentialHeader: string | null): Result<Target['headers'], Issue> {
+  const made = new Map<string, string>();
+  for (const [index, { name, value }] of headers.entries()) {
+    const lower = name.toLowerCase();
+    const at = `${path}[${index}].name`;
+    if (RESERVED_HEADERS.has(lower)) return err(issue(at, 'InvalidSpec', `${JSON.stringify(name)} is set by the gateway itself`));
+    if (lower === credentialHeader) return err(issue(at, 'InvalidSpec', `${JSON.stringify(name)} already carries the key of auth.apiKey`));
+    if (made.has(lower)) return err(issue(at, 'InvalidSpec', `${JSON.stringify(name)} is there twice: case does not tell headers apart`));
+    made.set(lower, value);
+  }
+  return ok([...made].sort(([a], [b]) => byText(a, b)));
+}
+
+function compileParameters(parameters: Readonly<Record<string, JsonValue>> | undefined, path: string): Result<Target['defaults'], Issue> {
+  const reserved = RESERVED_PARAMETERS.find((name) => parameters !== undefined && Object.hasOwn(parameters, name));
+  if (reserved !== undefined) return err(issue(`${path}.${reserved}`, 'InvalidSpec', `${JSON.stringify(reserved)} is the client's alone; the provider's name of a model goes into provider`));
+  return ok(Object.entries(parameters ?? {}).sort(([a], [b]) => byText(a, b)));
+}
+
+/** US dollars a million tokens are micro-dollars a token: the same number. */
+function compilePricing({ input, cachedInput, output }: NonNullable<BackendSpec['pricing']>): NonNullable<Target['pricing']> {
+  return { inputMicroUsd: Number(input), cachedInputMicroUsd: Number(cachedInput ?? input), outputMicroUsd: Number(output) };
+}

@@ -1,0 +1,89 @@
+/** Where a provider is called: a model's `provider` → base URL and model name. */
+import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
+import type { Provider } from '../api/v1alpha1/model.ts';
+import { issue, type Issue } from '../lib/issue.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import type { ProviderKind } from '../routetable/types.ts';
+import { isAllowedByName, refusedHost } from './address.ts';
+import type { Read } from './memo.ts';
+
+export interface Upstream {
+  readonly provider: ProviderKind;
+  readonly baseUrl: string;
+  /** Inside the cluster, or allowed by name: the private-address check does not apply. */
+  readonly trusted: boolean;
+  readonly model: string | null;
+  readonly apiVersion: string | null;
+  /** The header that carries the key where `auth.apiKey.header` does not say. */
+  readonly defaultHeader: string;
+}
+
+export interface UpstreamContext {
+  readonly read: Read;
+  readonly namespace: string;
+  /** null: no gateway is known yet, so what it allows is not asked. */
+  readonly gateway: LLMGateway | null;
+  /** HTTPS to a serviceRef. */
+  readonly tls: boolean;
+}
+
+const OPENAI = 'https://api.openai.com/v1';
+
+/** null: a provider that this build does not serve, which `unserved.ts` reports. */
+export function compileUpstream(spec: Provider, path: string, context: UpstreamContext): Result<Upstream, Issue> | null {
+  switch (spec.type) {
+    case 'OpenAI': {
+      const target = located(spec.openAI?.baseURL ?? OPENAI, `${path}.openAI.baseURL`, context);
+      return joined(target, { provider: 'OpenAI', model: spec.openAI?.model ?? null, apiVersion: null, defaultHeader: 'authorization' });
+    }
+    case 'AzureOpenAI': {
+      const { endpoint = '', deployment, apiVersion } = spec.azureOpenAI ?? {};
+      const target = located(endpoint, `${path}.azureOpenAI.endpoint`, context);
+      return joined(target, { provider: 'AzureOpenAI', model: deployment ?? null, apiVersion: apiVersion ?? null, defaultHeader: 'api-key' });
+    }
+    case 'OpenAICompatible': {
+      const { baseURL, serviceRef, model } = spec.openAICompatible ?? {};
+      const at = `${path}.openAICompatible`;
+      const target = serviceRef === undefined ? located(baseURL ?? '', `${at}.baseURL`, context) : service(serviceRef, `${at}.serviceRef`, context);
+      return joined(target, { provider: 'OpenAICompatible', model: model ?? null, apiVersion: null, defaultHeader: 'authorization' });
+    }
+    default:
+      return null;
+  }
+}
+
+type Location = Pick<Upstream, 'baseUrl' | 'trusted'>;
+
+function joined(location: Result<Location, Issue>, rest: Omit<Upstream, keyof Location>): Result<Upstream, Issue> {
+  return location.ok ? ok({ ...rest, ...location.value }) : location;
+}
+
+/** A Service by its DNS name, which resolves in any cluster whatever its domain. */
+function service(ref: { readonly name: string; readonly port: number; readonly path: string }, path: string, { read, namespace, tls }: UpstreamContext): Result<Location, Issue> {
+  if (read((world) => world.options.resolveService) === 'Laptop') {
+    return err(issue(path, 'BackendNotFound', `Service ${namespace}/${ref.name} is in a cluster, and there is none here: give baseURL instead`));
+  }
+  const url = normalUrl(`${tls ? 'https' : 'http'}://${ref.name}.${namespace}.svc:${ref.port}${ref.path}`);
+  return url.ok ? ok({ baseUrl: url.value, trusted: true }) : err(issue(path, 'InvalidSpec', url.error));
+}
+
+function located(text: string, path: string, { read, gateway }: UpstreamContext): Result<Location, Issue> {
+  const url = normalUrl(text);
+  if (!url.ok) return err(issue(path, 'InvalidSpec', url.error));
+  if (gateway === null) return ok({ baseUrl: url.value, trusted: false });
+  const host = new URL(url.value).hostname;
+  const { allow } = gateway.spec.upstreams;
+  const refused = refusedHost(host, { allow, loopbackAllowed: read((world) => world.options.loopbackAllowed) });
+  return refused === null ? ok({ baseUrl: url.value, trusted: isAllowedByName(host, allow) }) : err(issue(path, 'RefNotPermitted', refused));
+}
+
+/** One spelling for one place: host in lower case, no default port, no trailing slash. */
+function normalUrl(text: string): Result<string, string> {
+  if (!URL.canParse(text)) return err(`${JSON.stringify(text)} is not a URL: write it like https://llm.example.com/v1`);
+  const url = new URL(text);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return err(`${JSON.stringify(text)} must begin with https:// or http://`);
+  // A user or password would be a credential in a field that logs and status show, so it is not repeated here.
+  if (url.username !== '' || url.password !== '') return err(`the URL of ${url.host} must not hold a user or password: credentials go into auth`);
+  if (url.search !== '' || url.hash !== '') return err(`the URL of ${url.host} must have no query and no fragment`);
+  return ok(url.href.replace(/\/+$/, ''));
+}

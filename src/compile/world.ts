@@ -1,0 +1,86 @@
+/** Everything of a snapshot but its routes, by name: what routes refer to. */
+import type { ConfigMap, Namespace, ReferenceGrant, Secret } from '../api/core.ts';
+import type { LLMBackend } from '../api/v1alpha1/llmbackend.ts';
+import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
+import { digestOf } from '../routetable/digest.ts';
+import { byAge, objectId, type CompileOptions, type Snapshot } from './snapshot.ts';
+
+export const DEFAULT_GATEWAY_ANNOTATION = 'fairlead.dev/is-default-gateway';
+
+/** Maps are keyed by `namespace/name`. A map is the same object as in the world before when nothing in it has changed. */
+export interface World {
+  readonly options: CompileOptions;
+  readonly gateways: ReadonlyMap<string, LLMGateway>;
+  readonly backends: ReadonlyMap<string, LLMBackend>;
+  readonly secrets: ReadonlyMap<string, Secret>;
+  readonly configMaps: ReadonlyMap<string, ConfigMap>;
+  /** By name. */
+  readonly namespaces: ReadonlyMap<string, Namespace>;
+  readonly referenceGrants: ReadonlyMap<string, ReferenceGrant>;
+  readonly forbiddenSecrets: ReadonlySet<string>;
+  /** The one that routes without parentRefs belong to. */
+  readonly defaultGateway: LLMGateway | null;
+  /** The gateway that stands in for every other, where the snapshot has none. */
+  readonly standIn: LLMGateway | null;
+}
+
+/** What a world was made of, to see what has changed since. */
+export interface Sources {
+  readonly snapshot: Snapshot;
+  readonly world: World;
+}
+
+const LISTS = ['gateways', 'backends', 'secrets', 'configMaps', 'namespaces', 'referenceGrants'] as const;
+
+/** The world of this snapshot; the one before, the same object, when nothing but routes has changed. */
+export function worldOf(snapshot: Snapshot, options: CompileOptions, before: Sources | null): World {
+  const same = (list: (typeof LISTS)[number]): boolean => before !== null && sameItems(snapshot[list], before.snapshot[list]);
+  const forbidden = snapshot.forbiddenSecrets ?? [];
+  const sameForbidden = before !== null && sameItems(forbidden, before.snapshot.forbiddenSecrets ?? []);
+  const sameOptions =
+    before !== null &&
+    before.world.options.resolveService === options.resolveService &&
+    before.world.options.loopbackAllowed === options.loopbackAllowed &&
+    before.world.options.standInGateway === options.standInGateway;
+  if (before !== null && sameOptions && sameForbidden && LISTS.every(same)) return before.world;
+
+  const standIn = snapshot.gateways.length === 0 ? (options.standInGateway ?? null) : null;
+  const keepGateways = before !== null && same('gateways') && standIn === before.world.standIn;
+  const gateways = keepGateways ? before.world.gateways : byId(standIn === null ? snapshot.gateways : [standIn]);
+  return {
+    options,
+    gateways,
+    backends: before !== null && same('backends') ? before.world.backends : byId(snapshot.backends),
+    secrets: before !== null && same('secrets') ? before.world.secrets : byId(snapshot.secrets),
+    configMaps: before !== null && same('configMaps') ? before.world.configMaps : byId(snapshot.configMaps),
+    namespaces: before !== null && same('namespaces') ? before.world.namespaces : indexed(snapshot.namespaces, (item) => item.metadata.name),
+    referenceGrants: before !== null && same('referenceGrants') ? before.world.referenceGrants : byId(snapshot.referenceGrants),
+    forbiddenSecrets: before !== null && sameForbidden ? before.world.forbiddenSecrets : new Set(forbidden),
+    defaultGateway: standIn ?? defaultOf(gateways),
+    standIn,
+  };
+}
+
+/** Two lists of the very same objects in the same order. */
+export function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a === b || (a.length === b.length && a.every((item, index) => item === b[index]));
+}
+
+function defaultOf(gateways: ReadonlyMap<string, LLMGateway>): LLMGateway | null {
+  const annotated = [...gateways.values()].filter(({ metadata }) => metadata.annotations[DEFAULT_GATEWAY_ANNOTATION] === 'true');
+  return annotated.sort(byAge)[0] ?? null;
+}
+
+function byId<T extends { readonly metadata: { readonly namespace: string; readonly name: string } }>(items: readonly T[]): ReadonlyMap<string, T> {
+  return indexed(items, objectId);
+}
+
+function indexed<T>(items: readonly T[], key: (item: T) => string): ReadonlyMap<string, T> {
+  const map = new Map<string, T>();
+  for (const item of items) {
+    const id = key(item);
+    const other = map.get(id);
+    if (other === undefined || (other !== item && digestOf(item) < digestOf(other))) map.set(id, item);
+  }
+  return map;
+}
