@@ -6,7 +6,32 @@ import { readFacts } from './openai/facts.ts';
 import { type BodyErrorCode, readRequestBody } from './request-body.ts';
 import { type BodyEdit, spliceBody } from './splice-body.ts';
 
-const STRINGS = ['model', 'stream', 'stream_options', 'include_usage', '"model"', 'x"model', '"model":"x"', '{"model":', 'mo"del', 'a\\', '\\"', '\\\\"model"', '', 'é', '中文', '😀', '\u2028', '/', 'plain text', '__proto__', 'toString', '\\u006d', '"stream"', 'x"stream']; // prettier-ignore
+const STRINGS = [
+  'model',
+  'stream',
+  'stream_options',
+  'include_usage',
+  '"model"',
+  'x"model',
+  '"model":"x"',
+  '{"model":',
+  'mo"del',
+  'a\\',
+  '\\"',
+  '\\\\"model"',
+  '',
+  'é',
+  '中文',
+  '😀',
+  '\u2028',
+  '/',
+  'plain text',
+  '__proto__',
+  'toString',
+  '\\u006d',
+  '"stream"',
+  'x"stream',
+];
 const MODELS = ['gpt-4o', 'team/llama', 'модель', '😀', 'model', '"model"', 'a"b\\', 'stream'];
 const SPACES = ['', '', '', ' ', '\n', '\t ', '\r\n'];
 
@@ -39,7 +64,10 @@ class Maker {
     let out = '"';
     for (let i = 0; i < text.length; i++) {
       const hex = text.charCodeAt(i).toString(16).padStart(4, '0');
-      out += this.below(3) === 0 ? `\\u${this.below(2) === 0 ? hex : hex.toUpperCase()}` : JSON.stringify(text[i]).slice(1, -1).replace('/', '\\/');
+      out +=
+        this.below(3) === 0
+          ? `\\u${this.below(2) === 0 ? hex : hex.toUpperCase()}`
+          : JSON.stringify(text[i]).slice(1, -1).replace('/', '\\/');
     }
     // JSON.stringify escapes the halves of a surrogate pair, which still decode to it.
     return `${out}"`;
@@ -81,12 +109,35 @@ interface Made {
 function makeBody(make: Maker): Made {
   const members: [string, string][] = [];
   const often = (percent: number): boolean => make.below(100) < percent;
-  if (often(95)) members.push(['model', often(92) ? make.string(make.oneOf(MODELS)) : make.oneOf(['""', 'null', '7', '["m"]', `"${'x'.repeat(300)}"`, '"\\u0000"', '"\\ud800"'])]);
+  if (often(95))
+    members.push([
+      'model',
+      often(92)
+        ? make.string(make.oneOf(MODELS))
+        : make.oneOf(['""', 'null', '7', '["m"]', `"${'x'.repeat(300)}"`, '"\\u0000"', '"\\ud800"']),
+    ]);
   if (often(60)) members.push(['stream', often(95) ? make.oneOf(['true', 'true', 'false', 'null']) : '"true"']);
-  if (often(40)) members.push(['stream_options', make.oneOf(['null', '{}', '{ "include_usage" : false }', '{"include_usage":true}', '{"x":{"include_usage":1}}', '5', '[]', '{"include\\u005fusage":0}'])]);
+  if (often(40))
+    members.push([
+      'stream_options',
+      make.oneOf([
+        'null',
+        '{}',
+        '{ "include_usage" : false }',
+        '{"include_usage":true}',
+        '{"x":{"include_usage":1}}',
+        '5',
+        '[]',
+        '{"include\\u005fusage":0}',
+      ]),
+    ]);
   if (often(50)) members.push(['temperature', make.value(0)]);
   if (often(50)) members.push(['messages', make.value(4)]);
-  for (let i = make.below(3); i > 0; i--) members.push([often(90) ? make.oneOf(['user', 'metadata', 'é', '__proto__', 'tools', 'n']) : make.oneOf(STRINGS), make.value(3)]);
+  for (let i = make.below(3); i > 0; i--)
+    members.push([
+      often(90) ? make.oneOf(['user', 'metadata', 'é', '__proto__', 'tools', 'n']) : make.oneOf(STRINGS),
+      make.value(3),
+    ]);
   if (often(3)) members.push([make.oneOf(['model', 'stream', 'stream_options', 'Model']), make.value(1)]);
   for (let i = members.length - 1; i > 0; i--) {
     const j = make.below(i + 1);
@@ -114,7 +165,8 @@ function reasons(made: Made): Set<BodyErrorCode> {
   const found = new Set<BodyErrorCode>();
   const json = JSON.parse(made.text) as Record<string, unknown>;
   const count = (name: string): number => made.names.filter((other) => other === name).length;
-  if (count('Model') > 0 || count('model') > 1 || count('stream') > 1 || count('stream_options') > 1) found.add('duplicate_parameter');
+  if (count('Model') > 0 || count('model') > 1 || count('stream') > 1 || count('stream_options') > 1)
+    found.add('duplicate_parameter');
   const model = json['model'];
   if (count('model') === 0 || model === '') found.add('missing_model');
   else if (typeof model !== 'string') found.add('invalid_type');
@@ -125,8 +177,19 @@ function reasons(made: Made): Set<BodyErrorCode> {
 
 const EDITS: readonly BodyEdit[] = [
   { model: 'other"model', includeUsage: true, defaults: [], override: [] },
-  { model: null, includeUsage: true, defaults: [['temperature', 0.5]], override: [['é', { a: [1] }]] }, // prettier-ignore
-  { model: 'ü', includeUsage: false, defaults: [['n', 1], ['top_p', null]], override: [['metadata', 'x'], ['temperature', 1]] }, // prettier-ignore
+  { model: null, includeUsage: true, defaults: [['temperature', 0.5]], override: [['é', { a: [1] }]] },
+  {
+    model: 'ü',
+    includeUsage: false,
+    defaults: [
+      ['n', 1],
+      ['top_p', null],
+    ],
+    override: [
+      ['metadata', 'x'],
+      ['temperature', 1],
+    ],
+  },
 ];
 
 function expected(text: string, edit: BodyEdit): unknown {
@@ -175,15 +238,23 @@ describe('bodies from seeds', () => {
 
   it('broken ones are read or refused, never thrown at', () => {
     fc.assert(
-      fc.property(fc.integer(), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }), fc.boolean(), (seed, changes, cut) => {
-        const bytes = Buffer.from(makeBody(new Maker(seed)).text);
-        for (const [at, byte] of changes) bytes[at % bytes.length] = byte;
-        const broken = cut ? bytes.subarray(0, (changes[0]?.[0] ?? 0) % bytes.length) : bytes;
-        const read = readRequestBody(broken, 'chat');
-        if (!read.ok) return read.error.message !== '';
-        readFacts('chat', '/v1/chat/completions', read.value);
-        return isDeepStrictEqual(JSON.parse(spliceBody(read.value, EDITS[0] as BodyEdit).toString()), expected(broken.toString(), EDITS[0] as BodyEdit));
-      }),
+      fc.property(
+        fc.integer(),
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+        fc.boolean(),
+        (seed, changes, cut) => {
+          const bytes = Buffer.from(makeBody(new Maker(seed)).text);
+          for (const [at, byte] of changes) bytes[at % bytes.length] = byte;
+          const broken = cut ? bytes.subarray(0, (changes[0]?.[0] ?? 0) % bytes.length) : bytes;
+          const read = readRequestBody(broken, 'chat');
+          if (!read.ok) return read.error.message !== '';
+          readFacts('chat', '/v1/chat/completions', read.value);
+          return isDeepStrictEqual(
+            JSON.parse(spliceBody(read.value, EDITS[0] as BodyEdit).toString()),
+            expected(broken.toString(), EDITS[0] as BodyEdit),
+          );
+        },
+      ),
       { numRuns: 20_000 },
     );
     fc.assert(

@@ -35,9 +35,9 @@ const OPERATION_PATHS: readonly (readonly [string, Operation])[] = [
 ];
 
 /** What Azure serves below a deployment. Longest first: `/chat/completions` also ends in `/completions`. */
-const DEPLOYMENT_OPERATIONS = OPERATION_PATHS.filter(([, operation]) => operation !== 'responses' && operation !== 'moderations').toSorted(
-  ([a], [b]) => b.length - a.length,
-);
+const DEPLOYMENT_OPERATIONS = OPERATION_PATHS.filter(
+  ([, operation]) => operation !== 'responses' && operation !== 'moderations',
+).toSorted(([a], [b]) => b.length - a.length);
 
 /** First segments below a base path that belong to the API and are answered with a named 501. */
 const UNSERVED: ReadonlySet<string> = new Set([
@@ -137,7 +137,8 @@ function matchModel(path: string): Endpoint | null {
 
 function notServed(path: string): Endpoint {
   const base = BASES.find((candidate) => path.startsWith(`${candidate}/`));
-  if (base !== undefined) {
+  // Below a deployment nothing is known that was not matched before.
+  if (base !== undefined && !path.startsWith(DEPLOYMENTS)) {
     const rest = path.slice(base.length);
     const stored = STORED.find(([prefix]) => rest.startsWith(prefix));
     if (stored !== undefined) return { kind: 'not_implemented', path, feature: stored[1] };
@@ -149,7 +150,10 @@ function notServed(path: string): Endpoint {
 
 /** For the usual slips in a base URL: no `/v1`, twice `/v1`, a doubled or trailing slash. */
 function suggest(path: string): string | null {
-  const tidy = path.replaceAll(/\/{2,}/g, '/').replace(/\/$/, '').replace(/^(\/v1)+/, '');
+  const tidy = path
+    .replaceAll(/\/{2,}/g, '/')
+    .replace(/\/$/, '')
+    .replace(/^(\/v1)+/, '');
   const meant = `/v1${tidy}`;
   return POSTS.has(meant) || GETS.has(meant) ? meant : null;
 }

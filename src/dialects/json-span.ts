@@ -155,7 +155,15 @@ function valueEnd(bytes: Buffer, at: number): number {
 
 function isScalarByte(byte: number | undefined): boolean {
   // Digits, letters, sign and point: all that numbers and literals are made of.
-  return byte !== undefined && ((byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x2d || byte === 0x2b || byte === 0x2e || byte === 0x45);
+  return (
+    byte !== undefined &&
+    ((byte >= 0x30 && byte <= 0x39) ||
+      (byte >= 0x61 && byte <= 0x7a) ||
+      byte === 0x2d ||
+      byte === 0x2b ||
+      byte === 0x2e ||
+      byte === 0x45)
+  );
 }
 
 function containerEnd(bytes: Buffer, at: number): number {

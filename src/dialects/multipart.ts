@@ -55,14 +55,25 @@ export function readMultipart(
   const wrong = checkModel(bodyModel ?? model);
   if (wrong !== null) return err(wrong);
   // Before the first delimiter: a part put there comes with a delimiter of its own.
-  return ok({ kind: 'multipart', operation, bytes, model, bodyModel, modelStart: span?.start ?? 0, modelEnd: span?.end ?? 0, stream, boundary });
+  return ok({
+    kind: 'multipart',
+    operation,
+    bytes,
+    model,
+    bodyModel,
+    modelStart: span?.start ?? 0,
+    modelEnd: span?.end ?? 0,
+    stream,
+    boundary,
+  });
 }
 
 /** The form with `model` in its field (null: the client's name), every other byte as it came; `body.bytes` itself where nothing changes. */
 export function spliceMultipart(body: MultipartBody, model: string | null): Buffer {
   const name = model ?? body.model;
   if (name === body.bodyModel) return body.bytes;
-  const text = body.bodyModel === null ? `--${body.boundary}\r\nContent-Disposition: form-data; name="model"\r\n\r\n${name}\r\n` : name;
+  const text =
+    body.bodyModel === null ? `--${body.boundary}\r\nContent-Disposition: form-data; name="model"\r\n\r\n${name}\r\n` : name;
   return applyEdits(body.bytes, [{ start: body.modelStart, end: body.modelEnd, text }]);
 }
 
@@ -76,7 +87,8 @@ function readFields(bytes: Buffer, boundary: string): Result<Fields, BodyError> 
   let model: Fields['model'] = null;
   let stream: boolean | null = null;
   // The first delimiter has no line end before it.
-  if (!bytes.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2))) return invalid(`it does not begin with the boundary "--${boundary}"`);
+  if (!bytes.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2)))
+    return invalid(`it does not begin with the boundary "--${boundary}"`);
   let at = delimiter.length - 2;
 
   for (let parts = 0; ; parts++) {
@@ -119,7 +131,8 @@ function readFields(bytes: Buffer, boundary: string): Result<Fields, BodyError> 
 function readField(bytes: Buffer, start: number, end: number, name: string, headers: string): Result<string, BodyError> {
   if (end - start > MAX_FIELD_BYTES) return invalid(`the field '${name}' is longer than ${MAX_FIELD_BYTES} bytes`, name);
   if (/;\s*filename\*?\s*=/i.test(headers)) return invalid(`the field '${name}' is a file; send it as plain text`, name);
-  if (/^content-transfer-encoding:(?!\s*(binary|7bit|8bit)\s*$)/im.test(headers)) return invalid(`the field '${name}' has a transfer encoding; send it as plain text`, name);
+  if (/^content-transfer-encoding:(?!\s*(binary|7bit|8bit)\s*$)/im.test(headers))
+    return invalid(`the field '${name}' has a transfer encoding; send it as plain text`, name);
   const value = bytes.subarray(start, end);
   if (!isUtf8(value)) return invalid(`the field '${name}' is not valid UTF-8`, name);
   return ok(value.toString());
@@ -127,11 +140,13 @@ function readField(bytes: Buffer, start: number, end: number, name: string, head
 
 /** The part's name as each parser would read it; null: it has none, so it is no field. */
 function fieldName(headers: string): Result<string | null, BodyError> {
-  if (/\r(?!\n)|(?<!\r)\n|\r\n[ \t]/.test(headers)) return invalid("a part's headers have folded lines or line ends other than CRLF");
+  if (/\r(?!\n)|(?<!\r)\n|\r\n[ \t]/.test(headers))
+    return invalid("a part's headers have folded lines or line ends other than CRLF");
   const dispositions = headers.split('\r\n').filter((line) => /^content-disposition[ \t]*:/i.test(line));
   if (dispositions.length !== 1) return invalid('a part has no content-disposition, or several');
   const line = dispositions[0] ?? '';
-  if (/;\s*name\*/i.test(line)) return invalid('a part has a name in extended notation (name*=), which RFC 7578 does not allow in forms');
+  if (/;\s*name\*/i.test(line))
+    return invalid('a part has a name in extended notation (name*=), which RFC 7578 does not allow in forms');
   const names = [...line.matchAll(/;\s*name\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/gi)];
   if (names.length > 1) return invalid('a part has several names');
   const [, quoted, bare] = names[0] ?? [];

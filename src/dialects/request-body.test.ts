@@ -47,11 +47,21 @@ describe('readRequestBody', () => {
     ['half a surrogate pair', '{"model":"\\ud83d"}', 'invalid_model', 'model'],
     ['two models', '{"model":"a","model":"a"}', 'duplicate_parameter', 'model'],
     ['an escaped second model', '{"model":"a","mo\\u0064el":"b"}', 'duplicate_parameter', 'model'],
-    ['an escaped first model, upper case', '{"\\u006D\\u006F\\u0064\\u0065\\u006C":"a","model":"b"}', 'duplicate_parameter', 'model'],
+    [
+      'an escaped first model, upper case',
+      '{"\\u006D\\u006F\\u0064\\u0065\\u006C":"a","model":"b"}',
+      'duplicate_parameter',
+      'model',
+    ],
     ['a model that Go would take', '{"model":"a","MODEL":"b"}', 'duplicate_parameter', 'model'],
     ['two streams', '{"model":"a","stream":true,"stream":false}', 'duplicate_parameter', 'stream'],
     ['an escaped second stream', '{"model":"a","stream":true,"\\u0073tream":false}', 'duplicate_parameter', 'stream'],
-    ['two stream_options', '{"model":"a","stream_options":{},"stream\\u005foptions":{}}', 'duplicate_parameter', 'stream_options'],
+    [
+      'two stream_options',
+      '{"model":"a","stream_options":{},"stream\\u005foptions":{}}',
+      'duplicate_parameter',
+      'stream_options',
+    ],
     ['a stream that is no boolean', '{"model":"a","stream":"true"}', 'invalid_type', 'stream'],
     ['deep nesting', `{"model":"a","x":${'['.repeat(512)}${']'.repeat(512)}}`, 'json_too_deep', null],
     ['very deep nesting', `{"model":"a","x":${'{"a":'.repeat(1e5)}1${'}'.repeat(1e5)}}`, 'json_too_deep', null],
@@ -66,8 +76,17 @@ describe('readRequestBody', () => {
 
   it('takes nesting at the bound, and a body that only mentions what it looks for', () => {
     expect(parsed(`{"model":"a","x":${'['.repeat(511)}${']'.repeat(511)}}`).model).toBe('a');
-    for (const content of ['"model"', '\\"model\\"', 'x\\"model', '{\\"model\\": 1, \\"model\\": 2}', 'mo\\u0064el', '\\\\', '\\\\\\"model']) {
-      const text = `{"a":"${content.replaceAll(/(?<!\\)"/g, '')}","nested":{"model":"no","stream":1,"stream":2},"model" :\n"yes", "z":"${content.replaceAll(/(?<!\\)"/g, '')}"}`;
+    for (const content of [
+      'model',
+      '\\"model\\"',
+      'x\\"model',
+      '{\\"model\\": 1, \\"model\\": 2}',
+      'mo\\u0064el',
+      '\\\\',
+      '\\\\\\"model',
+      '\\u00e9',
+    ]) {
+      const text = `{"a":"${content}","nested":{"model":"no","stream":1,"stream":2},"model" :\n"yes", "z":"${content}"}`;
       expect(spliced(text, { model: 'other' })).toBe(text.replace('"yes"', '"other"'));
     }
   });
@@ -95,7 +114,9 @@ describe('spliceBody', () => {
 
   it('replaces the model, wherever and however it is written', () => {
     expect(spliced('{"model":"a"}', { model: 'b"é' })).toBe('{"model":"b\\"é"}');
-    expect(spliced(' {"n":1 , "mo\\u0064el" : "\\u0061" , "é":"model"}', { model: 'long name' })).toBe(' {"n":1 , "mo\\u0064el" : "long name" , "é":"model"}');
+    expect(spliced(' {"n":1 , "mo\\u0064el" : "\\u0061" , "é":"model"}', { model: 'long name' })).toBe(
+      ' {"n":1 , "mo\\u0064el" : "long name" , "é":"model"}',
+    );
   });
 
   it('puts the name of the URL into a body with none or another', () => {
@@ -110,7 +131,10 @@ describe('spliceBody', () => {
     [',"stream_options":{ }', ',"stream_options":{"include_usage":true }'],
     [',"stream_options":{"x":[1]}', ',"stream_options":{"include_usage":true,"x":[1]}'],
     [',"stream_options":{"include_usage" : false}', ',"stream_options":{"include_usage" : true}'],
-    [',"stream_options":{"include_usage":true,"include_usage":null}', ',"stream_options":{"include_usage":true,"include_usage":true}'],
+    [
+      ',"stream_options":{"include_usage":true,"include_usage":null}',
+      ',"stream_options":{"include_usage":true,"include_usage":true}',
+    ],
     [',"stream_options":7', ',"stream_options":7'],
   ])('asks for usage: %j', (given, asked) => {
     const [before, after] = asked.startsWith(',') ? ['', asked] : [asked, given];
@@ -132,11 +156,19 @@ describe('spliceBody', () => {
         ['d', false],
       ],
     };
-    expect(spliced('{"d":1,"model":"m","a":null,"\\u0064":[2]}', edit)).toBe('{"b":{"x":[null]},"c":"o","d":false,"model":"m","a":null,"\\u0064":false}');
+    expect(spliced('{"d":1,"model":"m","a":null,"\\u0064":[2]}', edit)).toBe(
+      '{"b":{"x":[null]},"c":"o","d":false,"model":"m","a":null,"\\u0064":false}',
+    );
   });
 
   it('does not let parameters touch what routing stands on', () => {
-    const edit: Partial<BodyEdit> = { override: [['model', 'x'], ['stream', true], ['stream_options', null]] }; // prettier-ignore
+    const edit: Partial<BodyEdit> = {
+      override: [
+        ['model', 'x'],
+        ['stream', true],
+        ['stream_options', null],
+      ],
+    };
     expect(spliced('{"model":"m"}', edit)).toBe('{"model":"m"}');
   });
 });

@@ -62,7 +62,11 @@ const COLON = 0x3a;
  * model that the URL names (Azure's deployments), which makes the body's own optional; null where the body must name it.
  * Total: any bytes give a body or a reason.
  */
-export function readRequestBody(bytes: Buffer, operation: Operation, urlModel: string | null = null): Result<ParsedBody, BodyError> {
+export function readRequestBody(
+  bytes: Buffer,
+  operation: Operation,
+  urlModel: string | null = null,
+): Result<ParsedBody, BodyError> {
   const read = readObject(bytes);
   if (!read.ok) return read;
   const json = read.value;
@@ -102,7 +106,11 @@ export function readRequestBody(bytes: Buffer, operation: Operation, urlModel: s
 export function checkModel(model: string): BodyError | null {
   if (model === '') return error('missing_model', 'you must provide a model parameter', 'model');
   if (model.length > MAX_MODEL_CHARS) {
-    return error('invalid_model', `Invalid 'model': ${model.length} characters long, at most ${MAX_MODEL_CHARS} are allowed.`, 'model');
+    return error(
+      'invalid_model',
+      `Invalid 'model': ${model.length} characters long, at most ${MAX_MODEL_CHARS} are allowed.`,
+      'model',
+    );
   }
   for (let i = 0; i < model.length; i++) {
     const unit = model.charCodeAt(i);

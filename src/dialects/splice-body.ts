@@ -32,7 +32,8 @@ const OPEN_OBJECT = 0x7b;
 export function spliceBody(body: ParsedBody, edit: BodyEdit): Buffer {
   const model = edit.model ?? body.model;
   const newModel = model !== body.bodyModel;
-  const newUsage = edit.includeUsage && body.stream && !body.includeUsage && (body.operation === 'chat' || body.operation === 'completions');
+  const newUsage =
+    edit.includeUsage && body.stream && !body.includeUsage && (body.operation === 'chat' || body.operation === 'completions');
   if (!newModel && !newUsage && edit.defaults.length === 0 && edit.override.length === 0) return body.bytes;
 
   const edits: Edit[] = [];
@@ -91,7 +92,8 @@ function addUsageOption(body: ParsedBody, span: MemberSpan, edits: Edit[]): void
   }
   if (typeof options !== 'object' || Array.isArray(options)) return;
   if (Object.hasOwn(options, 'include_usage')) {
-    for (const inner of spansOf(body.bytes, ['include_usage'], span.start)) edits.push({ start: inner.start, end: inner.end, text: 'true' });
+    for (const inner of spansOf(body.bytes, ['include_usage'], span.start))
+      edits.push({ start: inner.start, end: inner.end, text: 'true' });
     return;
   }
   const open = span.start + 1;

@@ -177,7 +177,8 @@ export class SseSplitter {
       const value = fieldValue(buffer, start + 4, end);
       if (value !== null) this.#data = this.#data === null ? value : `${this.#data}\n${value}`;
     } else if (first === 0x65) {
-      if (buffer[start + 1] !== 0x76 || buffer[start + 2] !== 0x65 || buffer[start + 3] !== 0x6e || buffer[start + 4] !== 0x74) return;
+      if (buffer[start + 1] !== 0x76 || buffer[start + 2] !== 0x65 || buffer[start + 3] !== 0x6e || buffer[start + 4] !== 0x74)
+        return;
       this.#event = fieldValue(buffer, start + 5, end) ?? this.#event;
     }
   }

@@ -80,7 +80,8 @@ function spliceCostFrom(bytes: Buffer, from: number, costUsd: string): Buffer {
   const hasUsage = top.some((member) => member.name === 'usage');
   for (const member of top) {
     if (member.name === 'usage') addCost(bytes, member.start, costUsd, edits);
-    else if (!hasUsage) for (const usage of membersOf(bytes, ['usage'], member.start)) addCost(bytes, usage.start, costUsd, edits);
+    else if (!hasUsage)
+      for (const usage of membersOf(bytes, ['usage'], member.start)) addCost(bytes, usage.start, costUsd, edits);
   }
   return edits.length === 0 ? bytes : applyEdits(bytes, edits);
 }

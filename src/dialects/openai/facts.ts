@@ -34,7 +34,10 @@ export function readFacts(operation: Operation, path: string, body: ParsedBody |
         tools = addIfFilled(json['tools'], prompt) || addIfFilled(json['functions'], prompt);
         jsonSchema = isJsonSchema(json['response_format']);
         if (jsonSchema) prompt.bytes += jsonTextBytes(json['response_format']);
-        maxOutputTokens = outputTokens(larger(tokenCount(json['max_completion_tokens']), tokenCount(json['max_tokens'])), choices(json['n']));
+        maxOutputTokens = outputTokens(
+          larger(tokenCount(json['max_completion_tokens']), tokenCount(json['max_tokens'])),
+          choices(json['n']),
+        );
         break;
       case 'responses':
         addItems(json['input'], prompt);
@@ -48,7 +51,10 @@ export function readFacts(operation: Operation, path: string, body: ParsedBody |
         const prompts = addTextsOrTokens(json['prompt'], prompt);
         addText(json['suffix'], prompt);
         jsonSchema = isJsonSchema(json['response_format']);
-        maxOutputTokens = outputTokens(tokenCount(json['max_tokens']), Math.max(choices(json['n']), choices(json['best_of'])) * Math.max(1, prompts));
+        maxOutputTokens = outputTokens(
+          tokenCount(json['max_tokens']),
+          Math.max(choices(json['n']), choices(json['best_of'])) * Math.max(1, prompts),
+        );
         break;
       }
       case 'embeddings':

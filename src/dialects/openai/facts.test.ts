@@ -1,0 +1,142 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import type { Operation } from '../../lib/operation.ts';
+import type { RequestFacts } from '../facts.ts';
+import { readRequestBody } from '../request-body.ts';
+import { readFacts } from './facts.ts';
+
+function facts(operation: Operation, body: object): RequestFacts {
+  const read = readRequestBody(Buffer.from(JSON.stringify({ model: 'm', ...body })), operation);
+  if (!read.ok) throw new Error(read.error.message);
+  return readFacts(operation, '/v1/x', read.value);
+}
+
+const TEXT = 'word '.repeat(80); // 400 bytes, 100 tokens
+const TOOL = { type: 'function', function: { name: 'f', description: TEXT, parameters: { type: 'object' } } };
+const IMAGE = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(100_000)}` } };
+
+describe('readFacts', () => {
+  it('reads an ordinary chat', () => {
+    expect(facts('chat', { messages: [{ role: 'user', content: TEXT }], stream: true, max_tokens: 10 })).toEqual({
+      operation: 'chat',
+      path: '/v1/x',
+      model: 'm',
+      stream: true,
+      tools: false,
+      jsonSchema: false,
+      images: false,
+      promptTokens: 104,
+      maxOutputTokens: 10,
+      includeUsage: false,
+    });
+  });
+
+  it('counts text wherever the model reads it, in bytes, and an image as an image', () => {
+    const tokens = (message: object): number => facts('chat', { messages: [message] }).promptTokens - 4;
+    expect(
+      tokens({
+        content: [
+          { type: 'text', text: TEXT },
+          { type: 'text', text: TEXT },
+        ],
+      }),
+    ).toBe(200);
+    expect(tokens({ content: '中'.repeat(100) })).toBe(75);
+    expect(tokens({ tool_calls: [{ function: { name: 'f', arguments: TEXT.slice(1) } }] })).toBe(100);
+    expect(tokens({ content: [IMAGE] })).toBe(765);
+    expect(tokens({ content: [{ ...IMAGE, image_url: { ...IMAGE.image_url, detail: 'low' } }] })).toBe(85);
+    expect(tokens({ content: [{ type: 'input_audio', input_audio: { data: 'A'.repeat(20_000) } }] })).toBe(10);
+    expect(facts('chat', { messages: [], tools: [TOOL] }).promptTokens).toBeGreaterThanOrEqual(100);
+    expect(
+      facts('responses', {
+        input: [
+          { role: 'user', content: [{ type: 'input_text', text: TEXT }] },
+          { type: 'function_call_output', output: TEXT },
+        ],
+        instructions: TEXT,
+      }).promptTokens,
+    ).toBe(308);
+    expect(facts('responses', { input: TEXT }).promptTokens).toBe(100);
+    expect(facts('embeddings', { input: [TEXT, TEXT] }).promptTokens).toBe(200);
+    expect(facts('embeddings', { input: [[1, 2, 3], [4]] }).promptTokens).toBe(4);
+    expect(facts('completions', { prompt: [1, 2, 3] }).promptTokens).toBe(3);
+  });
+
+  it('sees tools, schemas and images', () => {
+    expect(facts('chat', { tools: [TOOL] }).tools).toBe(true);
+    expect(facts('chat', { tools: [], functions: [{}] }).tools).toBe(true);
+    expect(facts('chat', { tools: [] }).tools).toBe(false);
+    expect(facts('responses', { tools: [{ type: 'web_search' }] }).tools).toBe(true);
+    expect(facts('chat', { response_format: { type: 'json_schema', json_schema: {} } }).jsonSchema).toBe(true);
+    expect(facts('chat', { response_format: { type: 'json_object' } }).jsonSchema).toBe(false);
+    expect(facts('responses', { text: { format: { type: 'json_schema' } } }).jsonSchema).toBe(true);
+    expect(facts('chat', { messages: [{ content: [IMAGE] }] }).images).toBe(true);
+    expect(facts('responses', { input: [{ role: 'user', content: [{ type: 'input_image', file_id: 'f' }] }] }).images).toBe(true);
+    expect(
+      facts('responses', { input: [{ type: 'computer_call_output', output: { type: 'computer_screenshot' } }] }).images,
+    ).toBe(true);
+  });
+
+  it('multiplies the output limit by the choices', () => {
+    expect(facts('chat', { max_tokens: 5, max_completion_tokens: 7, n: 3 }).maxOutputTokens).toBe(21);
+    expect(facts('responses', { max_output_tokens: 9, n: 3 }).maxOutputTokens).toBe(9);
+    expect(facts('completions', { max_tokens: 4, n: 2, best_of: 5, prompt: ['a', 'b'] }).maxOutputTokens).toBe(40);
+    expect(facts('embeddings', { input: 'x' }).maxOutputTokens).toBe(0);
+    expect(facts('chat', {}).maxOutputTokens).toBeNull();
+    expect(facts('chat', { max_tokens: 1e308, n: 1e15 }).maxOutputTokens).toBe(Number.MAX_SAFE_INTEGER);
+    for (const bad of [-1, '7', null, [1], {}]) expect(facts('chat', { max_tokens: bad, n: bad }).maxOutputTokens).toBeNull();
+  });
+
+  it('reads no more than model and stream of what passes through', () => {
+    expect(facts('images_generations', { prompt: TEXT, stream: true, max_tokens: 5 })).toMatchObject({
+      stream: true,
+      promptTokens: 0,
+      maxOutputTokens: null,
+    });
+  });
+
+  it('takes bodies of any shape', () => {
+    const names = [
+      'messages',
+      'content',
+      'type',
+      'text',
+      'image_url',
+      'tool_calls',
+      'function',
+      'input',
+      'output',
+      'prompt',
+      'tools',
+      'format',
+      'response_format',
+      'n',
+      'max_tokens',
+      'file',
+      '__proto__',
+    ];
+    const { tree } = fc.letrec((tie) => ({
+      tree: fc.oneof(
+        { maxDepth: 6 },
+        fc.constantFrom<unknown>(null, true, 1e308, -1, 0.5, '', 'text', 'image_url', 'input_image', 'json_schema'),
+        fc.array(tie('tree'), { maxLength: 4 }),
+        fc.dictionary(fc.constantFrom(...names), tie('tree'), { maxKeys: 5 }),
+      ),
+    }));
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.constantFrom(...names), tree),
+        fc.constantFrom<Operation>('chat', 'responses', 'completions', 'embeddings', 'moderations'),
+        (body, operation) => {
+          const { promptTokens, maxOutputTokens } = facts(operation, body);
+          return (
+            Number.isSafeInteger(promptTokens) &&
+            promptTokens >= 0 &&
+            (maxOutputTokens === null || Number.isSafeInteger(maxOutputTokens))
+          );
+        },
+      ),
+      { numRuns: 5000 },
+    );
+  });
+});
