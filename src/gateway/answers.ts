@@ -1,0 +1,92 @@
+import type { ServerResponse } from 'node:http';
+import { errorBody, errorEvent, modelObject, modelsList } from '../dialects/openai/answer.ts';
+import type { Operation } from '../lib/operation.ts';
+import type { Remaining, RemainingByUnit } from '../limits/limiter.ts';
+import type { AnswerHeaders } from '../providers/provider.ts';
+import { modelAllowed } from '../auth/client-keys.ts';
+import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
+import type { RequestContext } from './request-run.ts';
+
+/** What of an upstream's answer head reaches the client. Its rate limits are ours to keep, its account's names nobody's business. */
+const PASSED_HEADERS = ['content-type', 'content-disposition', 'openai-processing-ms', 'openai-version', 'retry-after'] as const;
+
+export function passedHeaders(headers: string[], upstream: AnswerHeaders): void {
+  for (const name of PASSED_HEADERS) {
+    const value = upstream[name];
+    if (value !== undefined) headers.push(name, value);
+  }
+}
+
+/** OpenAI's form, so that clients which pace themselves by these headers go on doing so. */
+export function addLimitHeaders(headers: string[], remaining: RemainingByUnit): void {
+  if (remaining.requests !== undefined) addRemaining(headers, 'requests', remaining.requests);
+  if (remaining.tokens !== undefined) addRemaining(headers, 'tokens', remaining.tokens);
+}
+
+function addRemaining(headers: string[], unit: string, { limit, remaining, resetMs }: Remaining): void {
+  headers.push(`x-ratelimit-limit-${unit}`, String(limit), `x-ratelimit-remaining-${unit}`, String(Math.max(0, Math.floor(remaining))));
+  headers.push(`x-ratelimit-reset-${unit}`, resetText(resetMs));
+}
+
+/** `88ms`, `1.5s`, `6m0s`: what OpenAI's own headers look like. */
+function resetText(ms: number): string {
+  if (ms < 1000) return `${Math.ceil(ms)}ms`;
+  if (ms < 60_000) return `${Math.ceil(ms / 10) / 100}s`;
+  const seconds = Math.ceil(ms / 1000);
+  return `${Math.floor(seconds / 60)}m${seconds % 60}s`;
+}
+
+/** Answers with the gateway's own error. Where the body is refused unread, the connection is closed rather than read to its end. */
+export function sendError(response: ServerResponse, requestId: string, error: GatewayError): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const { status, retryable } = GATEWAY_ERRORS[error.code];
+  const body = errorBody(errorObject(error));
+  const headers = [
+    'content-type',
+    'application/json',
+    'content-length',
+    String(body.length),
+    'x-request-id',
+    requestId,
+    'x-should-retry',
+    String(retryable),
+    ...(error.headers ?? []),
+  ];
+  if (error.retryAfterMs !== undefined) {
+    headers.push('retry-after-ms', String(Math.ceil(error.retryAfterMs)), 'retry-after', String(Math.ceil(error.retryAfterMs / 1000)));
+  }
+  if (status === 413) headers.push('connection', 'close');
+  response.writeHead(status, headers);
+  response.end(body);
+}
+
+export function streamErrorEvent(operation: Operation, error: GatewayError): Buffer {
+  return errorEvent(operation, errorObject(error));
+}
+
+/** GET /v1/models: exact names and, as they were written, prefixes. */
+export function sendModelsList(context: RequestContext): void {
+  const names = context.table.names
+    .list(context.caller)
+    .filter(({ value, wildcard }) => wildcard || modelAllowed(context.caller, value))
+    .map(({ value, wildcard }) => (wildcard ? `${value}*` : value));
+  sendJson(context, modelsList(names, CREATED_SECONDS));
+}
+
+/** GET /v1/models/{id}; false where the caller may not use it. */
+export function sendModel(context: RequestContext, id: string): boolean {
+  if (!modelAllowed(context.caller, id) || context.table.names.resolve(context.caller, id) === null) return false;
+  sendJson(context, modelObject(id, CREATED_SECONDS));
+  return true;
+}
+
+/** OpenAI's shape asks for a creation time; a route's name has none worth telling, and one that never changes is cacheable. */
+const CREATED_SECONDS = 1_735_689_600;
+
+function sendJson({ response, requestId }: RequestContext, body: Buffer): void {
+  response.writeHead(200, ['content-type', 'application/json', 'content-length', String(body.length), 'x-request-id', requestId]);
+  response.end(body);
+}

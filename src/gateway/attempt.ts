@@ -1,0 +1,157 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Clock } from '../lib/clock.ts';
+import type { Failure } from '../lib/failure.ts';
+import type { Usage } from '../lib/usage.ts';
+import type { Answer, AnswerHeaders } from '../providers/provider.ts';
+import type { CallSink, CallTimeouts } from '../upstream/call.ts';
+import { UpstreamCall } from '../upstream/call.ts';
+import { DecodingSink } from '../upstream/decode.ts';
+import type { BufferBudget } from './buffer-budget.ts';
+import type { ClientStream } from './client-stream.ts';
+import type { LoadedExchange, LoadedTarget } from './loaded-table.ts';
+import { StreamAnswer } from './stream-answer.ts';
+import { WholeAnswer } from './whole-answer.ts';
+
+/** A complete upstream answer as it came, decoded. */
+export interface UpstreamAnswer {
+  readonly status: number;
+  readonly headers: AnswerHeaders;
+  readonly body: Buffer;
+}
+
+/** The request that an attempt serves; it decides what happens next. */
+export interface AttemptHost {
+  readonly clock: Clock;
+  readonly budget: BufferBudget;
+  readonly clientStream: ClientStream;
+  /** The client asked for a stream. */
+  readonly stream: boolean;
+  /** The client asked for the usage chunk. */
+  readonly includeUsage: boolean;
+  /** Nothing has reached the client. `answer`: what the upstream said, where it said something whole. */
+  attemptFailed(attempt: Attempt, failure: Failure, answer: UpstreamAnswer | null): void;
+  /** A whole answer that the client may have. */
+  attemptAnswered(attempt: Attempt, upstream: UpstreamAnswer, answer: Answer): void;
+  /** The stream's first output, or an answer too large to hold, is about to go out: opens the client's side. */
+  attemptCommitted(attempt: Attempt, headers: AnswerHeaders, status: number): void;
+  /** A stream's usage event on its way to a client who asked for it: may add the cost. */
+  decorateUsage(attempt: Attempt, event: Buffer): Buffer;
+  /** After the commit: the answer has ended well, or (`failure`) broke. `last` are bytes still to be written. */
+  attemptEnded(attempt: Attempt, last: Buffer | null, failure: Failure | null): void;
+  /** An invariant broke. */
+  fault(error: unknown): void;
+}
+
+/** One upstream call for one request: sends it, sorts the answer into whole or streamed, and reports to its host. */
+export class Attempt implements CallSink {
+  readonly target: LoadedTarget;
+  readonly exchange: LoadedExchange;
+  readonly host: AttemptHost;
+  readonly startedMs: number;
+  /** 0 while it is under way. */
+  endedMs = 0;
+  /** It had to wait for a connection. */
+  queued = false;
+  /** What `HealthBook` calls this attempt. */
+  healthTicket = 0;
+  /** Once ended: why it failed, or null. */
+  failure: Failure | null = null;
+  readonly #call: UpstreamCall;
+  readonly #sink: DecodingSink;
+  #answer: WholeAnswer | StreamAnswer | null = null;
+
+  constructor(host: AttemptHost, target: LoadedTarget, exchange: LoadedExchange, timeouts: CallTimeouts) {
+    this.host = host;
+    this.target = target;
+    this.exchange = exchange;
+    this.#sink = new DecodingSink(this);
+    this.#call = new UpstreamCall(exchange.channel, this.#sink, timeouts, host.stream, host.clock);
+    this.#sink.attach(this.#call);
+    this.startedMs = this.#call.dispatchedMs;
+  }
+
+  send(path: string, headers: readonly string[], body: Buffer): void {
+    this.queued = this.#call.start({ method: 'POST', path, headers, body });
+  }
+
+  /** Monotonic ms until the connection was there; null where the call never started. */
+  get connectMs(): number | null {
+    return this.#call.startedMs === 0 ? null : this.#call.startedMs - this.startedMs;
+  }
+
+  /** Of a stream, as far as it has come; null where the provider has not told. */
+  get usage(): Usage | null {
+    return this.#answer instanceof StreamAnswer ? this.#answer.reader.usage : null;
+  }
+
+  get outputChars(): number {
+    return this.#answer instanceof StreamAnswer ? this.#answer.reader.outputChars : 0;
+  }
+
+  committed(): void {
+    this.#call.committed();
+  }
+
+  pause(): void {
+    this.#sink.pause();
+  }
+
+  resume(): void {
+    this.#sink.resume();
+  }
+
+  /** Ends the upstream's work at once; nothing more is reported. */
+  cancel(): void {
+    this.#answer?.release();
+    this.#sink.cancel();
+  }
+
+  onAnswer(status: number, headers: IncomingHttpHeaders): void {
+    try {
+      const flat = flatten(headers);
+      const streamed = this.host.stream && status === 200 && isEventStream(flat['content-type']);
+      this.#answer = streamed ? new StreamAnswer(this, flat) : new WholeAnswer(this, status, flat);
+    } catch (error) {
+      this.host.fault(error);
+    }
+  }
+
+  onChunk(chunk: Buffer): void {
+    try {
+      this.#answer?.onChunk(chunk);
+    } catch (error) {
+      this.host.fault(error);
+    }
+  }
+
+  onComplete(): void {
+    try {
+      this.#answer?.onComplete();
+    } catch (error) {
+      this.host.fault(error);
+    }
+  }
+
+  onBroken(failure: Failure): void {
+    try {
+      if (this.#answer === null) this.host.attemptFailed(this, failure, null);
+      else this.#answer.onBroken(failure);
+    } catch (error) {
+      this.host.fault(error);
+    }
+  }
+}
+
+function isEventStream(contentType: string | undefined): boolean {
+  return contentType !== undefined && contentType.startsWith('text/event-stream');
+}
+
+/** Repeated headers joined; almost always there are none, and the object is taken as it is. */
+function flatten(headers: IncomingHttpHeaders): AnswerHeaders {
+  for (const name in headers) {
+    if (Array.isArray(headers[name])) {
+      return Object.fromEntries(Object.entries(headers).map(([key, value]) => [key, Array.isArray(value) ? value.join(', ') : value]));
+    }
+  }
+  return headers as AnswerHeaders;
+}

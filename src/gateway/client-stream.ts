@@ -1,0 +1,87 @@
+import type { ServerResponse } from 'node:http';
+
+/**
+ * The client's side of a streamed answer. Opened at the commit point, or earlier when silence has lasted so long that a proxy in
+ * between might cut it: then comments keep it alive while failover goes on behind it.
+ *
+ * Each write leaves as one buffer, already framed as an HTTP chunk: `ServerResponse.write` makes four of it, which was half the
+ * cost of relaying an event.
+ */
+export class ClientStream {
+  readonly #response: ServerResponse;
+  #headers: readonly string[] = [];
+  #opened = false;
+  #chunked = true;
+  #waiting = false;
+  /** Bytes of the body written so far. */
+  sentBytes = 0;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  get opened(): boolean {
+    return this.#opened;
+  }
+
+  /** Writes the head. `headers` is flat: name, value, …; content-type is the caller's. */
+  open(headers: readonly string[]): void {
+    if (this.#opened) return;
+    this.#opened = true;
+    this.#headers = headers;
+    this.#response.writeHead(200, this.#headers as string[]);
+    // From here on the body is framed by us (see above); an HTTP/1.0 client gets it unframed, ended by the connection's end.
+    this.#chunked = this.#response.chunkedEncoding;
+    this.#response.chunkedEncoding = false;
+  }
+
+  /** False: the client is behind; `onDrain` is called once when it has caught up. */
+  write(bytes: Buffer, onDrain: () => void): boolean {
+    this.sentBytes += bytes.length;
+    const flowing = this.#response.write(this.#chunked ? frame(bytes) : bytes);
+    if (!flowing && !this.#waiting) {
+      this.#waiting = true;
+      this.#response.once('drain', () => {
+        this.#waiting = false;
+        onDrain();
+      });
+    }
+    return flowing;
+  }
+
+  end(bytes: Buffer | null): void {
+    if (bytes !== null) this.sentBytes += bytes.length;
+    if (!this.#chunked) {
+      this.#response.end(bytes ?? undefined);
+    } else if (bytes === null || bytes.length === 0) {
+      this.#response.end(LAST_CHUNK);
+    } else {
+      this.#response.end(Buffer.concat([frame(bytes), LAST_CHUNK]));
+    }
+  }
+
+  /** Ends the connection in a way that no client can take for a whole answer. */
+  abort(): void {
+    this.#response.destroy();
+  }
+}
+
+const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+const CR = 13;
+const LF = 10;
+const HEX = Buffer.from('0123456789abcdef');
+
+/** RFC 9112 section 7.1: size in hex, CRLF, data, CRLF. */
+function frame(bytes: Buffer): Buffer {
+  const length = bytes.length;
+  let digits = 1;
+  for (let rest = length >>> 4; rest > 0; rest >>>= 4) digits += 1;
+  const framed = Buffer.allocUnsafe(digits + 2 + length + 2);
+  for (let index = digits - 1, rest = length; index >= 0; index -= 1, rest >>>= 4) framed[index] = HEX[rest & 15] ?? 0;
+  framed[digits] = CR;
+  framed[digits + 1] = LF;
+  framed.set(bytes, digits + 2);
+  framed[digits + 2 + length] = CR;
+  framed[digits + 3 + length] = LF;
+  return framed;
+}

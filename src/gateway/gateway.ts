@@ -1,0 +1,211 @@
+import type { Server } from 'node:http';
+import type { Clock } from '../lib/clock.ts';
+import { LocalLimiter } from '../limits/local.ts';
+import type { Limiter } from '../limits/limiter.ts';
+import type { RouteTable } from '../routetable/types.ts';
+import { HealthBook, type HealthTransition } from '../selection/health.ts';
+import type { Log } from '../telemetry/log.ts';
+import { GatewayMetrics } from '../telemetry/metrics.ts';
+import { type Channel, type ConnectionOptions, Connections } from '../upstream/connections.ts';
+import { RetryBudgets } from '../upstream/retry-budget.ts';
+import { adminApp, listenAdmin } from './admin.ts';
+import { BufferBudget } from './buffer-budget.ts';
+import type { GatewayCore } from './core.ts';
+import { type LoadedTable, loadTable } from './loaded-table.ts';
+import { RequestRun } from './request-run.ts';
+import { ClientListener } from './server.ts';
+
+export interface GatewayOptions {
+  readonly clock: Clock;
+  random(): number;
+  readonly log: Log;
+  /** On a laptop the gateway may call its own ports. */
+  readonly loopbackAllowed: boolean;
+  readonly proxy: ConnectionOptions['proxy'];
+  readonly maxConnectionsPerOrigin?: number;
+  readonly maxInFlight?: number;
+  readonly maxBufferedBytes?: number;
+  readonly keepAliveAfterMs?: number;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: one that is free. */
+  readonly port: number;
+  readonly adminHost: string;
+  readonly adminPort: number;
+}
+
+const DEFAULT_MAX_CONNECTIONS = 4096;
+const DEFAULT_MAX_IN_FLIGHT = 20_000;
+const DEFAULT_MAX_BUFFERED_BYTES = 512 * 1024 * 1024;
+/** Proxies in front commonly cut a connection after 60 s of silence. */
+const DEFAULT_KEEP_ALIVE_AFTER_MS = 10_000;
+/** Below the keep-alive of the providers' load balancers, so that it is rarely they who close a connection we are about to use. */
+const UPSTREAM_KEEP_ALIVE_MS = 55_000;
+
+/** One gateway process: takes tables, serves clients. What it holds (connections, health, limits, metrics) outlives each table. */
+export class Gateway implements GatewayCore {
+  readonly clock: Clock;
+  readonly limiter: Limiter;
+  readonly budget: BufferBudget;
+  readonly metrics: GatewayMetrics;
+  readonly log: Log;
+  readonly running = new Set<RequestRun>();
+  readonly maxInFlight: number;
+  readonly keepAliveAfterMs: number;
+  readonly #options: GatewayOptions;
+  readonly #connections: Connections;
+  readonly #health: HealthBook;
+  readonly #retryBudgets = new RetryBudgets();
+  #table: LoadedTable | null = null;
+  #listener: ClientListener | null = null;
+  #admin: Server | null = null;
+  #draining = false;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+    this.log = options.log;
+    this.maxInFlight = options.maxInFlight ?? DEFAULT_MAX_IN_FLIGHT;
+    this.keepAliveAfterMs = options.keepAliveAfterMs ?? DEFAULT_KEEP_ALIVE_AFTER_MS;
+    this.limiter = new LocalLimiter(options.clock);
+    this.budget = new BufferBudget(options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES);
+    this.metrics = new GatewayMetrics(options.clock);
+    this.#health = new HealthBook({ random: options.random, onTransition: (transition) => this.#told(transition) });
+    this.#connections = new Connections({
+      maxConnectionsPerOrigin: options.maxConnectionsPerOrigin ?? DEFAULT_MAX_CONNECTIONS,
+      keepAliveMs: UPSTREAM_KEEP_ALIVE_MS,
+      addressPolicy: { loopbackAllowed: options.loopbackAllowed, allow: [] },
+      proxy: options.proxy,
+    });
+    this.metrics.onScrape(() => this.#collect());
+  }
+
+  random(): number {
+    return this.#options.random();
+  }
+
+  get table(): LoadedTable | null {
+    return this.#table;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  get logsRequests(): boolean {
+    return this.#table?.table.settings.requestLog !== 'Off';
+  }
+
+  /** From the next request on this table is served; requests under way keep the one they began with. */
+  apply(table: RouteTable, refusedEntries = 0): void {
+    if (this.#table?.table.digest === table.digest) return;
+    const loaded = loadTable(
+      table,
+      { connections: this.#connections, health: this.#health, retryBudgets: this.#retryBudgets, metrics: this.metrics, random: () => this.random() },
+      this.#table,
+    );
+    this.#table = loaded;
+    this.#listener?.reload(table.settings);
+    this.#forgetUnused(loaded);
+    this.metrics.tableApplied(table.digest, refusedEntries);
+  }
+
+  /** Starts both listeners. A table must have been applied: whether clients speak TLS is decided by its settings. */
+  async listen(address: ListenAddress): Promise<{ readonly port: number; readonly adminPort: number }> {
+    const { table } = this;
+    if (table === null) throw new Error('a table is applied before listening');
+    const listener = new ClientListener(table.table.settings, (request, response) => {
+      const run = new RequestRun(this, this.#table ?? table, request, response);
+      try {
+        run.start();
+      } catch (error) {
+        run.fault(error);
+      }
+    });
+    const admin = await listenAdmin(adminApp(this), address.adminPort, address.adminHost);
+    this.#admin = admin.server;
+    try {
+      const port = await listener.listen(address.port, address.host);
+      this.#listener = listener;
+      return { port, adminPort: admin.port };
+    } catch (error) {
+      admin.server.close();
+      throw error;
+    }
+  }
+
+  async renderMetrics(): Promise<{ readonly contentType: string; readonly text: string }> {
+    return { contentType: this.metrics.contentType, text: await this.metrics.render() };
+  }
+
+  onFault(error: unknown, requestId: string): void {
+    this.log.logger.error({ requestId, err: error }, 'the gateway failed to handle a request');
+  }
+
+  /**
+   * Ends: no new connections, idle ones closed, requests under way run to their end or until the time is over, when each gets an
+   * explicit error.
+   */
+  async close(drainTimeoutMs: number): Promise<void> {
+    this.#draining = true;
+    const listener = this.#listener;
+    if (listener !== null) {
+      const closed = listener.close();
+      const timer = setTimeout(() => {
+        for (const run of [...this.running]) run.cutShort();
+        // Keep-alive connections of clients that never let go.
+        listener.server.closeAllConnections();
+      }, drainTimeoutMs);
+      await closed;
+      clearTimeout(timer);
+    }
+    await this.#connections.destroy();
+    const admin = this.#admin;
+    if (admin !== null) {
+      await new Promise<void>((resolve) => {
+        admin.close(() => resolve());
+        admin.closeAllConnections();
+      });
+    }
+    await this.log.close();
+  }
+
+  #forgetUnused(loaded: LoadedTable): void {
+    const channels = new Set<Channel>();
+    const upstreams = new Set<string>();
+    const credentials = new Set<string>();
+    for (const { targets } of loaded.routes) {
+      for (const target of targets) {
+        upstreams.add(target.target.upstreamId);
+        credentials.add(target.target.credentialId);
+        for (const channel of target.channels()) channels.add(channel);
+      }
+    }
+    this.#connections.retain(channels);
+    this.#health.prune(credentials);
+    this.#retryBudgets.prune(upstreams);
+    this.metrics.retain(new Set(loaded.routes.map(({ route }) => route.id)), upstreams);
+  }
+
+  #told(transition: HealthTransition): void {
+    const { upstreamId, to, reason } = transition;
+    // A cool-down keeps one credential (or one operation) out; only an ejection says that the upstream itself is unwell.
+    if (transition.credentialId === null) {
+      const metrics = this.metrics.forUpstream(upstreamId);
+      metrics.healthy(to === 'Healthy');
+      if (to !== 'Healthy') metrics.ejected(reason);
+    }
+    const { from, operation, forMs } = transition;
+    this.log.logger.warn({ upstream: upstreamId, from, to, reason, operation: operation ?? undefined, forMs: Math.round(forMs) }, 'upstream health');
+  }
+
+  #collect(): void {
+    let streams = 0;
+    for (const run of this.running) if (run.streaming) streams += 1;
+    this.metrics.inFlightRequests.set(this.running.size);
+    this.metrics.inFlightStreams.set(streams);
+    this.metrics.bufferedBytes.set(this.budget.usedBytes);
+  }
+}

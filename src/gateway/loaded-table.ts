@@ -1,0 +1,167 @@
+import { compileKeys, type KeyRing } from '../auth/client-keys.ts';
+import type { BodyEdit } from '../dialects/splice-body.ts';
+import { type Operation, OPERATIONS } from '../lib/operation.ts';
+import type { AnswerHeaders, Exchange, StreamReader } from '../providers/provider.ts';
+import { providerFor } from '../providers/index.ts';
+import type { Limit, Route, RouteTable, Target } from '../routetable/types.ts';
+import { type CompiledSelection, compileSelection } from '../selection/choose.ts';
+import type { HealthBook, TargetHealth } from '../selection/health.ts';
+import { compileNames, type Names } from '../selection/names.ts';
+import { goldenSequence } from '../selection/pick.ts';
+import type { GatewayMetrics, RouteMetrics, TargetMetrics, UpstreamMetrics } from '../telemetry/metrics.ts';
+import type { Channel, Connections } from '../upstream/connections.ts';
+import type { RetryBudget, RetryBudgets } from '../upstream/retry-budget.ts';
+import type { Answer } from '../providers/provider.ts';
+
+/** What loading a table needs of the process; all of it outlives the table. */
+export interface LoadContext {
+  readonly connections: Connections;
+  readonly health: HealthBook;
+  readonly retryBudgets: RetryBudgets;
+  readonly metrics: GatewayMetrics;
+  random(): number;
+}
+
+/**
+ * A RouteTable made ready for requests: names and keys indexed, matchers compiled, every target with its connections, live
+ * signals and metric cells. Immutable but for the counters in it; a request keeps the one it began with.
+ */
+export interface LoadedTable {
+  readonly table: RouteTable;
+  readonly names: Names;
+  readonly keys: KeyRing;
+  routeOf(route: Route): LoadedRoute;
+  readonly routes: readonly LoadedRoute[];
+}
+
+export interface LoadedRoute {
+  readonly route: Route;
+  readonly selection: CompiledSelection;
+  readonly targets: readonly LoadedTarget[];
+  /** By index of `targets`; the array `choose` reads. */
+  readonly signals: readonly TargetHealth[];
+  /** By index of `route.rules`. */
+  readonly rules: readonly RuleState[];
+  readonly limits: readonly Limit[];
+  readonly metrics: RouteMetrics;
+}
+
+/** A rule's own counters: what makes weights exact and RoundRobin round. */
+export interface RuleState {
+  pick(): number;
+  turn: number;
+}
+
+export class LoadedTarget {
+  readonly target: Target;
+  readonly health: TargetHealth;
+  readonly retryBudget: RetryBudget;
+  readonly metrics: TargetMetrics;
+  readonly upstreamMetrics: UpstreamMetrics;
+  readonly edit: BodyEdit;
+  readonly #connections: Connections;
+  readonly #exchanges = new Map<Operation, LoadedExchange | null>();
+
+  constructor(target: Target, routeId: string, context: LoadContext) {
+    this.target = target;
+    this.health = context.health.signals(target);
+    this.retryBudget = context.retryBudgets.of(target.upstreamId);
+    this.metrics = context.metrics.forTarget(routeId, target.name);
+    this.upstreamMetrics = context.metrics.forUpstream(target.upstreamId);
+    this.edit = { model: target.model, includeUsage: true, defaults: target.defaults, override: target.override };
+    this.#connections = context.connections;
+  }
+
+  /** The connections that requests have used so far. */
+  *channels(): Iterable<Channel> {
+    for (const exchange of this.#exchanges.values()) if (exchange !== null) yield exchange.channel;
+  }
+
+  /** null: the provider has no such operation. */
+  exchange(operation: Operation): LoadedExchange | null {
+    let found = this.#exchanges.get(operation);
+    if (found === undefined) {
+      const exchange = providerFor(this.target.provider).exchange(this.target, operation);
+      found = exchange === null ? null : new LoadedExchange(exchange, operation, this.#connections.channelFor(this.target, exchange.origin));
+      this.#exchanges.set(operation, found);
+    }
+    return found;
+  }
+}
+
+const CHAT_END = Buffer.from('data: [DONE]\n\n');
+const NO_END = Buffer.alloc(0);
+
+/** A provider's exchange with the connections it goes out by. */
+export class LoadedExchange {
+  readonly channel: Channel;
+  readonly headers: readonly string[];
+  /** What ends a stream of this operation where the upstream left it out. */
+  readonly streamEnd: Buffer;
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange, operation: Operation, channel: Channel) {
+    this.#exchange = exchange;
+    this.channel = channel;
+    this.headers = exchange.headers;
+    this.streamEnd = operation === 'chat' || operation === 'completions' ? CHAT_END : NO_END;
+  }
+
+  path(clientModel: string): string {
+    return this.#exchange.path(clientModel);
+  }
+
+  readAnswer(status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer {
+    return this.#exchange.readAnswer(status, headers, body, complete);
+  }
+
+  readStream(headers: AnswerHeaders): StreamReader {
+    return this.#exchange.readStream(headers);
+  }
+}
+
+/**
+ * Loads a table; what did not change since `previous` is taken over as it is, counters included, so that one edit among thousands
+ * of routes costs what it touches.
+ */
+export function loadTable(table: RouteTable, context: LoadContext, previous: LoadedTable | null): LoadedTable {
+  context.connections.allow(table.settings.upstreamAllow);
+  const sameHosts = previous?.table.settings.upstreamAllow.join(' ') === table.settings.upstreamAllow.join(' ');
+  const before = new Map(sameHosts ? previous?.routes.map((loaded) => [loaded.route.id, loaded]) : []);
+  const routes = table.routes.map((route) => {
+    const old = before.get(route.id);
+    return old !== undefined && old.route.digest === route.digest ? old : loadRoute(route, context);
+  });
+  const byRoute = new Map(routes.map((loaded, index) => [table.routes[index] ?? loaded.route, loaded]));
+  return {
+    table,
+    names: compileNames(table),
+    keys: compileKeys(table.clientKeys),
+    routes,
+    routeOf(route) {
+      const loaded = byRoute.get(route);
+      if (loaded === undefined) throw new Error(`route ${route.id} is not of this table`);
+      return loaded;
+    },
+  };
+}
+
+/** What a target's provider does not have; null: nothing. */
+function lackedOperations(target: Target): ReadonlySet<Operation> | null {
+  const provider = providerFor(target.provider);
+  const lacked = OPERATIONS.filter((operation) => provider.exchange(target, operation) === null);
+  return lacked.length === 0 ? null : new Set(lacked);
+}
+
+function loadRoute(route: Route, context: LoadContext): LoadedRoute {
+  const targets = route.targets.map((target) => new LoadedTarget(target, route.id, context));
+  return {
+    route,
+    selection: compileSelection(route, lackedOperations),
+    targets,
+    signals: targets.map(({ health }) => health),
+    rules: route.rules.map(() => ({ pick: goldenSequence(context.random()), turn: 0 })),
+    limits: route.limits,
+    metrics: context.metrics.forRoute(route.id),
+  };
+}

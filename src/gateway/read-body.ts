@@ -1,0 +1,121 @@
+import type { IncomingMessage } from 'node:http';
+import zlib from 'node:zlib';
+import type { BufferBudget } from './buffer-budget.ts';
+import type { GatewayError } from './errors.ts';
+
+export interface BodyReader {
+  onBody(body: Buffer): void;
+  onBodyError(error: GatewayError): void;
+}
+
+type Decompress = (body: Buffer, options: { maxOutputLength: number }, done: (error: Error | null, body: Buffer) => void) => void;
+
+const DECOMPRESS: Readonly<Record<string, Decompress>> = {
+  gzip: zlib.gunzip,
+  'x-gzip': zlib.gunzip,
+  deflate: zlib.inflate,
+  br: zlib.brotliDecompress,
+  zstd: zlib.zstdDecompress,
+};
+
+/**
+ * Reads one request body, decoded, of at most `maxBytes` before and after decoding. What it takes from the budget it counts in
+ * `heldBytes`; the owner gives it back by `release` when the request is over, read or not.
+ */
+export class RequestBody {
+  heldBytes = 0;
+  readonly #request: IncomingMessage;
+  readonly #budget: BufferBudget;
+  readonly #maxBytes: number;
+  readonly #reader: BodyReader;
+  #first: Buffer | null = null;
+  #more: Buffer[] | null = null;
+  #length = 0;
+  #over = false;
+
+  constructor(request: IncomingMessage, budget: BufferBudget, maxBytes: number, reader: BodyReader) {
+    this.#request = request;
+    this.#budget = budget;
+    this.#maxBytes = maxBytes;
+    this.#reader = reader;
+  }
+
+  start(): void {
+    const announced = Number(this.#request.headers['content-length'] ?? 0);
+    if (announced > this.#maxBytes) {
+      this.#fail(this.#tooLarge());
+      return;
+    }
+    const encoding = this.#request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity' && DECOMPRESS[encoding] === undefined) {
+      this.#fail({
+        code: 'unsupported_encoding',
+        message: `The request's content-encoding ${JSON.stringify(encoding.slice(0, 64))} is not supported; send gzip, deflate, br, zstd or none.`,
+      });
+      return;
+    }
+    this.#request.on('data', (chunk: Buffer) => this.#take(chunk));
+    this.#request.on('end', () => this.#end(encoding));
+  }
+
+  release(): void {
+    this.#over = true;
+    this.#budget.give(this.heldBytes);
+    this.heldBytes = 0;
+    this.#first = null;
+    this.#more = null;
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#over) return;
+    this.#length += chunk.length;
+    if (this.#length > this.#maxBytes) {
+      this.#fail(this.#tooLarge());
+      return;
+    }
+    if (!this.#hold(chunk.length)) return;
+    if (this.#first === null) this.#first = chunk;
+    else (this.#more ??= [this.#first]).push(chunk);
+  }
+
+  #end(encoding: string | undefined): void {
+    if (this.#over) return;
+    const body = this.#more === null ? (this.#first ?? EMPTY) : Buffer.concat(this.#more, this.#length);
+    this.#more = null;
+    const decompress = encoding === undefined ? undefined : DECOMPRESS[encoding];
+    if (decompress === undefined) {
+      this.#reader.onBody(body);
+      return;
+    }
+    decompress(body, { maxOutputLength: this.#maxBytes }, (error, decoded) => {
+      if (this.#over) return;
+      if (error === null) {
+        if (this.#hold(decoded.length)) this.#reader.onBody(decoded);
+      } else if ('code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') {
+        this.#fail(this.#tooLarge());
+      } else {
+        this.#fail({ code: 'invalid_body', message: `The request body is not valid ${encoding ?? ''} data: ${error.message}.` });
+      }
+    });
+  }
+
+  #hold(bytes: number): boolean {
+    if (this.#budget.take(bytes)) {
+      this.heldBytes += bytes;
+      return true;
+    }
+    this.#fail({ code: 'overloaded', message: 'This gateway holds as many request bytes as it may; try again shortly.', retryAfterMs: 1000 });
+    return false;
+  }
+
+  #tooLarge(): GatewayError {
+    return { code: 'request_too_large', message: `The request body is larger than this gateway takes (${this.#maxBytes} bytes).` };
+  }
+
+  #fail(error: GatewayError): void {
+    this.#over = true;
+    this.#reader.onBodyError(error);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);

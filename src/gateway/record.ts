@@ -1,0 +1,95 @@
+import type { ErrorCode } from './errors.ts';
+import type { Relay, RelayOutcome } from './relay.ts';
+import type { RequestRun } from './request-run.ts';
+
+/** The one place where a request that is over enters the metrics and the log. */
+
+/** A request that no upstream answered: refused, or served by the gateway itself. */
+export function recordDirect(run: RequestRun, code: ErrorCode | 'client_gone' | null): void {
+  const { core } = run;
+  const status = code === 'client_gone' ? 499 : run.response.statusCode;
+  const metrics = run.loaded?.metrics ?? core.metrics.unrouted;
+  metrics.requestEnded(run.operation ?? 'other', status);
+  if (code === 'client_gone') core.metrics.clientDisconnects.add(1);
+  else if (code !== null) metrics.error(code);
+  if (code === 'overloaded' || code === 'shutting_down') core.metrics.shed(code);
+  const durationMs = core.clock.nowMs() - run.startedMs;
+  core.metrics.wholeDuration.observe(durationMs / 1000);
+  if (!core.logsRequests) return;
+  core.log.request({
+    requestId: run.requestId,
+    route: run.loaded?.route.id ?? null,
+    rule: null,
+    operation: run.operation ?? 'other',
+    model: run.model,
+    target: null,
+    upstreamModel: null,
+    tenant: run.caller.tenant,
+    keyId: run.caller.keyId,
+    status,
+    stream: false,
+    reason: null,
+    errorCode: code,
+    attempts: [],
+    usage: null,
+    costMicroUsd: null,
+    durationMs,
+    firstTokenMs: null,
+    overheadMs: null,
+    bytesIn: run.bytesIn,
+    bytesOut: 0,
+    errorMessage: null,
+    clientGone: code === 'client_gone',
+  });
+}
+
+export function recordRelayed(relay: Relay, outcome: RelayOutcome): void {
+  const { run } = relay;
+  const { core } = run;
+  const { metrics } = core;
+  const { served, usage } = outcome;
+  const routeMetrics = relay.loaded.metrics;
+  const durationMs = core.clock.nowMs() - run.startedMs;
+  routeMetrics.requestEnded(relay.facts.operation, outcome.status);
+  (relay.stream ? metrics.streamDuration : metrics.wholeDuration).observe(durationMs / 1000);
+  const [first] = relay.attempts;
+  const overheadMs = first === undefined ? null : first.startedMs - run.bodyReadMs;
+  if (overheadMs !== null) metrics.gatewayOverhead.observe(overheadMs / 1000);
+  if (outcome.errorCode === 'client_gone') metrics.clientDisconnects.add(1);
+  else if (outcome.errorCode !== null) routeMetrics.error(outcome.errorCode);
+  if (outcome.errorCode === 'stream_interrupted') routeMetrics.streamBroken();
+  if (served !== null && usage !== null) {
+    served.target.metrics.used(usage);
+    served.target.metrics.cost(outcome.costMicroUsd);
+  }
+  if (!core.logsRequests) return;
+  core.log.request({
+    requestId: run.requestId,
+    route: relay.route.id,
+    rule: relay.route.rules[relay.plan.rule]?.name ?? null,
+    operation: relay.facts.operation,
+    model: run.model,
+    target: served?.target.target.name ?? null,
+    upstreamModel: served?.target.target.model ?? null,
+    tenant: run.caller.tenant,
+    keyId: run.caller.keyId,
+    status: outcome.status,
+    stream: relay.stream,
+    reason: outcome.reason,
+    errorCode: outcome.errorCode,
+    attempts: relay.attempts.map((attempt) => ({
+      target: attempt.target.target.name,
+      outcome: attempt.failure === null ? 'ok' : attempt.failure.kind,
+      ms: attempt.endedMs - attempt.startedMs,
+    })),
+    usage,
+    costMicroUsd: outcome.costMicroUsd,
+    durationMs,
+    firstTokenMs: relay.firstOutputMs === 0 ? null : relay.firstOutputMs - run.startedMs,
+    overheadMs,
+    bytesIn: run.bytesIn,
+    bytesOut: outcome.bytesOut,
+    errorMessage: outcome.failure === null ? null : outcome.failure.message,
+    clientGone: outcome.errorCode === 'client_gone',
+  });
+}

@@ -1,0 +1,385 @@
+import type { RequestFacts } from '../dialects/facts.ts';
+import { type MultipartBody, spliceMultipart } from '../dialects/multipart.ts';
+import { spliceUsageCost, spliceUsageCostInFrame } from '../dialects/openai/answer.ts';
+import type { ParsedBody } from '../dialects/request-body.ts';
+import { spliceBody } from '../dialects/splice-body.ts';
+import { SSE_KEEP_ALIVE } from '../dialects/sse.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Failure } from '../lib/failure.ts';
+import { formatUsd } from '../lib/money.ts';
+import type { Usage } from '../lib/usage.ts';
+import type { Reservation } from '../limits/limiter.ts';
+import { NO_LIMITS } from '../limits/local.ts';
+import type { Answer, AnswerHeaders } from '../providers/provider.ts';
+import { chooseInRule } from '../selection/choose.ts';
+import { reasonHeader } from '../selection/explain.ts';
+import { nextAttempt, type TriedTarget } from '../selection/failover.ts';
+import { matchRule } from '../selection/match.ts';
+import type { ChoiceInput, Plan } from '../selection/types.ts';
+import { addLimitHeaders, passedHeaders, sendError, streamErrorEvent } from './answers.ts';
+import { Attempt, type AttemptHost, type UpstreamAnswer } from './attempt.ts';
+import type { BufferBudget } from './buffer-budget.ts';
+import { ClientStream } from './client-stream.ts';
+import type { GatewayError } from './errors.ts';
+import { exhaustedError, interruptedError, noCandidateError } from './explanations.ts';
+import type { LoadedRoute } from './loaded-table.ts';
+import { recordRelayed } from './record.ts';
+import type { RequestRun } from './request-run.ts';
+import { costMicroUsd, estimateUsage } from './settle.ts';
+
+/** Request headers that reach an upstream; a client's credentials and cookies never do. */
+const FORWARDED_HEADERS = ['openai-beta', 'idempotency-key', 'traceparent', 'tracestate'];
+
+/** Reserved for output where the client set no bound: a typical answer. What is used beyond it is owed. */
+const DEFAULT_OUTPUT_TOKENS = 512;
+
+/** How a request ended, for its log line and metrics. */
+export interface RelayOutcome {
+  readonly status: number;
+  /** null: the client got an upstream's answer. */
+  readonly errorCode: string | null;
+  readonly failure: Failure | null;
+  readonly served: Attempt | null;
+  readonly usage: Usage | null;
+  /** null: unknown, because the price is. */
+  readonly costMicroUsd: number | null;
+  readonly reason: string;
+  readonly bytesOut: number;
+}
+
+/**
+ * Answers one admitted request: choose → attempt ⟲ failover → relay → settle. `begin` is called once; afterwards exactly one of
+ * `#succeed`, `#refuse` or `clientGone` ends it and gives everything back.
+ */
+export class Relay implements AttemptHost, ChoiceInput {
+  readonly clock: Clock;
+  readonly budget: BufferBudget;
+  readonly clientStream: ClientStream;
+  readonly facts: RequestFacts;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly run: RequestRun;
+  readonly attempts: Attempt[] = [];
+  firstOutputMs = 0;
+
+  readonly loaded: LoadedRoute;
+  readonly #body: ParsedBody | MultipartBody;
+  readonly #tried: TriedTarget[] = [];
+  #plan: Plan = NO_PLAN;
+  #reservation: Reservation = NO_LIMITS;
+  #current: Attempt | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #committed = false;
+  #over = false;
+
+  constructor(run: RequestRun, loaded: LoadedRoute, body: ParsedBody | MultipartBody, facts: RequestFacts) {
+    this.run = run;
+    this.loaded = loaded;
+    this.#body = body;
+    this.facts = facts;
+    this.clock = run.core.clock;
+    this.budget = run.core.budget;
+    this.stream = facts.stream;
+    this.includeUsage = facts.includeUsage;
+    this.clientStream = new ClientStream(run.response);
+  }
+
+  get route(): LoadedRoute['route'] {
+    return this.loaded.route;
+  }
+
+  get tenant(): string {
+    return this.run.caller.tenant;
+  }
+
+  get signals(): LoadedRoute['signals'] {
+    return this.loaded.signals;
+  }
+
+  get plan(): Plan {
+    return this.#plan;
+  }
+
+  nowMs = 0;
+  pick = 0;
+  turn = 0;
+
+  header(name: string): string | undefined {
+    const value = this.run.request.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  random(): number {
+    return this.run.core.random();
+  }
+
+  /** Prompt and expected output. */
+  get reservedTokens(): number {
+    return this.facts.promptTokens + (this.facts.maxOutputTokens ?? DEFAULT_OUTPUT_TOKENS);
+  }
+
+  /** Makes the plan; the error says why there is none. */
+  choose(): GatewayError | null {
+    const { selection, rules } = this.loaded;
+    const rule = matchRule(selection.matchers, this);
+    const state = rules[rule];
+    if (state !== undefined) {
+      this.pick = state.pick();
+      state.turn += 1;
+      this.turn = state.turn;
+    }
+    this.nowMs = this.clock.nowMs();
+    this.#plan = chooseInRule(this, selection, rule);
+    return this.#plan.order.length === 0 ? noCandidateError(this.#plan, this.loaded.route, this.facts) : null;
+  }
+
+  begin(reservation: Reservation): void {
+    this.#reservation = reservation;
+    if (this.stream) this.#armKeepAlive();
+    this.#attempt(this.#plan.order[0] ?? 0, false);
+  }
+
+  attemptFailed(attempt: Attempt, failure: Failure, answer: UpstreamAnswer | null): void {
+    if (this.#over || attempt !== this.#current) return;
+    this.#closeAttempt(attempt, failure);
+    const index = this.loaded.targets.indexOf(attempt.target);
+    this.#tried.push({ target: index, failure });
+    const nowMs = this.clock.nowMs();
+    const policy = this.loaded.route.rules[this.#plan.rule]?.failover;
+    if (policy === undefined) throw new Error(`rule ${this.#plan.rule} of route ${this.loaded.route.id} is gone`);
+    const next = nextAttempt(policy, {
+      route: this.loaded.route,
+      compiled: this.loaded.selection,
+      plan: this.#plan,
+      facts: this.facts,
+      signals: this.loaded.signals,
+      tried: this.#tried,
+      committed: this.#committed,
+      nowMs,
+      random: () => this.random(),
+    });
+    const target = next.stop === null ? this.loaded.targets[next.target] : undefined;
+    if (next.stop !== null || target === undefined || (next.charged && !target.retryBudget.takeRetry(nowMs))) {
+      this.#giveUp(attempt, failure, answer, next.stop ?? 'exhausted');
+      return;
+    }
+    const to = target.target.name;
+    this.loaded.metrics.failedOver(attempt.target.target.name, to, next.reason);
+    if (failure.kind === 'content_filtered') this.loaded.metrics.contentFilterFailedOver(failure.phase, to);
+    if (next.backoffMs > 0) {
+      setTimeout(() => this.#attemptLater(next.target, next.charged), next.backoffMs);
+    } else {
+      this.#attempt(next.target, next.charged);
+    }
+  }
+
+  attemptAnswered(attempt: Attempt, upstream: UpstreamAnswer, answer: Answer): void {
+    if (this.#over || attempt !== this.#current) return;
+    this.#closeAttempt(attempt, null);
+    this.firstOutputMs = this.clock.nowMs();
+    const usage = answer.usage ?? estimateUsage(this.facts, upstream.body.length);
+    const cost = costMicroUsd(attempt.target.target, usage);
+    const headers = this.#headers(attempt, upstream.headers);
+    let { body } = upstream;
+    if (cost !== null) {
+      const usd = formatUsd(cost);
+      headers.push('x-fairlead-cost', usd);
+      if (this.header('x-fairlead-include-cost') === 'true') body = spliceUsageCost(body, usd);
+    }
+    headers.push('content-length', String(body.length));
+    this.run.response.writeHead(upstream.status, headers);
+    this.run.response.end(body);
+    this.#end(upstream.status, null, null, attempt, usage, cost, body.length);
+  }
+
+  attemptCommitted(attempt: Attempt, headers: AnswerHeaders, _status: number): void {
+    this.#committed = true;
+    clearTimeout(this.#timer);
+    this.firstOutputMs = this.clock.nowMs();
+    attempt.target.health.succeeded(attempt.healthTicket, this.facts.operation, this.firstOutputMs);
+    attempt.target.upstreamMetrics.firstToken((this.firstOutputMs - attempt.startedMs) / 1000);
+    if (!this.clientStream.opened) this.clientStream.open(this.#headers(attempt, headers));
+  }
+
+  decorateUsage(attempt: Attempt, event: Buffer): Buffer {
+    if (this.header('x-fairlead-include-cost') !== 'true') return event;
+    const usage = attempt.usage;
+    const cost = usage === null ? null : costMicroUsd(attempt.target.target, usage);
+    return cost === null ? event : spliceUsageCostInFrame(event, formatUsd(cost));
+  }
+
+  attemptEnded(attempt: Attempt, last: Buffer | null, failure: Failure | null): void {
+    if (this.#over || attempt !== this.#current) return;
+    this.#closeAttempt(attempt, failure);
+    const broke = failure !== null && failure.kind !== 'content_filtered';
+    if (!broke) this.clientStream.end(last);
+    else if (this.stream) this.clientStream.end(streamErrorEvent(this.facts.operation, interruptedError(failure, attempt)));
+    else this.clientStream.abort();
+    const usage = attempt.usage ?? estimateUsage(this.facts, attempt.outputChars);
+    const code = broke ? 'stream_interrupted' : null;
+    this.#end(200, code, failure, attempt, usage, costMicroUsd(attempt.target.target, usage));
+  }
+
+  /** The client left: the upstream stops at once, and what was used until then is settled. */
+  clientGone(): void {
+    const attempt = this.#current;
+    const gone: Failure = { kind: 'client_gone', message: 'the client closed the connection' };
+    if (attempt !== null) {
+      attempt.cancel();
+      this.#closeAttempt(attempt, gone);
+    }
+    const usage = attempt === null ? null : (attempt.usage ?? (this.#committed ? estimateUsage(this.facts, attempt.outputChars) : null));
+    this.#end(499, 'client_gone', gone, attempt, usage, attempt === null || usage === null ? null : costMicroUsd(attempt.target.target, usage));
+  }
+
+  /** The gateway cannot go on: a fault of its own, or the end of its drain. */
+  abandon(error: GatewayError): void {
+    if (this.#over) return;
+    const attempt = this.#current;
+    attempt?.cancel();
+    if (attempt !== null) this.#closeAttempt(attempt, { kind: 'client_gone', message: error.message });
+    this.#refuse(error, attempt);
+  }
+
+  #attempt(index: number, charged: boolean): void {
+    const target = this.loaded.targets[index];
+    const policy = this.loaded.route.rules[this.#plan.rule]?.failover;
+    if (target === undefined || policy === undefined) throw new Error(`target ${index} of route ${this.loaded.route.id} is gone`);
+    const exchange = target.exchange(this.facts.operation);
+    if (exchange === null) throw new Error(`${target.target.provider} has no ${this.facts.operation}, but target ${target.target.name} was chosen for it`);
+    const attempt = new Attempt(this, target, exchange, policy.timeouts);
+    this.#current = attempt;
+    this.attempts.push(attempt);
+    attempt.healthTicket = target.health.started(attempt.startedMs);
+    if (!charged) target.retryBudget.countRequest(attempt.startedMs);
+    const body = this.#body.kind === 'json' ? spliceBody(this.#body, target.edit) : spliceMultipart(this.#body, target.target.model);
+    attempt.send(exchange.path(this.facts.model), this.#upstreamHeaders(exchange.headers), body);
+    if (attempt.queued) this.run.core.metrics.upstreamQueued.add(1);
+  }
+
+  #attemptLater(index: number, charged: boolean): void {
+    if (this.#over) return;
+    try {
+      this.#attempt(index, charged);
+    } catch (error) {
+      this.fault(error);
+    }
+  }
+
+  fault(error: unknown): void {
+    this.run.fault(error);
+  }
+
+  #upstreamHeaders(base: readonly string[]): string[] {
+    const headers = base.slice();
+    const { headers: sent } = this.run.request;
+    headers.push('content-type', (this.#body.kind === 'multipart' ? sent['content-type'] : undefined) ?? 'application/json', 'x-request-id', this.run.requestId);
+    for (const name of FORWARDED_HEADERS) {
+      const value = sent[name];
+      if (typeof value === 'string') headers.push(name, value);
+    }
+    return headers;
+  }
+
+  /** Books the attempt's end, once. */
+  #closeAttempt(attempt: Attempt, failure: Failure | null): void {
+    if (attempt.endedMs !== 0) return;
+    const nowMs = this.clock.nowMs();
+    attempt.endedMs = nowMs;
+    attempt.failure = failure;
+    const { health } = attempt.target;
+    // A stream has told of its success when it committed.
+    if (failure !== null) health.failed(attempt.healthTicket, failure, this.facts.operation, nowMs);
+    else if (!this.#committed) health.succeeded(attempt.healthTicket, this.facts.operation, nowMs);
+    health.finished(attempt.healthTicket);
+    attempt.target.metrics.attemptEnded(failure === null ? 'ok' : failure.kind);
+    if (failure?.kind === 'content_filtered') attempt.target.metrics.contentFiltered(failure.phase);
+  }
+
+  /** No further attempt. What the upstream said about the request itself is the client's to see; what it said about us is not. */
+  #giveUp(attempt: Attempt, failure: Failure, answer: UpstreamAnswer | null, stop: string): void {
+    const itsOwn = stop === 'final' || stop === 'content-filter' || stop === 'context-overflow';
+    if (!itsOwn || answer === null) {
+      this.#refuse(exhaustedError(this.attempts, failure), attempt);
+      return;
+    }
+    const usage = null;
+    if (answer.status === 200 && this.stream) {
+      if (!this.clientStream.opened) this.clientStream.open(this.#headers(attempt, answer.headers));
+      this.clientStream.end(answer.body);
+    } else if (this.clientStream.opened) {
+      this.#refuse(exhaustedError(this.attempts, failure), attempt);
+      return;
+    } else {
+      const headers = this.#headers(attempt, answer.headers);
+      headers.push('content-length', String(answer.body.length));
+      this.run.response.writeHead(answer.status, headers);
+      this.run.response.end(answer.body);
+    }
+    this.#end(answer.status, failure.kind, failure, attempt, usage, null);
+  }
+
+  #refuse(error: GatewayError, attempt: Attempt | null): void {
+    const { response, requestId } = this.run;
+    if (this.clientStream.opened) {
+      this.clientStream.end(streamErrorEvent(this.facts.operation, error));
+    } else {
+      const headers = ['x-fairlead-reason', reasonHeader(this.#plan, this.loaded.route, this.#tried, null), 'x-fairlead-attempts', String(this.attempts.length)];
+      sendError(response, requestId, { ...error, headers: [...headers, ...(error.headers ?? [])] });
+    }
+    this.#end(response.statusCode, error.code, attempt?.failure ?? null, null, null, null);
+  }
+
+  #end(status: number, errorCode: string | null, failure: Failure | null, served: Attempt | null, usage: Usage | null, cost: number | null, bytesOut = this.clientStream.sentBytes): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#current = null;
+    // Whatever produced no output has used nothing: the reservation goes back whole.
+    if (usage === null) this.#reservation.release();
+    else this.#reservation.settle(usage.inputTokens + usage.outputTokens);
+    this.run.finished();
+    recordRelayed(this, { status, errorCode, failure, served, usage, costMicroUsd: cost, reason: this.reason(served), bytesOut });
+  }
+
+  reason(served: Attempt | null): string {
+    const index = served === null ? null : this.loaded.targets.indexOf(served.target);
+    const before = served !== null && served.failure !== null ? this.#tried.slice(0, -1) : this.#tried;
+    return reasonHeader(this.#plan, this.loaded.route, before, index);
+  }
+
+  #headers(attempt: Attempt, upstream: AnswerHeaders): string[] {
+    const headers = [
+      'x-request-id',
+      this.run.requestId,
+      'x-fairlead-model',
+      attempt.target.target.name,
+      'x-fairlead-reason',
+      this.reason(attempt),
+      'x-fairlead-attempts',
+      String(this.attempts.length),
+    ];
+    passedHeaders(headers, upstream);
+    addLimitHeaders(headers, this.#reservation.remaining);
+    return headers;
+  }
+
+  #armKeepAlive(): void {
+    this.#timer = setTimeout(keepAlive, this.run.core.keepAliveAfterMs, this);
+  }
+
+  /** Nothing has reached the client for so long that a proxy in between may cut the connection. */
+  keepAlive(): void {
+    if (this.#over || this.#committed) return;
+    if (!this.clientStream.opened) {
+      this.clientStream.open(['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-request-id', this.run.requestId]);
+    }
+    this.clientStream.write(SSE_KEEP_ALIVE, () => {});
+    this.#armKeepAlive();
+  }
+}
+
+const NO_PLAN: Plan = { rule: -1, order: [], reason: 'no-candidate', excluded: [] };
+
+function keepAlive(relay: Relay): void {
+  relay.keepAlive();
+}

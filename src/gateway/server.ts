@@ -1,0 +1,84 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { Socket } from 'node:net';
+import { errorBody } from '../dialects/openai/answer.ts';
+import type { GatewaySettings } from '../routetable/types.ts';
+import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
+
+/** Longer than any proxy in front keeps its connections (cloud load balancers: 600 s), so that it is they who close them. */
+const KEEP_ALIVE_MS = 620_000;
+const HEADERS_TIMEOUT_MS = 15_000;
+/** For the whole request, body included: 32 MiB at 1 Mbit/s. */
+const REQUEST_TIMEOUT_MS = 300_000;
+
+/** The listener that clients speak to, over TLS where the settings say so. */
+export class ClientListener {
+  readonly server: http.Server | https.Server;
+  readonly #tls: boolean;
+
+  constructor(settings: GatewaySettings, onRequest: (request: http.IncomingMessage, response: http.ServerResponse) => void) {
+    const options = {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: 5_000,
+      noDelay: true,
+    };
+    this.#tls = settings.tls !== null;
+    this.server = settings.tls === null ? http.createServer(options, onRequest) : https.createServer({ ...options, ...certificate(settings) }, onRequest);
+    this.server.on('clientError', refuseGarbage);
+  }
+
+  /** A rotated certificate holds for new connections. Whether there is TLS at all is decided at start. */
+  reload(settings: GatewaySettings): void {
+    if (settings.tls !== null && this.server instanceof https.Server) this.server.setSecureContext(certificate(settings));
+  }
+
+  get tls(): boolean {
+    return this.#tls;
+  }
+
+  /** The port it listens on: the one asked for, or (0) one that was free. */
+  async listen(port: number, host: string): Promise<number> {
+    const { server } = this;
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, () => {
+        server.off('error', reject);
+        const address = server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : port);
+      });
+    });
+  }
+
+  /** No new connections; resolves when the last one has ended. */
+  async close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.server.close(() => resolve());
+      this.server.closeIdleConnections();
+    });
+  }
+}
+
+function certificate(settings: GatewaySettings): { cert: string; key: string } | Record<string, never> {
+  return settings.tls === null ? {} : { cert: settings.tls.certificatePem, key: settings.tls.privateKeyPem.reveal() };
+}
+
+/** What is not HTTP gets an answer that says so in OpenAI's shape, as far as the connection still takes one. */
+function refuseGarbage(error: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const [status, why] = GARBAGE[error.code ?? ''] ?? [400, 'The request is not valid HTTP/1.1.'];
+  const code: GatewayError['code'] = status === 413 ? 'request_too_large' : 'bad_request';
+  const body = errorBody(errorObject({ code, message: why }));
+  const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nx-should-retry: ${GATEWAY_ERRORS[code].retryable}\r\nconnection: close\r\n\r\n`;
+  socket.end(Buffer.concat([Buffer.from(head), body]));
+}
+
+const GARBAGE: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'The request headers are larger than 16 KiB.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive within the time for it.'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large.'],
+};

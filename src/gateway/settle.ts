@@ -1,0 +1,25 @@
+import type { RequestFacts } from '../dialects/facts.ts';
+import type { Usage } from '../lib/usage.ts';
+import type { Target } from '../routetable/types.ts';
+
+/** Characters of output to one token: the same rule of thumb as for prompts. */
+const CHARS_PER_TOKEN = 4;
+
+/** What an answer probably used, where its provider did not say; marked as an estimate wherever it is told. */
+export function estimateUsage(facts: RequestFacts, outputChars: number): Usage {
+  return {
+    inputTokens: facts.promptTokens,
+    outputTokens: Math.ceil(outputChars / CHARS_PER_TOKEN),
+    cachedInputTokens: 0,
+    reasoningTokens: 0,
+    estimated: true,
+  };
+}
+
+/** null: the target's price is unknown, and so is the cost. */
+export function costMicroUsd(target: Target, usage: Usage): number | null {
+  const { pricing } = target;
+  if (pricing === null) return null;
+  const fresh = Math.max(0, usage.inputTokens - usage.cachedInputTokens);
+  return fresh * pricing.inputMicroUsd + usage.cachedInputTokens * pricing.cachedInputMicroUsd + usage.outputTokens * pricing.outputMicroUsd;
+}

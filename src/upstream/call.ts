@@ -1,0 +1,210 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { type Client, type Dispatcher, errors } from 'undici';
+import type { Clock } from '../lib/clock.ts';
+import type { Failure, TimeoutPhase } from '../lib/failure.ts';
+import { ADDRESS_REFUSED } from './address-policy.ts';
+import type { Channel } from './connections.ts';
+import type { PooledHandler, Queued } from './origin-pool.ts';
+
+/** What becomes of a call. After `onComplete` or `onBroken`, of which exactly one comes, nothing follows; after `cancel` nothing at all. */
+export interface CallSink {
+  onAnswer(status: number, headers: IncomingHttpHeaders): void;
+  onChunk(chunk: Buffer): void;
+  onComplete(): void;
+  /** `timeout`, `network`, `stream_broken` (after the answer's head) or `malformed`. */
+  onBroken(failure: Failure): void;
+}
+
+export interface CallTimeouts {
+  readonly connectMs: number;
+  readonly firstTokenMs: number;
+  readonly idleMs: number;
+  readonly totalMs: number;
+}
+
+export interface CallRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: readonly string[];
+  readonly body: Buffer | null;
+}
+
+const CONNECT_CODES = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  ADDRESS_REFUSED,
+]);
+
+/**
+ * One HTTP call to an upstream with its deadlines: `connect` from dispatch until the request is written (a queue for a
+ * connection counts), then for streams `firstToken` until `committed()` is called and `idle` between bytes after it, for whole
+ * answers `total`. At most one timer runs at a time.
+ */
+export class UpstreamCall implements PooledHandler {
+  client: Client | null = null;
+  /** Monotonic; 0 until it happened. */
+  startedMs = 0;
+  answeredMs = 0;
+  readonly dispatchedMs: number;
+
+  readonly #channel: Channel;
+  readonly #sink: CallSink;
+  readonly #timeouts: CallTimeouts;
+  readonly #clock: Clock;
+  readonly #stream: boolean;
+  #controller: Dispatcher.DispatchController | null = null;
+  #queued: Queued | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+  #committed = false;
+
+  constructor(channel: Channel, sink: CallSink, timeouts: CallTimeouts, stream: boolean, clock: Clock) {
+    this.#channel = channel;
+    this.#sink = sink;
+    this.#timeouts = timeouts;
+    this.#stream = stream;
+    this.#clock = clock;
+    this.dispatchedMs = clock.nowMs();
+  }
+
+  /** True where the call had to wait for a connection. */
+  start(request: CallRequest): boolean {
+    try {
+      this.#queued = this.#channel.dispatch(
+        {
+          method: request.method as Dispatcher.HttpMethod,
+          path: request.path,
+          headers: request.headers as string[],
+          body: request.body,
+        },
+        this,
+      );
+    } catch (error) {
+      this.#break(brokenBy(error, false, false));
+      return false;
+    }
+    if (this.startedMs === 0 && !this.#over) this.#arm(this.#timeouts.connectMs, 'connect');
+    return this.#queued !== null;
+  }
+
+  /** The stream's first output went to the client: from here on only silence ends it. */
+  committed(): void {
+    this.#committed = true;
+    if (!this.#over) this.#arm(this.#timeouts.idleMs, 'idle');
+  }
+
+  pause(): void {
+    this.#controller?.pause();
+  }
+
+  resume(): void {
+    if (!this.#over) this.#controller?.resume();
+  }
+
+  /** Ends the call at once and closes its connection; the sink hears nothing more. */
+  cancel(): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#abort();
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    this.#queued = null;
+    if (this.#over) {
+      controller.abort(new Error('cancelled'));
+      return;
+    }
+    this.startedMs = this.#clock.nowMs();
+    const { firstTokenMs, totalMs } = this.#timeouts;
+    if (this.#stream && firstTokenMs < totalMs) this.#arm(firstTokenMs, 'first_token');
+    else this.#arm(totalMs, 'total');
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (this.#over || status < 200) return;
+    this.answeredMs = this.#clock.nowMs();
+    this.#sink.onAnswer(status, headers);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#over) return;
+    if (this.#committed) this.#timer?.refresh();
+    this.#sink.onChunk(chunk);
+  }
+
+  onResponseEnd(): void {
+    const over = this.#over;
+    this.#finish();
+    this.#channel.release(this);
+    if (!over) this.#sink.onComplete();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    this.#channel.release(this);
+    if (!this.#over) this.#break(brokenBy(error, this.startedMs > 0, this.answeredMs > 0));
+  }
+
+  #arm(ms: number, phase: TimeoutPhase): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(onDeadline, ms, this, phase, ms);
+  }
+
+  expire(phase: TimeoutPhase, ms: number): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#abort();
+    this.#sink.onBroken({ kind: 'timeout', phase, message: `no ${WAITED_FOR[phase]} within ${ms} ms` });
+  }
+
+  #break(failure: Failure): void {
+    this.#finish();
+    this.#sink.onBroken(failure);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #abort(): void {
+    if (this.#queued !== null) {
+      this.#queued.cancel();
+      this.#queued = null;
+    } else {
+      // Before the request started there is no controller: onRequestStart sees that the call is over.
+      this.#controller?.abort(new Error('cancelled'));
+    }
+  }
+}
+
+const WAITED_FOR: Readonly<Record<TimeoutPhase, string>> = {
+  connect: 'connection',
+  headers: 'answer',
+  first_token: 'first token',
+  idle: 'further byte',
+  total: 'whole answer',
+};
+
+function onDeadline(call: UpstreamCall, phase: TimeoutPhase, ms: number): void {
+  call.expire(phase, ms);
+}
+
+function brokenBy(error: unknown, started: boolean, answered: boolean): Failure {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const text = error instanceof Error && error.message !== '' ? error.message : String(code ?? error);
+  const message = text.slice(0, 512);
+  const known = code === undefined ? {} : { code };
+  if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError) {
+    return { kind: 'malformed', message: `not an HTTP answer: ${message}`, ...known };
+  }
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') return { kind: 'timeout', phase: 'connect', message, ...known };
+  if (answered) return { kind: 'stream_broken', sentBytes: 0, message, ...known };
+  return { kind: 'network', connecting: !started || (code !== undefined && CONNECT_CODES.has(code)), message, ...known };
+}

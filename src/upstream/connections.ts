@@ -1,0 +1,172 @@
+import net from 'node:net';
+import { buildConnector, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import type { Target } from '../routetable/types.ts';
+import { AddressGuard, type AddressPolicy } from './address-policy.ts';
+import { OriginPool, type PooledHandler, type Queued } from './origin-pool.ts';
+
+/** How calls to one origin leave this process. `release` must follow the end of every call that `dispatch` took. */
+export interface Channel {
+  dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler): Queued | null;
+  release(handler: PooledHandler): void;
+  readonly connections: number;
+  readonly queued: number;
+  close(): void;
+  destroy(): Promise<void>;
+}
+
+export interface ConnectionOptions {
+  readonly maxConnectionsPerOrigin: number;
+  readonly keepAliveMs: number;
+  readonly addressPolicy: AddressPolicy;
+  /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, where set (either case). */
+  readonly proxy: { readonly httpProxy?: string; readonly httpsProxy?: string; readonly noProxy?: string } | null;
+}
+
+/** The proxy settings of an environment, or null where none is set. */
+export function proxyFromEnvironment(env: Readonly<Record<string, string | undefined>>): ConnectionOptions['proxy'] {
+  const httpProxy = env['http_proxy'] ?? env['HTTP_PROXY'];
+  const httpsProxy = env['https_proxy'] ?? env['HTTPS_PROXY'];
+  const noProxy = env['no_proxy'] ?? env['NO_PROXY'];
+  if ((httpProxy ?? '') === '' && (httpsProxy ?? '') === '') return null;
+  return {
+    ...(httpProxy === undefined ? {} : { httpProxy }),
+    ...(httpsProxy === undefined ? {} : { httpsProxy }),
+    ...(noProxy === undefined ? {} : { noProxy }),
+  };
+}
+
+/** Every origin's channel, shared by all targets that call it with the same TLS settings. */
+export class Connections {
+  readonly #options: ConnectionOptions;
+  #guard: AddressGuard;
+  #guardKey: string;
+  readonly #channels = new Map<string, Channel>();
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#guard = new AddressGuard(options.addressPolicy);
+    this.#guardKey = options.addressPolicy.allow.join(' ');
+  }
+
+  /** A new allow list holds for connections made from now on. */
+  allow(hosts: readonly string[]): void {
+    const key = hosts.join(' ');
+    if (key === this.#guardKey) return;
+    this.#guardKey = key;
+    this.#guard = new AddressGuard({ ...this.#options.addressPolicy, allow: hosts });
+  }
+
+  channelFor(target: Target, origin: string): Channel {
+    const key = channelKey(target, origin, this.#guardKey);
+    let channel = this.#channels.get(key);
+    if (channel === undefined) {
+      channel = this.#open(target, origin);
+      this.#channels.set(key, channel);
+    }
+    return channel;
+  }
+
+  /** Closes what none of these uses any more; calls under way run to their end. */
+  retain(inUse: ReadonlySet<Channel>): void {
+    for (const [key, channel] of this.#channels) {
+      if (inUse.has(channel)) continue;
+      this.#channels.delete(key);
+      channel.close();
+    }
+  }
+
+  /** Totals for the metrics. */
+  count(): { connections: number; queued: number } {
+    let connections = 0;
+    let queued = 0;
+    for (const channel of this.#channels.values()) {
+      connections += channel.connections;
+      queued += channel.queued;
+    }
+    return { connections, queued };
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.all([...this.#channels.values()].map((channel) => channel.destroy()));
+    this.#channels.clear();
+  }
+
+  #open(target: Target, origin: string): Channel {
+    const { maxConnectionsPerOrigin: maxConnections, keepAliveMs, proxy } = this.#options;
+    const host = hostOf(origin);
+    const guard = this.#guard;
+    if (!target.trusted && net.isIP(host) !== 0) {
+      const refused = guard.refuses(host, host);
+      if (refused !== null) return new RefusedChannel(refused);
+    }
+    const connect = {
+      ...(target.trusted ? {} : { lookup: guard.lookup }),
+      ...(target.tls?.caPem == null ? {} : { ca: target.tls.caPem }),
+      ...(target.tls?.serverName == null ? {} : { servername: target.tls.serverName }),
+    };
+    if (proxy !== null && !target.trusted) {
+      return new ProxyChannel(
+        origin,
+        new EnvHttpProxyAgent({ ...proxy, connections: maxConnections, keepAliveTimeout: keepAliveMs, allowH2: false, connect, requestTls: connect }),
+      );
+    }
+    // One connector an origin, so that its connections resume each other's TLS sessions.
+    return new OriginPool(origin, { maxConnections, keepAliveMs, connect: buildConnector({ ...connect, allowH2: false, maxCachedSessions: 16 }) });
+  }
+}
+
+function channelKey(target: Target, origin: string, guardKey: string): string {
+  return JSON.stringify([origin, target.trusted, target.tls?.caPem ?? '', target.tls?.serverName ?? '', guardKey]);
+}
+
+function hostOf(origin: string): string {
+  const { hostname } = new URL(origin);
+  return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
+}
+
+/** An address that the policy refuses before anything is resolved; every call fails with the reason. */
+class RefusedChannel implements Channel {
+  readonly connections = 0;
+  readonly queued = 0;
+  readonly #reason: string;
+
+  constructor(reason: string) {
+    this.#reason = reason;
+  }
+
+  dispatch(): Queued | null {
+    throw new Error(this.#reason);
+  }
+
+  release(): void {}
+  close(): void {}
+  async destroy(): Promise<void> {}
+}
+
+/** Calls that leave through the environment's proxy; undici keeps the connections and the queue. */
+class ProxyChannel implements Channel {
+  readonly connections = 0;
+  readonly queued = 0;
+  readonly #origin: string;
+  readonly #agent: EnvHttpProxyAgent;
+
+  constructor(origin: string, agent: EnvHttpProxyAgent) {
+    this.#origin = origin;
+    this.#agent = agent;
+  }
+
+  dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler): Queued | null {
+    this.#agent.dispatch({ ...options, origin: this.#origin }, handler);
+    return null;
+  }
+
+  release(): void {}
+
+  close(): void {
+    void this.#agent.close();
+  }
+
+  async destroy(): Promise<void> {
+    await this.#agent.destroy();
+  }
+}
