@@ -152,6 +152,12 @@ export const METRICS = {
     1,
     'Entries of the last route table that this pod refused; their last good version is served.',
   ),
+  seriesDropped: counter(
+    'fairlead_metric_series_dropped_total',
+    ['metric'],
+    100,
+    'Times a label combination was counted as `other`, because its metric had as many series as it may have.',
+  ),
   logDropped: counter('fairlead_log_lines_dropped_total', [], 1, 'Log lines lost because they could not be written fast enough.'),
   logErrors: counter('fairlead_log_write_errors_total', [], 1, 'Failed writes of the log.'),
 } as const satisfies Readonly<Record<string, MetricSpec>>;

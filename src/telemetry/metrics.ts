@@ -17,7 +17,7 @@ const KEPT_AFTER_MS = 15 * 60_000;
  */
 export class GatewayMetrics {
   readonly #clock: Clock;
-  readonly #registry = new MetricRegistry();
+  readonly #registry = new MetricRegistry(METRICS.seriesDropped);
   readonly #process: { render(): Promise<string> } | null;
   readonly #collectors: (() => void)[] = [];
   readonly #families: RouteFamilies = {

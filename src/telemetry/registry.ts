@@ -1,15 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CounterCell, Family, GaugeCell, HistogramCell, type MetricSpec } from './cells.ts';
 
-export const DROPPED_SERIES = {
-  name: 'fairlead_metric_series_dropped_total',
-  type: 'counter',
-  help: 'Times a label combination was counted as `other`, because its metric had as many series as it may have.',
-  labels: ['metric'],
-  maxSeries: 100,
-  bounds: [],
-} as const satisfies MetricSpec;
-
 /** Lines rendered in one turn of the event loop: well below a millisecond, so that a scrape stalls no stream. */
 const LINES_A_TURN = 250;
 
@@ -17,15 +8,12 @@ const LINES_A_TURN = 250;
 export class MetricRegistry {
   readonly contentType = 'text/plain; version=0.0.4; charset=utf-8';
   readonly #families: Family[] = [];
-  readonly #dropped: Family<typeof DROPPED_SERIES.labels, CounterCell>;
+  readonly #dropped: Family<readonly ['metric'], CounterCell>;
 
-  constructor() {
-    this.#dropped = new Family(
-      DROPPED_SERIES,
-      () => new CounterCell(),
-      () => {},
-    );
-    this.#families.push(this.#dropped);
+  /** `dropped`: the counter of what other metrics count as `other`. */
+  constructor(dropped: MetricSpec<readonly ['metric']>) {
+    const newCell = (): CounterCell => new CounterCell();
+    this.#dropped = this.#add(new Family(dropped, newCell, () => {}));
   }
 
   counter<const L extends readonly string[]>(spec: MetricSpec<L>): Family<L, CounterCell> {
