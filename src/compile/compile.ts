@@ -47,6 +47,8 @@ export function createCompileMemo(): CompileMemo {
   return new Memo();
 }
 
+const NEVER = -1;
+
 /** One route among the others, from one compile to the next. */
 interface Slot {
   readonly route: LLMRoute;
@@ -174,7 +176,7 @@ function sortedSlots(routes: readonly LLMRoute[], memo: Memo): readonly Slot[] {
   for (const route of routes) {
     let slot = memo.slotOf.get(route);
     if (slot === undefined) {
-      slot = { route, key: `LLMRoute/${objectId(route)}`, compiled: null, lost: null, finished: null, seen: 0 };
+      slot = { route, key: `LLMRoute/${objectId(route)}`, compiled: null, lost: null, finished: null, seen: -1 };
       memo.slotOf.set(route, slot);
     }
     if (slot.seen === turn) continue;
@@ -202,7 +204,7 @@ function place(sorted: Slot[], slot: Slot): void {
   }
   const wins = digestOf(slot.route) < digestOf(last.route);
   if (wins) sorted[sorted.length - 1] = slot;
-  (wins ? last : slot).seen = 0;
+  (wins ? last : slot).seen = NEVER;
 }
 
 function sortedKeys(map: ReadonlyMap<string, unknown>): readonly string[] {

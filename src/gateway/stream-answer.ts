@@ -35,8 +35,12 @@ export class StreamAnswer {
 
   onChunk(chunk: Buffer): void {
     if (this.#over) return;
+    this.#splitter.push(chunk);
+    this.#relayEvents();
+  }
+
+  #relayEvents(): void {
     const splitter = this.#splitter;
-    splitter.push(chunk);
     // Frames that follow each other in one chunk leave as one write.
     let source: Buffer | null = null;
     let start = 0;
@@ -80,6 +84,10 @@ export class StreamAnswer {
   }
 
   onComplete(): void {
+    if (this.#over) return;
+    // A last frame that lacks its blank line.
+    this.#splitter.end();
+    this.#relayEvents();
     if (this.#over) return;
     if (!this.#reader.finished) {
       this.#fail({ kind: 'stream_broken', sentBytes: 0, message: 'the stream ended without a finish reason' }, null);
