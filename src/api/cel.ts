@@ -69,19 +69,25 @@ function fieldPathSegments(fieldPath: string | undefined): string[] {
   return fieldPath === undefined ? [] : fieldPath.slice(1).split('.');
 }
 
+/** `self.field == 'word'`, false where the field is not there (yet: its default may come later). */
+export function celEquals(field: string, word: string): string {
+  return `(has(self.${field}) && self.${field} == '${word}')`;
+}
+
 /**
  * The rules of a union in Kubernetes' form: a discriminator and one member per type. `required`: the member must be there when
- * its type is chosen; `optional`: it may be.
+ * its type is chosen; `optional`: it may be. The discriminator is guarded by has(): the API server evaluates the rules of a default
+ * `{}` before the defaults inside it are set.
  */
 export function unionRules<T extends Readonly<Record<string, unknown>>>(
   discriminator: keyof T & string,
   members: readonly { readonly type: string; readonly member: keyof T & string; readonly presence: 'required' | 'optional' }[],
 ): readonly CelRule<T>[] {
   return members.map(({ type, member, presence }) => {
-    const chosen = `self.${discriminator} == '${type}'`;
+    const chosen = celEquals(discriminator, type);
     return presence === 'required'
       ? {
-          rule: `(${chosen}) == has(self.${member})`,
+          rule: `${chosen} == has(self.${member})`,
           message: `${member} must be set exactly when ${discriminator} is ${type}`,
           check: (value: T) => (value[discriminator] === type) === (value[member] !== undefined),
         }

@@ -15,7 +15,7 @@ const autoscaling = withRules(
       .describe('Scales with a KEDA ScaledObject instead of a HorizontalPodAutoscaler. Needs KEDA in the cluster.'),
   }),
   {
-    rule: 'self.minReplicas <= self.maxReplicas',
+    rule: '!has(self.minReplicas) || self.minReplicas <= self.maxReplicas',
     message: 'minReplicas must not be above maxReplicas',
     check: (value) => value.minReplicas <= value.maxReplicas,
   },

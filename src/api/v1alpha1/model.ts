@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 
-import { unionRules, withRules } from '../cel.ts';
+import { celEquals, unionRules, withRules } from '../cel.ts';
 import { secretKeyRef, secretRefSchema, serviceRefSchema } from './common.ts';
 import { count, dataKey, decimal, headerName, headerValue, httpUrl, jsonObject, namedList, objectName, text } from './fields.ts';
 
@@ -234,7 +234,7 @@ export const modelSchema = withRules(
     check: (value) => value.provider === undefined || value.auth !== undefined,
   },
   {
-    rule: `!has(self.backendRef) || !(${EXCLUDED_BY_BACKEND.map((field) => `has(self.${field})`).join(' || ')} || self.unsupported == 'Drop')`,
+    rule: `!has(self.backendRef) || !(${EXCLUDED_BY_BACKEND.map((field) => `has(self.${field})`).join(' || ')} || ${celEquals('unsupported', 'Drop')})`,
     message: `with backendRef only name may be set: ${EXCLUDED_BY_BACKEND.join(', ')} and unsupported are the LLMBackend's`,
     check: (value) => value.backendRef === undefined || (EXCLUDED_BY_BACKEND.every((field) => value[field] === undefined) && value.unsupported === 'Reject'),
   },

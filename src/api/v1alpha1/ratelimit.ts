@@ -1,7 +1,7 @@
 /** Limits of a route: what is counted, for whom, and what happens beyond. */
 import { z } from 'zod';
 
-import { withRules } from '../cel.ts';
+import { celEquals, withRules } from '../cel.ts';
 import { atLeastOneSecond } from './common.ts';
 import { count, duration, entryName, headerName, MAX_COUNT, setOf, text } from './fields.ts';
 import { DECIMAL_PATTERN } from '../../lib/money.ts';
@@ -20,7 +20,7 @@ const onExceeded = withRules(
     to: entryName().optional().describe('For Downgrade: name of an entry of `spec.models`.'),
   }),
   {
-    rule: "(self.action == 'Downgrade') == has(self.to)",
+    rule: `${celEquals('action', 'Downgrade')} == has(self.to)`,
     message: 'to must be set exactly when action is Downgrade',
     check: (value) => (value.action === 'Downgrade') === (value.to !== undefined),
   },
@@ -65,7 +65,7 @@ export const rateLimitSchema = withRules(
         : (value.window !== undefined) !== (value.calendar !== undefined),
   },
   {
-    rule: "('Header' in self.per) == has(self.header)",
+    rule: "(has(self.per) && 'Header' in self.per) == has(self.header)",
     message: 'header must be set exactly when per has Header',
     check: (value) => value.per.includes('Header') === (value.header !== undefined),
   },

@@ -1,7 +1,7 @@
 /** One rule of a route: what it matches, which models may answer, how one is chosen and what happens when it fails. */
 import { z } from 'zod';
 
-import { withRules } from '../cel.ts';
+import { celEquals, withRules } from '../cel.ts';
 import { atLeastOneSecond } from './common.ts';
 import { count, decimal, duration, entryName, headerName, headerValue, listOf, namedList, setOf, share, text } from './fields.ts';
 import { selectionSchema } from './selection.ts';
@@ -79,7 +79,7 @@ const contentFilter = withRules(
     targets: fallbackTargets.describe('Where a refused request goes, in this order.'),
   }),
   {
-    rule: "self.mode != 'Failover' || has(self.targets)",
+    rule: `!${celEquals('mode', 'Failover')} || has(self.targets)`,
     message: 'targets must be set when mode is Failover',
     fieldPath: '.targets',
     check: (value) => value.mode !== 'Failover' || value.targets !== undefined,
@@ -92,7 +92,7 @@ const contextOverflow = withRules(
     targets: fallbackTargets.describe('Where such a request goes, in this order: models with a larger context.'),
   }),
   {
-    rule: "self.mode != 'Failover' || has(self.targets)",
+    rule: `!${celEquals('mode', 'Failover')} || has(self.targets)`,
     message: 'targets must be set when mode is Failover',
     fieldPath: '.targets',
     check: (value) => value.mode !== 'Failover' || value.targets !== undefined,
