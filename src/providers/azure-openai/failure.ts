@@ -6,12 +6,12 @@ import { OPENAI_FINISHES } from '../openai/finish.ts';
 export const AZURE_RULES: readonly ErrorRule[] = [
   // Inner code, in both spellings of its holder: azure-openai/chat-400-prompt-filter-custom-blocklist-doc, …-old-inner-error-doc
   { names: ['responsibleaipolicyviolation'], verdict: 'prompt_filtered' },
-  // Images: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/dall-e
+  // Images: https://github.com/epam/ai-dial-adapter-openai/pull/48
   { names: ['contentfilter'], verdict: 'prompt_filtered' },
   // azure-openai/chat-json-404-not-found-2
   { names: ['deploymentnotfound'], verdict: 'not_found' },
-  // A 401 that is about a role, not about who is asking: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/role-based-access-control
-  { names: ['permissiondenied', 'authorizationfailed'], verdict: 'permission' },
+  // A 401 that is about a role, not about who is asking: https://github.com/microsoft/semantic-kernel/issues/10020
+  { names: ['permissiondenied'], verdict: 'permission' },
 ];
 
 export const AZURE_FAILURES: FailureTable = {

@@ -23,6 +23,8 @@ const FILTERS: readonly ErrorRule[] = [
   { names: ['data_inspection_failed', 'datainspectionfailed'], verdict: 'prompt_filtered' },
   // Z.ai: https://docs.z.ai/api-reference/api-code
   { names: ['1301'], verdict: 'prompt_filtered' },
+  // New API and its kin: https://doc.tokendog.io/zh/api-reference/guide/error-codes
+  { names: ['sensitive_words_detected', 'prompt_blocked'], verdict: 'prompt_filtered' },
   // An aggregator's raw upstream error may be Azure's
   { names: ['responsibleaipolicyviolation'], verdict: 'prompt_filtered' },
 ];
@@ -42,7 +44,9 @@ const QUOTAS: readonly ErrorRule[] = [
     verdict: 'quota_exhausted',
   },
   { message: /^You have run out of credits /, verdict: 'quota_exhausted' },
-  // OpenRouter, a 403: the key's own spending limit, https://openrouter.ai/docs/api-reference/limits
+  // New API and its kin
+  { names: ['insufficient_user_quota', 'pre_consume_token_quota_failed'], verdict: 'quota_exhausted' },
+  // OpenRouter, a 403: the key's own spending limit, https://github.com/gptme/gptme/issues/1449
   { status: [403], message: /^Key limit exceeded/, verdict: 'quota_exhausted' },
 ];
 
@@ -62,23 +66,28 @@ const CONTEXT: readonly ErrorRule[] = [
       /^'?max_(?:completion_)?tokens'?(?: or 'max_completion_tokens')? is too large: \d+\. ?This model's maximum context length is \d/,
     verdict: 'context_exceeded',
   },
-  // SGLang, Together
+  // SGLang (python/sglang/srt/managers/tokenizer_manager.py), Together
   { message: /^Requested token count exceeds the model's maximum context length of \d/, verdict: 'context_exceeded' },
   { message: /^The input \(\d+ tokens\) is longer than the model's context length/, verdict: 'context_exceeded' },
-  { message: /^Input length \(?\d+(?: tokens\))? exceeds the maximum allowed (?:input )?length/, verdict: 'context_exceeded' },
-  // TGI, and Together's older form of it
+  {
+    message:
+      /^Input length \(?\d+(?: tokens)?\)? exceeds (?:the maximum allowed (?:input )?length|model's maximum context length)/,
+    verdict: 'context_exceeded',
+  },
+  // TGI, and Together's older form of it: https://github.com/huggingface/chat-ui/issues/340, https://github.com/h2oai/h2ogpt/issues/373
   {
     message: /^(?:Input validation error: )?`inputs` (?:tokens \+ `max_new_tokens` must be <=|must have less than) \d/,
     verdict: 'context_exceeded',
   },
-  // llama.cpp
+  // llama.cpp (tools/server/server-context.cpp), LM Studio: https://github.com/cline/cline/issues/3664
   { names: ['exceed_context_size_error'], verdict: 'context_exceeded' },
   { message: /^(?:the )?request (?:\(\d+ tokens\) )?exceeds the available context size/i, verdict: 'context_exceeded' },
+  { message: /^Trying to keep the first \d+ tokens when context the overflows/, verdict: 'context_exceeded' },
   // Ollama: ollama/chat-json-400-context-exceeded
   { message: /^prompt too long; exceeded max context length/, verdict: 'context_exceeded' },
   // Perplexity: perplexity/chat-json-400-context-exceeded
   { names: ['too_many_prompt_tokens'], verdict: 'context_exceeded' },
-  // Mistral: https://github.com/BerriAI/litellm/issues/9148
+  // Mistral: https://docs.mistral.ai/resources/known-limitations
   {
     message: /^Prompt contains \d+ tokens(?: and \d+ draft tokens)?, too large for model with \d+ maximum context length/,
     verdict: 'context_exceeded',
@@ -120,9 +129,9 @@ const OTHERS: readonly ErrorRule[] = [
   { names: ['1211'], verdict: 'not_found' },
   { names: ['1001', '1002', '1003', '1004'], verdict: 'auth' },
   { names: ['1234'], verdict: 'server_error' },
-  // xAI, a 400 for a wrong key: https://docs.x.ai/docs/key-information/debugging
+  // xAI, a 400 for a wrong key: https://github.com/continuedev/continue/issues/10778
   { status: [400], message: /^Incorrect API key provided/, verdict: 'auth' },
-  // Gemini's OpenAI endpoint, a 400 for a wrong key: https://ai.google.dev/gemini-api/docs/troubleshooting
+  // Gemini's OpenAI endpoint, a 400 for a wrong key: vertex/vertexai-streaming-failure-api-key
   { names: ['api_key_invalid'], verdict: 'auth' },
   // Google's canonical codes, where no status says it: https://google.aip.dev/193
   { names: ['resource_exhausted'], verdict: 'rate_limited' },

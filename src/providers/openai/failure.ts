@@ -23,21 +23,22 @@ export const OPENAI_RULES: readonly ErrorRule[] = [
   { names: ['content_policy_violation', 'image_content_policy_violation', 'moderation_blocked'], verdict: 'prompt_filtered' },
   // Reasoning models, "flagged as potentially violating our usage policy": openai/chat-400-invalid-prompt-usage-policy-doc
   { names: ['invalid_prompt'], verdict: 'prompt_filtered' },
-  // Codes of openai-ruby's SessionTurnError and Codex: a policy refused the request before the model saw it
+  // openai-ruby's SessionTurnError, Codex: a policy refused the request before the model saw it
   { names: ['cyber_policy', 'bio_policy', 'misalignment_policy_violation'], verdict: 'prompt_filtered' },
 
   // Also Azure's and, as a type, Perplexity's: openai/openai-error.1
   { names: ['insufficient_quota'], verdict: 'quota_exhausted' },
-  // https://community.openai.com/t/billing-hard-limit-has-been-reached/39155 (a 400 on images), https://platform.openai.com/docs/guides/error-codes
+  // A 400 on images: https://github.com/dfinke/PowerShellAI/issues/127; the other: https://platform.openai.com/docs/guides/error-codes
   { names: ['billing_hard_limit_reached', 'billing_not_active'], verdict: 'quota_exhausted' },
 
   // openai/chat-400-context-classic-doc, openai/responses-json-400-context-exceeded
   { names: ['context_length_exceeded'], verdict: 'context_exceeded' },
   { names: ['string_above_max_length'], param: PROMPT_PARAM, verdict: 'context_exceeded' },
-  // Embeddings: more tokens in one request than the endpoint takes, https://github.com/openai/openai-python/issues/2402
+  // Embeddings: more tokens in one request than the endpoint takes, https://github.com/assafelovic/gpt-researcher/issues/1500
   { names: ['max_tokens_per_request'], verdict: 'context_exceeded' },
-  // Embeddings give no code: https://github.com/langchain-ai/langchain/issues/1767, also vllm/chat-400-context-flat-doc and deepseek/chat-json-400-context-exceeded
-  { message: /^This model's maximum (?:context|prompt|input) length is \d/, verdict: 'context_exceeded' },
+  // Embeddings give no code: https://github.com/microsoft/PubSec-Info-Assistant/issues/755; also vllm/chat-400-context-flat-doc,
+  // deepseek/chat-json-400-context-exceeded, xAI (`prompt`), OpenRouter (`endpoint`)
+  { message: /^This (?:model|endpoint)'s maximum (?:context|prompt|input) length is \d/, verdict: 'context_exceeded' },
   { message: /^Invalid 'input(?:\[\d{1,6}\])?': maximum (?:context|input) length is \d/, verdict: 'context_exceeded' },
 
   // openai/chat-429-request-larger-than-limit-doc, groq/chat-413-request-too-large-tpm-doc (a 413)
@@ -58,7 +59,7 @@ export const OPENAI_RULES: readonly ErrorRule[] = [
     verdict: 'overloaded',
   },
   { names: ['overloaded_error', 'overloaded', 'service_unavailable_error'], verdict: 'overloaded' },
-  // "That model is currently overloaded with other requests" came as a 429 of this type: https://community.openai.com/t/that-model-is-currently-overloaded-with-other-requests/33805
+  // "The server is currently overloaded with other requests" came as a 429 of this type: https://github.com/acheong08/ChatGPT/issues/607
   { status: [429], names: ['server_error'], verdict: 'overloaded' },
 
   // A 400 on Responses: openai/responses-json-400-not-found

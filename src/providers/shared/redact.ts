@@ -16,7 +16,7 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/\beyJ[\w-]{8,2000}\.[\w-]{1,2000}(?:\.[\w-]{0,2000})?/g, MARK],
   [/\bBearer\s+[\w.~+/=-]{6,2000}/gi, `Bearer ${MARK}`],
   // What a provider has already masked still shows the ends of a key: `test-con****-key`.
-  [/[^\s"'`,;:]{0,80}\*{3,80}[^\s"'`,;:]{0,80}/g, MARK],
+  [/[^\s"'`,;:]{0,80}\*{3,80}(?:[^\s"'`,;:.]|\.(?=\w)){0,80}/g, MARK],
   // Organisation, project, user, team and account ids.
   [/\b(?:org|proj)[-_][A-Za-z0-9]{4,80}/g, MARK],
   [/\b(?:user|acct|team|account|workspace)[-_](?=[A-Za-z]{0,80}\d)[A-Za-z0-9]{6,80}/g, MARK],
