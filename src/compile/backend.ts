@@ -7,7 +7,7 @@ import { unservedOf } from './unserved.ts';
 
 export function compileBackend({ metadata, spec }: LLMBackend, read: Read): ObjectStatus {
   const { namespace, name, generation } = metadata;
-  const notServed = unservedOf('LLMBackend', spec).map(({ path, value, instead }) => ({ path, value, instead }));
+  const notServed = unservedOf('LLMBackend', spec);
   // Where it may be called from depends on the gateway, so that is said of each route.
   const { issues, warnings } = compileModel(name, spec, 'spec', { read, namespace, gateway: null });
   return {

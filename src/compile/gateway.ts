@@ -23,13 +23,13 @@ export interface CompiledGateway {
 export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo): CompiledGateway {
   const { metadata, spec } = gateway;
   const { generation } = metadata;
-  const notServed = unservedOf('LLMGateway', spec).map(({ path, value, instead }) => ({ path, value, instead }));
+  const notServed = unservedOf('LLMGateway', spec);
   const invalid: Issue[] = [];
   const unresolved: Issue[] = [];
 
   const maxRequestBytes = parseQuantity(spec.listener.maxRequestBytes);
   if (maxRequestBytes === null || maxRequestBytes < 1) {
-    invalid.push(issue('spec.listener.maxRequestBytes', 'InvalidSpec', `${JSON.stringify(spec.listener.maxRequestBytes)} is not a number of bytes of at least 1: write it like 32Mi`));
+    invalid.push(issue('spec.listener.maxRequestBytes', 'InvalidSpec', `${JSON.stringify(spec.listener.maxRequestBytes)} is not a size from 1 byte to 8Pi: write it like 32Mi`));
   }
   const drain = parseDurationMs(spec.drain.timeout);
   if (!drain.ok) invalid.push(issue('spec.drain.timeout', 'InvalidSpec', drain.error));

@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 import { describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
 
 import { decode, encode } from '../routetable/codec.ts';
 import { compile } from './compile.ts';
@@ -33,9 +34,24 @@ describe('compile', () => {
     }
   });
 
+  it('shows the violation of every rule that the CRDs carry', () => {
+    const shown = caseNames().flatMap((name) => readCase(name).rejected.flatMap(({ conditions }) => conditions.map(({ message }) => message)));
+    const crds = path.join(DIRECTORY, '../../../crds');
+    const rules = new Set(fs.readdirSync(crds).flatMap((file) => ruleMessages(parse(fs.readFileSync(path.join(crds, file), 'utf8')))));
+    expect(rules.size).toBeGreaterThan(40);
+    expect([...rules].filter((rule) => !shown.some((message) => message.includes(rule)))).toEqual([]);
+  });
+
   it('has no output without its input', () => {
     const outputs = fs.readdirSync(DIRECTORY).filter((file) => file.endsWith('.out.yaml'));
     expect(outputs.map((file) => file.slice(0, -'.out.yaml'.length)).sort()).toEqual(caseNames());
     expect(outputs.length).toBeGreaterThanOrEqual(60);
   });
 });
+
+/** The messages of all `x-kubernetes-validations` below a node. */
+function ruleMessages(node: unknown): readonly string[] {
+  if (typeof node !== 'object' || node === null) return [];
+  const own = (node as { readonly 'x-kubernetes-validations'?: readonly { readonly message: string }[] })['x-kubernetes-validations'] ?? [];
+  return [...own.map(({ message }) => message), ...Object.values(node).flatMap(ruleMessages)];
+}

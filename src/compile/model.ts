@@ -148,7 +148,7 @@ function compileHeaders(headers: NonNullable<BackendSpec['headers']>, path: stri
 
 function compileParameters(parameters: Readonly<Record<string, JsonValue>> | undefined, path: string): Result<Target['defaults'], Issue> {
   const reserved = RESERVED_PARAMETERS.find((name) => parameters !== undefined && Object.hasOwn(parameters, name));
-  if (reserved !== undefined) return err(issue(`${path}.${reserved}`, 'InvalidSpec', `${JSON.stringify(reserved)} is the client's alone; the provider's name of a model goes into provider`));
+  if (reserved !== undefined) return err(issue(`${path}.${reserved}`, 'InvalidSpec', `${JSON.stringify(reserved)} is the client's alone${reserved === 'model' ? ": the provider's name of the model goes into provider" : ''}`));
   return ok(Object.entries(parameters ?? {}).sort(([a], [b]) => byText(a, b)));
 }
 

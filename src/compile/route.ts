@@ -50,7 +50,7 @@ export function compileRoute(route: LLMRoute, read: Read): CompiledRoute {
     refused,
     issues: pool.issues,
     warnings: pool.warnings,
-    notServed: unserved.map(({ path, value, instead }) => ({ path, value, instead })),
+    notServed: unserved,
   };
 }
 

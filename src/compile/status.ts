@@ -33,6 +33,11 @@ export interface NotServed {
   /** The value where it is what is not served (`Utility`), else null: the field itself. */
   readonly value: string | null;
   readonly instead: string;
+  /**
+   * LeavesModelOut: as a missing Secret does (ResolvedRefs). RefusesRoute: a limit is never silently unenforced, so the route is
+   * not served at all (Accepted). Differs: served without it, as `instead` says (FullyServed).
+   */
+  readonly effect: 'LeavesModelOut' | 'RefusesRoute' | 'Differs';
 }
 
 export interface ObjectStatus {
@@ -64,10 +69,11 @@ export function conditionOf(type: 'Accepted' | 'ResolvedRefs', issues: readonly 
   return condition(type, 'False', first.reason, issues.map(formatIssue).join('; '), generation);
 }
 
-/** The condition that is there only when something is not served, else nothing. */
+/** The condition that is there only when something is served otherwise than it is written, else nothing. */
 export function fullyServed(found: readonly NotServed[], generation: number | undefined): readonly Condition[] {
-  if (found.length === 0) return [];
-  return [condition('FullyServed', 'False', 'NotServed', found.map(formatNotServed).join('; '), generation)];
+  const differs = found.filter(({ effect }) => effect === 'Differs');
+  if (differs.length === 0) return [];
+  return [condition('FullyServed', 'False', 'NotServed', differs.map(formatNotServed).join('; '), generation)];
 }
 
 export function formatNotServed({ path, value, instead }: NotServed): string {

@@ -5,27 +5,17 @@
  */
 import type { NotServed } from './status.ts';
 
-/**
- * LeavesModelOut: as a missing Secret does. RefusesRoute: a limit is never silently unenforced, so the route is not served at all.
- * Differs: served without it, as `instead` says.
- */
-export type Effect = 'LeavesModelOut' | 'RefusesRoute' | 'Differs';
-
 interface Row {
   /** From `spec`; `[]` stands for every entry of a list. */
   readonly path: string;
   /** The values that are served; absent: the field's presence is what is not served. */
   readonly served?: readonly unknown[];
-  readonly effect: Effect;
+  readonly effect: NotServed['effect'];
   readonly instead: string;
 }
 
-export interface Unserved extends NotServed {
-  readonly effect: Effect;
-}
-
 const LEFT_OUT = 'the model is left out';
-const REFUSED = 'a limit is enforced or the route is not served';
+const REFUSED = 'the route is not served, because a limit must not go unenforced';
 
 /** Of an LLMBackend's spec, and of each entry of a route's `spec.models`. */
 const MODEL: readonly Row[] = [
@@ -79,8 +69,8 @@ function prepared(rows: readonly Row[]): readonly (Row & { readonly steps: reado
 }
 
 /** Everything of this spec that is not served, in the table's order. Paths begin with `spec`. */
-export function unservedOf(kind: keyof typeof TABLE, spec: object): readonly Unserved[] {
-  const found: Unserved[] = [];
+export function unservedOf(kind: keyof typeof TABLE, spec: object): readonly NotServed[] {
+  const found: NotServed[] = [];
   for (const { steps, served, effect, instead } of TABLE[kind]) {
     visit(spec, steps, 0, 'spec', (path, value) => {
       if (served?.includes(value) === true) return;

@@ -139,7 +139,7 @@ describe('the RouteTable on the wire', () => {
   it('keeps the last good version of what it refuses', () => {
     const lastGood = table();
     const { table: back, refused } = decoded(
-      wire({ 'routes.1.rules.0.strategy': 'Utility', 'clientKeys.0.sha256': 'short', 'settings.clientAuth': 'JWT' }),
+      wire({ 'routes.1.rules.0.strategy': 'Utility', 'clientKeys.0.models': 'all', 'settings.clientAuth': 'JWT' }),
       lastGood,
     );
     expect(refused.map(({ entry, id, kept }) => `${entry} ${id} ${kept}`)).toEqual([
@@ -165,6 +165,14 @@ describe('the RouteTable on the wire', () => {
       ['{}', 'the route table is refused: an object is needed, it is a string'],
     ] as const;
     for (const [value, error] of problems) expect(decode(value, null)).toEqual({ ok: false, error });
+  });
+
+  it('keeps each of the hashes that one Secret holds', () => {
+    const keys = ['a', 'b'].map((digit) => ({ ...table().clientKeys[0], sha256: digit.repeat(64) }));
+    const lastGood = decoded(wire({ clientKeys: keys })).table;
+    const { table: back, refused } = decoded(wire({ clientKeys: [{ ...keys[0], tenant: 7 }, { ...keys[1], tenant: 7 }] }), lastGood);
+    expect(refused.map(({ id, kept }) => `${id} ${kept}`)).toEqual(['team-a/k true', 'team-a/k true']);
+    expect(back.clientKeys).toEqual(lastGood.clientKeys);
   });
 
   it('takes one of two entries with the same identity', () => {

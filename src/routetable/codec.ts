@@ -73,18 +73,22 @@ export function decode(value: unknown, lastGood: RouteTable | null = null): Resu
     return err(`the route table is refused: settings: ${decodedSettings.error}`);
   }
 
-  const clientKeys = entries('clientKey', given.clientKeys, clientKey, last?.clientKeys ?? [], refused);
-  const keys = unique('clientKey', clientKeys, (key) => key.sha256, refused);
-  const routes = unique('route', entries('route', given.routes, checkedRoute, last?.routes ?? [], refused), (route) => route.id, refused);
+  const clientKeys = entries('clientKey', given.clientKeys, clientKey, 'sha256', last?.clientKeys ?? [], refused);
+  const keys = unique('clientKey', clientKeys, 'sha256', refused);
+  const routes = unique('route', entries('route', given.routes, checkedRoute, 'id', last?.routes ?? [], refused), 'id', refused);
   const digest = refused.length === 0 ? given.digest : tableDigest(given.gateway, usedSettings, keys, routes);
   return ok({ table: { version: ROUTE_TABLE_VERSION, gateway: given.gateway, settings: usedSettings, clientKeys: keys, routes, digest }, refused });
 }
 
-/** Decodes each entry alone; one that is refused is replaced by the last good entry of the same id, where there is one. */
-function entries<T extends { readonly id: string }>(
+/**
+ * Decodes each entry alone; one that is refused is replaced by the last good entry of the same identity, where there is one. (A
+ * key's identity is its hash: its id is the Secret's, which may hold several.)
+ */
+function entries<T extends Entry, K extends keyof T & string>(
   entry: 'clientKey' | 'route',
   values: readonly unknown[],
   decodeEntry: Decoder<T>,
+  identity: K,
   lastGood: readonly T[],
   refused: Refusal[],
 ): readonly T[] {
@@ -95,28 +99,27 @@ function entries<T extends { readonly id: string }>(
       taken.push(decoded.value);
       continue;
     }
-    const id = idOf(value);
-    const kept = id === null ? undefined : lastGood.find((old) => old.id === id);
+    const given = typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+    const kept = lastGood.find((old) => old[identity] === given[identity]);
     if (kept !== undefined) taken.push(kept);
-    refused.push({ entry, id: id ?? `#${index}`, reason: decoded.error, kept: kept !== undefined });
+    refused.push({ entry, id: typeof given['id'] === 'string' ? given['id'] : `#${index}`, reason: decoded.error, kept: kept !== undefined });
   }
   return taken;
 }
 
-/** In canonical order; the first of two entries with one key stays. */
-function unique<T extends { readonly id: string }>(entry: 'clientKey' | 'route', found: readonly T[], key: (item: T) => string, refused: Refusal[]): readonly T[] {
-  const byKey = new Map<string, T>();
+/** In canonical order; the first of two entries with one identity stays. */
+function unique<T extends Entry, K extends keyof T & string>(entry: 'clientKey' | 'route', found: readonly T[], identity: K, refused: Refusal[]): readonly T[] {
+  const byIdentity = new Map<string, T>();
   for (const item of found) {
-    if (byKey.has(key(item))) refused.push({ entry, id: item.id, reason: 'an entry before it in this table has the same identity', kept: false });
-    else byKey.set(key(item), item);
+    const key = String(item[identity]);
+    if (byIdentity.has(key)) refused.push({ entry, id: item.id, reason: 'an entry before it in this table has the same identity', kept: false });
+    else byIdentity.set(key, item);
   }
-  return [...byKey.values()].sort((a, b) => byText(key(a), key(b)));
+  return [...byIdentity].sort(([a], [b]) => byText(a, b)).map(([, item]) => item);
 }
 
-function idOf(value: unknown): string | null {
-  if (typeof value !== 'object' || value === null) return null;
-  const id = (value as { readonly id?: unknown }).id;
-  return typeof id === 'string' ? id : null;
+interface Entry {
+  readonly id: string;
 }
 
 const json: Decoder<JsonValue> = (value) => (value === undefined ? refuse('a JSON value is needed, it is missing') : (value as JsonValue));

@@ -1,7 +1,7 @@
 /** A compilation as YAML for a reader: what is null, empty or the default is left out, and so are digests of entries. */
 import { isDeepStrictEqual } from 'node:util';
 
-import { stringify } from 'yaml';
+import { Document, isCollection, isPair, isScalar, visit, type Node } from 'yaml';
 
 import type { RouteTable } from '../../routetable/types.ts';
 import type { Compilation } from '../compile.ts';
@@ -14,13 +14,14 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   trusted: false,
   wildcard: false,
   strategy: 'Weighted',
-  failover: {
-    maxAttempts: 3,
-    timeouts: { connectMs: 2000, firstTokenMs: 60000, idleMs: 120000, totalMs: 600000 },
-    reasons: ['Auth', 'ConnectFailure', 'NotFound', 'Overloaded', 'QuotaExhausted', 'RateLimited', 'ServerError', 'StreamBroken', 'Timeout'],
-  },
+  maxAttempts: 3,
+  timeouts: { connectMs: 2000, firstTokenMs: 60000, idleMs: 120000, totalMs: 600000 },
+  reasons: ['Auth', 'ConnectFailure', 'NotFound', 'Overloaded', 'QuotaExhausted', 'RateLimited', 'ServerError', 'StreamBroken', 'Timeout'],
   settings: { port: 8080, maxRequestBytes: 33554432, clientAuth: 'APIKey', drainTimeoutMs: 300000, requestLog: 'Metadata' },
 };
+
+/** Lists that say something when they are empty. */
+const KEPT_EMPTY: ReadonlySet<string> = new Set(['targets', 'reasons']);
 
 export function printCase({ tables, statuses }: Compilation, { rejected, full }: Case): string {
   const printed = {
@@ -28,8 +29,21 @@ export function printCase({ tables, statuses }: Compilation, { rejected, full }:
     tables: Object.fromEntries([...tables].map(([id, table]) => [id, full ? jsonOf(table) : (trimmed(withoutIdentity(table)) ?? {})])),
     statuses: Object.fromEntries([...statuses].map(([id, status]) => [id, full ? jsonOf(status) : printStatus(status)])),
   };
-  return stringify(printed, { lineWidth: 0, aliasDuplicateObjects: false });
+  const document = new Document(printed, { aliasDuplicateObjects: false });
+  visit(document, {
+    Collection(_, node) {
+      const values = node.items.map((item) => (isPair(item) ? item.value : item)) as readonly (Node | null)[];
+      if (values.every((value) => isScalar(value) || (isCollection(value) && value.items.length === 0))) {
+        const text = JSON.stringify(node);
+        node.flow = text.length <= MAX_FLOW_CHARS && !text.includes('\\n');
+      }
+    },
+  });
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }
+
+/** Small things stand on one line. */
+const MAX_FLOW_CHARS = 90;
 
 function printStatus(status: ObjectStatus): unknown {
   return trimmed({
@@ -59,7 +73,7 @@ function trimmed(value: unknown): unknown {
   if (typeof json !== 'object' || json === null) return json ?? undefined;
   const kept: Record<string, unknown> = {};
   for (const [key, member] of Object.entries(json)) {
-    const small = member === null ? undefined : trimmed(member);
+    const small = KEPT_EMPTY.has(key) && isDeepStrictEqual(member, []) ? [] : member === null ? undefined : trimmed(member);
     if (small !== undefined && !(Object.hasOwn(DEFAULTS, key) && isDeepStrictEqual(small, DEFAULTS[key]))) kept[key] = small;
   }
   return Object.keys(kept).length === 0 ? undefined : kept;
