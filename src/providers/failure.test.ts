@@ -410,6 +410,7 @@ describe('a 200 that is no success', () => {
     ['[{"error":{"code":429,"message":"no"}}]', 'rate_limited'],
     ['{"error":"the model crashed"}', 'server_error'],
     ['{"error":{},"choices":[{"finish_reason":"stop","message":{}}]}', 'ok'],
+    ['{"error":{"code":0,"message":""},"choices":[{"finish_reason":"stop","message":{}}]}', 'ok'],
     ['{"error":null,"choices":[{"finish_reason":"stop","message":{}}]}', 'ok'],
     ['\ufeff {"choices":[{"finish_reason":"stop","message":{}}]}', 'ok'],
     ['{"choices":[{"finish_reason":"error","error":{"code":502,"message":"x"},"message":{}}]}', 'server_error'],

@@ -72,10 +72,10 @@ function readSuccess(
 /** An error that names itself in `error` or as an object of type error; null: there is none, or an empty place for one. */
 export function namedError(body: JsonObject): ErrorFacts | null {
   const error = body['error'];
-  if (error === undefined || error === null || error === '') {
-    return body['object'] === 'error' || body['type'] === 'error' ? readErrorFacts(body) : null;
-  }
-  return readErrorFacts(body);
+  const absent = error === undefined || error === null || error === '';
+  if (absent && body['object'] !== 'error' && body['type'] !== 'error') return null;
+  const facts = readErrorFacts(body);
+  return facts === null || (facts.message === '' && facts.names.length === 0) ? null : facts;
 }
 
 function readChoices(table: FailureTable, origin: ErrorOrigin, body: JsonObject, usage: Usage | null): Answer {

@@ -124,7 +124,8 @@ function rawFacts(raw: unknown): ErrorFacts | null {
 
 function addName(names: string[], value: unknown): void {
   if (typeof value === 'string' && value !== '') names.push(value.toLowerCase());
-  else if (typeof value === 'number') names.push(String(value));
+  // Some give `code: 0` for no error.
+  else if (typeof value === 'number' && value !== 0) names.push(String(value));
 }
 
 function codeOf(value: unknown): string {
