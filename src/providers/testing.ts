@@ -2,7 +2,7 @@
 import { SecretValue } from '../lib/secret.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { ProviderKind, Target } from '../routetable/types.ts';
-import type { Exchange } from './provider.ts';
+import type { Answer, AnswerHeaders, Exchange } from './provider.ts';
 import { providerFor } from './index.ts';
 
 export const TEST_KEY = 'sk-test-0123456789abcdef';
@@ -34,4 +34,17 @@ export function exchange(kind: ProviderKind, operation: Operation): Exchange {
   const made = providerFor(kind).exchange(target({ provider: kind }), operation);
   if (made === null) throw new Error(`${kind} has no ${operation}`);
   return made;
+}
+
+/** A whole answer to a chat request; `body` as JSON unless it is text. */
+export function answer(kind: ProviderKind, status: number, body: unknown, headers: AnswerHeaders = {}): Answer {
+  const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+  return exchange(kind, 'chat').readAnswer(status, headers, bytes, true);
+}
+
+/** A failure's kind with what distinguishes it further; `ok` for none. */
+export function kindOf({ failure }: Answer): string {
+  if (failure === null) return 'ok';
+  if (failure.kind === 'content_filtered') return `${failure.kind}/${failure.phase}`;
+  return failure.kind === 'rate_limited' && failure.permanent ? 'rate_limited/permanent' : failure.kind;
 }
