@@ -53,7 +53,11 @@ export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Cel
       for (const culprit of outcome) {
         const meant = nearest(culprit.value, culprit.allowed ?? []);
         const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
-        context.addIssue({ code: 'custom', message: `${rule.message} (${JSON.stringify(culprit.value)}${hint})`, path: [...culprit.path] });
+        context.addIssue({
+          code: 'custom',
+          message: `${rule.message} (${JSON.stringify(culprit.value)}${hint})`,
+          path: [...culprit.path],
+        });
       }
     }
   });

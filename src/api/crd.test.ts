@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from '@jest/globals';
 
 import { customResourceDefinition, KINDS, objectSchema } from './crd.ts';
-import { fullBackend, fullGateway, fullRoute } from './fixtures.ts';
+import { fullBackend, fullGateway, fullRoute } from './testdata/fixtures.ts';
 import { parseObject } from './parse.ts';
 import type { StructuralSchema } from './structural.ts';
 import { resolvePlain } from './yaml-scalar.ts';
@@ -36,7 +36,10 @@ describe('the schemas of the CRDs', () => {
   });
 
   it('say each default in words too, as `kubectl explain` shows none', () => {
-    const silent = OURS.filter(({ schema }) => schema.default !== undefined && JSON.stringify(schema.default) !== '{}' && !/Default: /.test(schema.description ?? ''));
+    const silent = OURS.filter(
+      ({ schema }) =>
+        schema.default !== undefined && JSON.stringify(schema.default) !== '{}' && !/Default: /.test(schema.description ?? ''),
+    );
     expect(paths(silent)).toEqual([]);
   });
 
@@ -81,7 +84,12 @@ describe('the schemas of the CRDs', () => {
       (schema['x-kubernetes-validations'] ?? []).flatMap(({ rule }) =>
         [...rule.matchAll(/\bself\.([A-Za-z]+)/g)]
           .map(([, name = '']) => name)
-          .filter((name) => schema.properties?.[name] !== undefined && !(schema.required ?? []).includes(name) && !rule.includes(`has(self.${name})`))
+          .filter(
+            (name) =>
+              schema.properties?.[name] !== undefined &&
+              !(schema.required ?? []).includes(name) &&
+              !rule.includes(`has(self.${name})`),
+          )
           .map((name) => `${path}: ${name} in ${rule}`),
       ),
     );
@@ -89,14 +97,20 @@ describe('the schemas of the CRDs', () => {
   });
 
   it('give fieldPaths that exist', () => {
-    const lost = ALL.flatMap(({ path, schema }) => (schema['x-kubernetes-validations'] ?? []).filter(({ fieldPath }) => fieldPath !== undefined && schema.properties?.[fieldPath.slice(1)] === undefined).map(({ rule }) => `${path}: ${rule}`));
+    const lost = ALL.flatMap(({ path, schema }) =>
+      (schema['x-kubernetes-validations'] ?? [])
+        .filter(({ fieldPath }) => fieldPath !== undefined && schema.properties?.[fieldPath.slice(1)] === undefined)
+        .map(({ rule }) => `${path}: ${rule}`),
+    );
     expect(lost).toEqual([]);
   });
 
   it('have patterns that RE2 reads as JavaScript does', () => {
     const patterns = ALL.flatMap(({ schema }) => schema.pattern ?? []);
     expect(patterns.length).toBeGreaterThan(50);
-    expect(patterns.filter((pattern) => !/^\^.*\$$/.test(pattern) || /\\[sSwWdDbBpPu]|\(\?|\[\]|\[\^\]/.test(pattern))).toEqual([]);
+    expect(patterns.filter((pattern) => !/^\^.*\$$/.test(pattern) || /\\[sSwWdDbBpPu]|\(\?|\[\]|\[\^\]/.test(pattern))).toEqual(
+      [],
+    );
   });
 
   it.each(KINDS)('fit into one object: $kind', (definition) => {
@@ -119,7 +133,8 @@ describe('LLMBackend', () => {
 describe('defaults', () => {
   /** What the API server does with a structural schema's defaults. */
   function defaulted(value: unknown, schema: StructuralSchema): unknown {
-    if (Array.isArray(value)) return schema.items === undefined ? value : value.map((item) => defaulted(item, schema.items ?? {}));
+    if (Array.isArray(value))
+      return schema.items === undefined ? value : value.map((item) => defaulted(item, schema.items ?? {}));
     if (typeof value !== 'object' || value === null || schema.properties === undefined) return value;
     const out: Record<string, unknown> = { ...value };
     for (const [name, property] of Object.entries(schema.properties)) {
@@ -129,7 +144,13 @@ describe('defaults', () => {
     return out;
   }
 
-  it.each([fullRoute(), fullGateway(), fullBackend(), { ...fullGateway(), spec: {} }, { apiVersion: 'fairlead.dev/v1alpha1', kind: 'LLMGateway', metadata: { name: 'a' } }])('are the same here and in the CRD: %#', (draft) => {
+  it.each([
+    fullRoute(),
+    fullGateway(),
+    fullBackend(),
+    { ...fullGateway(), spec: {} },
+    { apiVersion: 'fairlead.dev/v1alpha1', kind: 'LLMGateway', metadata: { name: 'a' } },
+  ])('are the same here and in the CRD: %#', (draft) => {
     const definition = KINDS.find(({ kind }) => kind === draft['kind']);
     const parsed = parseObject(draft);
     if (!parsed.ok || definition === undefined || !('spec' in parsed.value)) throw new Error('the fixture is wrong');
@@ -139,13 +160,25 @@ describe('defaults', () => {
 
 describe('kubectl', () => {
   const version = spawnSync('kubectl', ['version', '--client']);
-  it(version.status === 0 ? 'reads the written CRDs as what was made' : 'is not installed: the written CRDs are not read with it here', () => {
-    if (version.status !== 0) return;
+  if (version.status !== 0) {
+    it('is not installed: the written CRDs are not read with it here', () => {
+      expect(version.status).not.toBe(0);
+    });
+    return;
+  }
+  it('reads the written CRDs as what was made', () => {
     for (const definition of KINDS) {
-      const run = spawnSync('kubectl', ['label', '--local', '-f', `crds/fairlead.dev_${definition.plural}.yaml`, '-o', 'json', 'x=y'], { encoding: 'utf8', cwd: `${import.meta.dirname}/../..` });
+      const run = spawnSync(
+        'kubectl',
+        ['label', '--local', '-f', `crds/fairlead.dev_${definition.plural}.yaml`, '-o', 'json', 'x=y'],
+        { encoding: 'utf8', cwd: `${import.meta.dirname}/../..` },
+      );
       expect(run.stderr).toBe('');
       const { metadata, ...read } = JSON.parse(run.stdout) as { metadata: { name: string }; spec: unknown };
-      const { metadata: _, ...made } = JSON.parse(JSON.stringify(customResourceDefinition(definition))) as { metadata: unknown; spec: unknown };
+      const { metadata: _, ...made } = JSON.parse(JSON.stringify(customResourceDefinition(definition))) as {
+        metadata: unknown;
+        spec: unknown;
+      };
       expect(metadata.name).toBe(`${definition.plural}.fairlead.dev`);
       expect(read).toMatchObject(made);
     }

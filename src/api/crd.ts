@@ -26,7 +26,13 @@ export interface KindDefinition {
 }
 
 const AGE: Column = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Since when it exists.' };
-const REASON: Column = { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.status!="True")].reason', description: 'Reason of the first condition that is not True.', priority: 1 };
+const REASON: Column = {
+  name: 'Reason',
+  type: 'string',
+  jsonPath: '.status.conditions[?(@.status!="True")].reason',
+  description: 'Reason of the first condition that is not True.',
+  priority: 1,
+};
 
 function conditionColumn(type: string, description: string): Column {
   return { name: type, type: 'string', jsonPath: `.status.conditions[?(@.type=="${type}")].status`, description };
@@ -37,7 +43,8 @@ export const KINDS: readonly KindDefinition[] = [
     kind: 'LLMRoute',
     plural: 'llmroutes',
     shortName: 'llmr',
-    description: 'LLMRoute is a set of model names that clients may call, the pool of models behind them, and how one is chosen, limited and failed over. With the Secret of its keys it is a working endpoint.',
+    description:
+      'LLMRoute is a set of model names that clients may call, the pool of models behind them, and how one is chosen, limited and failed over. With the Secret of its keys it is a working endpoint.',
     schema: llmRouteSchema,
     columns: [
       { name: 'Models', type: 'integer', jsonPath: '.status.models.total', description: 'Models in the pool.' },
@@ -45,7 +52,13 @@ export const KINDS: readonly KindDefinition[] = [
       conditionColumn('Programmed', 'Whether every ready gateway pod serves it as it is now.'),
       conditionColumn('Ready', 'Whether each rule has a target that can serve.'),
       { name: 'Endpoint', type: 'string', jsonPath: '.status.endpoint', description: 'Base URL for clients.' },
-      { name: 'Gateway', type: 'string', jsonPath: '.status.parents[0].parentRef.name', description: 'The LLMGateway that serves it.', priority: 1 },
+      {
+        name: 'Gateway',
+        type: 'string',
+        jsonPath: '.status.parents[0].parentRef.name',
+        description: 'The LLMGateway that serves it.',
+        priority: 1,
+      },
       REASON,
       AGE,
     ],
@@ -54,11 +67,17 @@ export const KINDS: readonly KindDefinition[] = [
     kind: 'LLMGateway',
     plural: 'llmgateways',
     shortName: 'llmgw',
-    description: 'LLMGateway is a fleet of gateway pods. The one that bears the annotation fairlead.dev/is-default-gateway: "true" serves the routes that name none.',
+    description:
+      'LLMGateway is a fleet of gateway pods. The one that bears the annotation fairlead.dev/is-default-gateway: "true" serves the routes that name none.',
     schema: llmGatewaySchema,
     columns: [
       { name: 'Replicas', type: 'integer', jsonPath: '.status.replicas', description: 'Pods that are ready.' },
-      { name: 'Current', type: 'integer', jsonPath: '.status.programmed', description: 'Pods that serve the newest configuration.' },
+      {
+        name: 'Current',
+        type: 'integer',
+        jsonPath: '.status.programmed',
+        description: 'Pods that serve the newest configuration.',
+      },
       conditionColumn('Programmed', 'Whether every ready pod serves the newest configuration.'),
       { name: 'Endpoint', type: 'string', jsonPath: '.status.endpoint', description: 'Base URL for clients.' },
       REASON,
@@ -69,7 +88,8 @@ export const KINDS: readonly KindDefinition[] = [
     kind: 'LLMBackend',
     plural: 'llmbackends',
     shortName: 'llmb',
-    description: "LLMBackend is a model promoted to an object, so that many routes and teams share one deployment's credentials, capacity and price. Routes of other namespaces need a ReferenceGrant.",
+    description:
+      "LLMBackend is a model promoted to an object, so that many routes and teams share one deployment's credentials, capacity and price. Routes of other namespaces need a ReferenceGrant.",
     schema: llmBackendSchema,
     columns: [
       { name: 'Provider', type: 'string', jsonPath: '.spec.provider.type', description: 'What is spoken upstream.' },
@@ -107,7 +127,14 @@ export function customResourceDefinition(definition: KindDefinition): Readonly<R
     metadata: { name: `${plural}.${GROUP}` },
     spec: {
       group: GROUP,
-      names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase(), shortNames: [shortName], categories: ['fairlead'] },
+      names: {
+        kind,
+        listKind: `${kind}List`,
+        plural,
+        singular: kind.toLowerCase(),
+        shortNames: [shortName],
+        categories: ['fairlead'],
+      },
       scope: 'Namespaced',
       versions: [
         {

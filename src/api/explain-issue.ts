@@ -42,7 +42,11 @@ export function explainIssue(found: z.core.$ZodIssue, context: ExplainContext): 
     const known = knownFields(context.schema, path);
     return found.keys.map((key) => {
       const meant = nearest(key, known);
-      return issue(formatPath([...path, key]), context.reason, `unknown field ${JSON.stringify(key)}${meant === undefined ? '' : `; did you mean ${meant}?`}`);
+      return issue(
+        formatPath([...path, key]),
+        context.reason,
+        `unknown field ${JSON.stringify(key)}${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+      );
     });
   }
   return [issue(formatPath(path), context.reason, message(found, valueAt(context.value, path), context.showValues))];
@@ -61,9 +65,15 @@ function message(found: z.core.$ZodIssue, value: unknown, showValues: boolean): 
       return `${got} is not supported; it must be ${choice(allowed)}${meant === undefined || allowed.length === 1 ? '' : `; did you mean ${meant}?`}`;
     }
     case 'too_small':
-      return found.origin === 'string' ? (found.minimum === 1 ? 'must not be empty' : `must have at least ${found.minimum} characters`) : bound(found.origin, got, value, 'at least', found.minimum);
+      return found.origin === 'string'
+        ? found.minimum === 1
+          ? 'must not be empty'
+          : `must have at least ${found.minimum} characters`
+        : bound(found.origin, got, value, 'at least', found.minimum);
     case 'too_big':
-      return found.origin === 'string' ? `is too long: ${String(value).length} characters, at most ${found.maximum} are allowed` : bound(found.origin, got, value, 'at most', found.maximum);
+      return found.origin === 'string'
+        ? `is too long: ${String(value).length} characters, at most ${found.maximum} are allowed`
+        : bound(found.origin, got, value, 'at most', found.maximum);
     case 'invalid_format': {
       const pattern = 'pattern' in found && typeof found.pattern === 'string' ? unslashed(found.pattern) : '';
       const meaning = PATTERN_MEANING.get(pattern);

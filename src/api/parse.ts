@@ -3,7 +3,16 @@ import type { z } from 'zod';
 
 import { issue, type Issue } from '../lib/issue.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { configMapSchema, namespaceSchema, referenceGrantSchema, secretSchema, type ConfigMap, type Namespace, type ReferenceGrant, type Secret } from './core.ts';
+import {
+  configMapSchema,
+  namespaceSchema,
+  referenceGrantSchema,
+  secretSchema,
+  type ConfigMap,
+  type Namespace,
+  type ReferenceGrant,
+  type Secret,
+} from './core.ts';
 import { explainIssue } from './explain-issue.ts';
 import { nearest } from './nearest.ts';
 import { isPlainObject, withoutNulls } from './schema-walk.ts';
@@ -30,7 +39,14 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ['Secret', { apiVersions: CORE_VERSIONS, schema: secretSchema, showValues: false }],
   ['ConfigMap', { apiVersions: CORE_VERSIONS, schema: configMapSchema, showValues: true }],
   ['Namespace', { apiVersions: CORE_VERSIONS, schema: namespaceSchema, showValues: true }],
-  ['ReferenceGrant', { apiVersions: ['gateway.networking.k8s.io/v1beta1', 'gateway.networking.k8s.io/v1'], schema: referenceGrantSchema, showValues: true }],
+  [
+    'ReferenceGrant',
+    {
+      apiVersions: ['gateway.networking.k8s.io/v1beta1', 'gateway.networking.k8s.io/v1'],
+      schema: referenceGrantSchema,
+      showValues: true,
+    },
+  ],
 ]);
 
 /**
@@ -38,14 +54,22 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
  * at are well-formed, as the API server does it.
  */
 export function parseObject(value: unknown): Result<ApiObject, readonly Issue[]> {
-  if (!isPlainObject(value)) return err([issue('', 'Invalid', 'is not a Kubernetes object: it must be a map with apiVersion, kind, metadata and spec')]);
+  if (!isPlainObject(value))
+    return err([issue('', 'Invalid', 'is not a Kubernetes object: it must be a map with apiVersion, kind, metadata and spec')]);
   const { apiVersion, kind } = value;
-  if (typeof apiVersion !== 'string' || apiVersion === '') return err([issue('apiVersion', 'Invalid', `is required, e.g. ${API_VERSION}`)]);
+  if (typeof apiVersion !== 'string' || apiVersion === '')
+    return err([issue('apiVersion', 'Invalid', `is required, e.g. ${API_VERSION}`)]);
   if (typeof kind !== 'string' || kind === '') return err([issue('kind', 'Invalid', 'is required, e.g. LLMRoute')]);
   const known = KINDS.get(kind);
   if (known === undefined) return err([issue('kind', 'Invalid', unknownKind(kind))]);
   if (!known.apiVersions.includes(apiVersion)) {
-    return err([issue('apiVersion', 'Invalid', `${JSON.stringify(apiVersion)} has no kind ${kind} that Fairlead reads; it must be ${known.apiVersions.join(' or ')}`)]);
+    return err([
+      issue(
+        'apiVersion',
+        'Invalid',
+        `${JSON.stringify(apiVersion)} has no kind ${kind} that Fairlead reads; it must be ${known.apiVersions.join(' or ')}`,
+      ),
+    ]);
   }
   const { schema, showValues } = known;
   const given = withoutNulls(value, schema);

@@ -9,7 +9,17 @@ export function renderApiReference(): string {
     const { properties = {} } = objectSchema(definition);
     const rows = (['spec', 'status'] as const).flatMap((name) => {
       const schema = properties[name];
-      return schema === undefined ? [] : [`### ${definition.kind}: ${name}`, '', '| field | type | default | what it is |', '|---|---|---|---|', ...tableRows(name, schema, false), '', ...ruleList(name, schema)];
+      return schema === undefined
+        ? []
+        : [
+            `### ${definition.kind}: ${name}`,
+            '',
+            '| field | type | default | what it is |',
+            '|---|---|---|---|',
+            ...tableRows(name, schema, false),
+            '',
+            ...ruleList(name, schema),
+          ];
     });
     return [`## ${definition.kind}`, '', definition.description, '', ...rows].join('\n');
   });
@@ -27,14 +37,21 @@ export function renderApiReference(): string {
 
 function tableRows(path: string, schema: StructuralSchema, required: boolean): string[] {
   const shown = path.replace(/^(spec|status)\./, '');
-  const cells = [required ? `**\`${shown}\`**` : `\`${shown}\``, typeText(schema), schema.default === undefined ? '' : `\`${JSON.stringify(schema.default)}\``, [schema.description ?? '', ...constraints(schema)].filter((text) => text !== '').join(' ')];
+  const cells = [
+    required ? `**\`${shown}\`**` : `\`${shown}\``,
+    typeText(schema),
+    schema.default === undefined ? '' : `\`${JSON.stringify(schema.default)}\``,
+    [schema.description ?? '', ...constraints(schema)].filter((text) => text !== '').join(' '),
+  ];
   const own = path === 'spec' || path === 'status' ? [] : [`| ${cells.map(escapeCell).join(' | ')} |`];
   return [...own, ...nested(path, schema)];
 }
 
 function nested(path: string, schema: StructuralSchema): string[] {
   if (schema.properties !== undefined) {
-    return Object.entries(schema.properties).flatMap(([name, property]) => tableRows(`${path}.${name}`, property, schema.required?.includes(name) ?? false));
+    return Object.entries(schema.properties).flatMap(([name, property]) =>
+      tableRows(`${path}.${name}`, property, schema.required?.includes(name) ?? false),
+    );
   }
   if (schema.items?.properties !== undefined) return nested(`${path}[]`, schema.items);
   if (schema.additionalProperties?.properties !== undefined) return nested(`${path}{}`, schema.additionalProperties);
@@ -67,7 +84,9 @@ function constraints(schema: StructuralSchema): string[] {
 
 function ruleList(path: string, schema: StructuralSchema): string[] {
   const rules = collectRules(path, schema);
-  return rules.length === 0 ? [] : ['Rules over several fields:', '', ...rules.map(({ at, message }) => `- \`${at}\`: ${message}`), ''];
+  return rules.length === 0
+    ? []
+    : ['Rules over several fields:', '', ...rules.map(({ at, message }) => `- \`${at}\`: ${message}`), ''];
 }
 
 function collectRules(path: string, schema: StructuralSchema): { readonly at: string; readonly message: string }[] {

@@ -7,7 +7,8 @@ import type { PathSegment } from './cel.ts';
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   let inner = schema;
   for (;;) {
-    if (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) inner = inner._zod.def.innerType;
+    if (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault)
+      inner = inner._zod.def.innerType;
     else if (inner instanceof z.ZodPipe) inner = inner._zod.def.in;
     else return inner;
   }
@@ -15,7 +16,10 @@ function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
 
 function child(schema: z.core.$ZodType, segment: PathSegment): z.core.$ZodType | undefined {
   const inner = unwrap(schema);
-  if (inner instanceof z.ZodObject) return Object.hasOwn(inner.shape, segment) ? inner.shape[segment] : undefined;
+  if (inner instanceof z.ZodObject) {
+    const shape: Readonly<Record<PathSegment, z.core.$ZodType>> = inner.shape;
+    return Object.hasOwn(shape, segment) ? shape[segment] : undefined;
+  }
   if (inner instanceof z.ZodArray) return inner.element;
   if (inner instanceof z.ZodRecord) return inner.valueType;
   return undefined;
@@ -40,7 +44,11 @@ export function withoutNulls(value: unknown, schema: z.core.$ZodType): unknown {
     const items = value.map((item) => withoutNulls(item, inner.element));
     return items.some((item, index) => item !== value[index]) ? items : value;
   }
-  if (!isPlainObject(value) || !(inner instanceof z.ZodObject || (inner instanceof z.ZodRecord && !(inner.valueType instanceof z.ZodUnknown)))) return value;
+  if (
+    !isPlainObject(value) ||
+    !(inner instanceof z.ZodObject || (inner instanceof z.ZodRecord && !(inner.valueType instanceof z.ZodUnknown)))
+  )
+    return value;
   const kept: [string, unknown][] = [];
   let changed = false;
   for (const [key, member] of Object.entries(value)) {

@@ -25,7 +25,11 @@ export interface StructuralSchema {
   readonly 'x-kubernetes-preserve-unknown-fields'?: true;
   readonly 'x-kubernetes-list-type'?: 'atomic' | 'map' | 'set';
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
-  readonly 'x-kubernetes-validations'?: readonly { readonly rule: string; readonly message: string; readonly fieldPath?: string }[];
+  readonly 'x-kubernetes-validations'?: readonly {
+    readonly rule: string;
+    readonly message: string;
+    readonly fieldPath?: string;
+  }[];
 }
 
 /** In the order in which they are written. */
@@ -67,21 +71,29 @@ function structural(schema: Json, path: string): StructuralSchema {
   for (const key of COPIED) {
     const value = schema[key];
     if (value === undefined || isNoLimit(key, value)) continue;
-    out[key] = key === 'pattern' ? String(value).replaceAll('\\/', '/') : value;
+    out[key] = key === 'pattern' && typeof value === 'string' ? value.replaceAll('\\/', '/') : value;
   }
   if ('x-kubernetes-preserve-unknown-fields' in schema) return out;
   if (isJson(schema['properties'])) {
-    out['properties'] = Object.fromEntries(Object.entries(schema['properties']).map(([name, property]) => [name, structural(property as Json, `${path}.${name}`)]));
+    out['properties'] = Object.fromEntries(
+      Object.entries(schema['properties']).map(([name, property]) => [name, structural(property as Json, `${path}.${name}`)]),
+    );
   }
   if (isJson(schema['items'])) out['items'] = structural(schema['items'], `${path}[]`);
-  if (isJson(schema['additionalProperties'])) out['additionalProperties'] = structural(schema['additionalProperties'], `${path}{}`);
-  if (schema['anyOf'] !== undefined && out['x-kubernetes-int-or-string'] !== true) throw new Error(`${path}: unions are discriminated by a field in Kubernetes, not by anyOf`);
+  if (isJson(schema['additionalProperties']))
+    out['additionalProperties'] = structural(schema['additionalProperties'], `${path}{}`);
+  if (schema['anyOf'] !== undefined && out['x-kubernetes-int-or-string'] !== true)
+    throw new Error(`${path}: unions are discriminated by a field in Kubernetes, not by anyOf`);
   return out;
 }
 
 /** zod bounds every integer by what JavaScript holds exactly; an empty list may always be empty. */
 function isNoLimit(key: string, value: unknown): boolean {
-  return (key === 'maximum' && value === Number.MAX_SAFE_INTEGER) || (key === 'minimum' && value === Number.MIN_SAFE_INTEGER) || (key === 'minItems' && value === 0);
+  return (
+    (key === 'maximum' && value === Number.MAX_SAFE_INTEGER) ||
+    (key === 'minimum' && value === Number.MIN_SAFE_INTEGER) ||
+    (key === 'minItems' && value === 0)
+  );
 }
 
 function isJson(value: unknown): value is Json {

@@ -46,7 +46,8 @@ function parseInteger(plain: string): number | undefined {
     return signed === null ? undefined : inRange(BigInt(`0b${signed[2] ?? ''}`), signed[1] ?? '');
   }
   const [, sign = '', hex, binary, octal, decimal] = parts;
-  const digits = hex !== undefined ? `0x${hex}` : binary !== undefined ? `0b${binary}` : octal !== undefined ? `0o${octal}` : (decimal ?? '');
+  const digits =
+    hex !== undefined ? `0x${hex}` : binary !== undefined ? `0b${binary}` : octal !== undefined ? `0o${octal}` : (decimal ?? '');
   return inRange(BigInt(digits), sign);
 }
 
@@ -71,7 +72,9 @@ export function resolveTagged(tag: string, source: string): Result<ScalarValue, 
   const refused = err(`${JSON.stringify(source)} is not a ${tag.replace(CORE, '!!')}`);
   switch (tag) {
     case `${CORE}int`:
-      return typeof resolved === 'number' && Number.isInteger(resolved) && !/[.eE]/.test(hexless(source)) ? ok(resolved) : refused;
+      return typeof resolved === 'number' && Number.isInteger(resolved) && !/[.eE]/.test(hexless(source))
+        ? ok(resolved)
+        : refused;
     case `${CORE}float`:
       return typeof resolved === 'number' ? ok(resolved) : refused;
     case `${CORE}bool`:

@@ -2,7 +2,20 @@
  * YAML or JSON files → plain values, as kubectl reads them: several documents, lists flattened, scalars by YAML 1.1 in Go's way
  * (`yaml-scalar.ts`), anchors and merge keys. Stricter in one thing: a key that is given twice is refused.
  */
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseAllDocuments, Scalar, type Document, type Node, type YAMLMap, type YAMLSeq } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseAllDocuments,
+  Scalar,
+  type Document,
+  type Node,
+  type YAMLMap,
+  type YAMLSeq,
+} from 'yaml';
 
 import { issue, type Issue } from '../lib/issue.ts';
 import { resolvePlain, resolveTagged, type ScalarValue } from './yaml-scalar.ts';
@@ -31,18 +44,31 @@ export function parseYamlDocuments(text: string, file: string): YamlDocuments {
   const failed = (line: number, message: string): Issue => issue('', 'Invalid', `${file}:${line}: ${message}`);
   let parsed: readonly Document.Parsed[];
   try {
-    const found = parseAllDocuments(text, { schema: 'failsafe', lineCounter: lines, uniqueKeys: false, merge: false, resolveKnownTags: false, prettyErrors: false, logLevel: 'silent' });
+    const found = parseAllDocuments(text, {
+      schema: 'failsafe',
+      lineCounter: lines,
+      uniqueKeys: false,
+      merge: false,
+      resolveKnownTags: false,
+      prettyErrors: false,
+      logLevel: 'silent',
+    });
     parsed = Array.isArray(found) ? found : [];
   } catch (thrown) {
     // The parser recurses: nesting beyond the stack is the one thing it throws on.
-    return { documents: [], issues: [failed(1, `cannot be read: ${thrown instanceof RangeError ? 'it is nested too deeply' : String(thrown)}`)] };
+    return {
+      documents: [],
+      issues: [failed(1, `cannot be read: ${thrown instanceof RangeError ? 'it is nested too deeply' : String(thrown)}`)],
+    };
   }
   const documents: YamlDocument[] = [];
   const issues: Issue[] = [];
   for (const document of parsed) {
     const [syntaxError] = document.errors;
     if (syntaxError !== undefined) {
-      issues.push(failed(at(syntaxError.pos[0]), syntaxError.code === 'RESOURCE_EXHAUSTION' ? 'is nested too deeply' : syntaxError.message));
+      issues.push(
+        failed(at(syntaxError.pos[0]), syntaxError.code === 'RESOURCE_EXHAUSTION' ? 'is nested too deeply' : syntaxError.message),
+      );
       continue;
     }
     const { contents } = document;
@@ -90,7 +116,11 @@ class Reader {
       this.#open.add(anchor);
       this.#anchors.delete(anchor);
     }
-    const value = isScalar(node) ? this.#scalar(node) : isSeq(node) ? node.items.map((item) => this.read(item, depth + 1)) : this.#map(node, depth);
+    const value = isScalar(node)
+      ? this.#scalar(node)
+      : isSeq(node)
+        ? node.items.map((item) => this.read(item, depth + 1))
+        : this.#map(node, depth);
     if (anchor !== undefined) {
       this.#open.delete(anchor);
       this.#anchors.set(anchor, { value, nodes: this.#nodes - before });
@@ -101,7 +131,10 @@ class Reader {
   #alias(name: string, offset: number): unknown {
     const anchored = this.#anchors.get(name);
     if (anchored === undefined) {
-      throw new Refused(offset, this.#open.has(name) ? `anchor &${name} contains itself` : `alias *${name} has no anchor before it`);
+      throw new Refused(
+        offset,
+        this.#open.has(name) ? `anchor &${name} contains itself` : `alias *${name} has no anchor before it`,
+      );
     }
     this.#nodes += anchored.nodes;
     this.#aliasNodes += anchored.nodes;
@@ -110,7 +143,8 @@ class Reader {
   }
 
   #scalar(node: Scalar): ScalarValue {
-    const source = String(node.value ?? '');
+    // With the failsafe schema every scalar is text, or null where there is none.
+    const source = typeof node.value === 'string' ? node.value : '';
     let value: ScalarValue;
     if (node.tag !== undefined) {
       const tagged = resolveTagged(node.tag, source);
@@ -119,7 +153,8 @@ class Reader {
     } else {
       value = isPlain(node) ? resolvePlain(source) : source;
     }
-    if (typeof value === 'number' && !Number.isFinite(value)) throw new Refused(startOf(node), `${source} is not a number that JSON can hold`);
+    if (typeof value === 'number' && !Number.isFinite(value))
+      throw new Refused(startOf(node), `${source} is not a number that JSON can hold`);
     return value;
   }
 
@@ -133,7 +168,11 @@ class Reader {
         continue;
       }
       const key = this.#key(pair.key, depth);
-      if (given.has(key)) throw new Refused(startOf(pair.key), `key ${JSON.stringify(key)} is given twice in the map that begins on line ${this.#lineAt(startOf(node))}`);
+      if (given.has(key))
+        throw new Refused(
+          startOf(pair.key),
+          `key ${JSON.stringify(key)} is given twice in the map that begins on line ${this.#lineAt(startOf(node))}`,
+        );
       given.add(key);
       members.set(key, this.read(pair.value, depth + 1));
     }
@@ -144,7 +183,8 @@ class Reader {
   #merged(node: unknown, depth: number): readonly (readonly [string, unknown])[] {
     const value = this.read(node, depth + 1);
     return (Array.isArray(value) ? value.toReversed() : [value]).flatMap((source: unknown) => {
-      if (typeof source !== 'object' || source === null || Array.isArray(source)) throw new Refused(startOf(node), 'a merge key (<<) takes a map or a list of maps');
+      if (typeof source !== 'object' || source === null || Array.isArray(source))
+        throw new Refused(startOf(node), 'a merge key (<<) takes a map or a list of maps');
       return Object.entries(source);
     });
   }

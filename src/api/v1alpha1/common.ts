@@ -13,11 +13,18 @@ const LABEL_KEY = new RegExp(`^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?${LABEL_N
 const LABEL_VALUE = new RegExp(`^${LABEL_NAME}?$`);
 
 function labelKey(): z.ZodString {
-  return z.string().regex(LABEL_KEY, 'is not a label key: write [prefix/]name, the name at most 63 characters of A-Z, a-z, 0-9, -, _ and .');
+  return z
+    .string()
+    .regex(LABEL_KEY, 'is not a label key: write [prefix/]name, the name at most 63 characters of A-Z, a-z, 0-9, -, _ and .');
 }
 
 function labelValue(): z.ZodString {
-  return z.string().regex(LABEL_VALUE, 'is not a label value: at most 63 characters of A-Z, a-z, 0-9, -, _ and ., beginning and ending with a letter or digit');
+  return z
+    .string()
+    .regex(
+      LABEL_VALUE,
+      'is not a label value: at most 63 characters of A-Z, a-z, 0-9, -, _ and ., beginning and ending with a letter or digit',
+    );
 }
 
 /** What the API server adds to metadata and we have no use for: accepted, so that `kubectl get -o yaml` can be read back. */
@@ -41,7 +48,9 @@ const metadataFields = {
 };
 
 /** The CRD leaves metadata to the API server; this is how a file is held to the same. */
-export const metadataSchema = z.strictObject({ ...metadataFields, namespace: namespaceName().default('default') }).transform(kept);
+export const metadataSchema = z
+  .strictObject({ ...metadataFields, namespace: namespaceName().default('default') })
+  .transform(kept);
 
 /** For cluster-scoped kinds: the namespace is ''. */
 export const clusterMetadataSchema = z.strictObject(metadataFields).transform((metadata) => kept({ ...metadata, namespace: '' }));
@@ -81,7 +90,9 @@ export function atLeastOneSecond(schema: z.ZodString): z.ZodString {
   });
 }
 
-export function secretKeyRef(defaultKey: string): z.ZodObject<{ name: z.ZodString; key: z.ZodDefault<z.ZodString> }, z.core.$strict> {
+export function secretKeyRef(
+  defaultKey: string,
+): z.ZodObject<{ name: z.ZodString; key: z.ZodDefault<z.ZodString> }, z.core.$strict> {
   return z.strictObject({
     name: objectName().describe('Name of a Secret in the same namespace, e.g. `azure-openai`.'),
     key: dataKey().default(defaultKey).describe(`Key in the Secret's data whose value is read. Default: \`${defaultKey}\`.`),
@@ -92,7 +103,9 @@ export const secretRefSchema = z.strictObject({
   name: objectName().describe('Name of a Secret in the same namespace.'),
 });
 
-export function configMapKeyRef(defaultKey: string): z.ZodObject<{ name: z.ZodString; key: z.ZodDefault<z.ZodString> }, z.core.$strict> {
+export function configMapKeyRef(
+  defaultKey: string,
+): z.ZodObject<{ name: z.ZodString; key: z.ZodDefault<z.ZodString> }, z.core.$strict> {
   return z.strictObject({
     name: objectName().describe('Name of a ConfigMap in the same namespace.'),
     key: dataKey().default(defaultKey).describe(`Key in the ConfigMap's data whose value is read. Default: \`${defaultKey}\`.`),
@@ -100,7 +113,9 @@ export function configMapKeyRef(defaultKey: string): z.ZodObject<{ name: z.ZodSt
 }
 
 export const serviceRefSchema = z.strictObject({
-  name: text(63, '^[a-z]([-a-z0-9]*[a-z0-9])?$').describe('Name of a Service in the same namespace, e.g. `vllm`. Each address of its EndpointSlices is a target with its own health.'),
+  name: text(63, '^[a-z]([-a-z0-9]*[a-z0-9])?$').describe(
+    'Name of a Service in the same namespace, e.g. `vllm`. Each address of its EndpointSlices is a target with its own health.',
+  ),
   port: count(1, 65_535).describe('Port of the Service, by number, e.g. 8000.'),
   path: text(256, '^/[!-~]*$').default('/v1').describe('Path under which the API is served. Default: `/v1`.'),
 });
@@ -108,7 +123,9 @@ export const serviceRefSchema = z.strictObject({
 const selectorRequirement = withRules(
   z.strictObject({
     key: text(317).describe('Label key that the requirement is about.'),
-    operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']).describe("How the label's value is compared: In and NotIn need `values`; Exists and DoesNotExist take none."),
+    operator: z
+      .enum(['In', 'NotIn', 'Exists', 'DoesNotExist'])
+      .describe("How the label's value is compared: In and NotIn need `values`; Exists and DoesNotExist take none."),
     values: listOf(z.string().max(63).describe('A label value.'), 1, 16).optional().describe('The values for In and NotIn.'),
   }),
   {
@@ -119,7 +136,9 @@ const selectorRequirement = withRules(
 );
 
 export const labelSelectorSchema = z.strictObject({
-  matchLabels: mapOf(z.string().max(63).describe('The value the label must have.'), 16).optional().describe('Labels that must all be present with these values.'),
+  matchLabels: mapOf(z.string().max(63).describe('The value the label must have.'), 16)
+    .optional()
+    .describe('Labels that must all be present with these values.'),
   matchExpressions: listOf(selectorRequirement, 0, 16).optional().describe('Requirements that must all hold.'),
 });
 export type LabelSelector = z.output<typeof labelSelectorSchema>;
@@ -128,8 +147,13 @@ export type LabelSelector = z.output<typeof labelSelectorSchema>;
 export const conditionSchema = z.strictObject({
   type: text(316).describe('Kind of the condition, in UpperCamel, e.g. `Programmed`.'),
   status: z.enum(['True', 'False', 'Unknown']).describe('Whether it holds.'),
-  observedGeneration: count(0).optional().describe('The `metadata.generation` this was decided on; older than the object: it is not yet decided.'),
-  lastTransitionTime: text(64).optional().meta({ format: 'date-time' }).describe('When `status` last changed. It does not move while the status stays.'),
+  observedGeneration: count(0)
+    .optional()
+    .describe('The `metadata.generation` this was decided on; older than the object: it is not yet decided.'),
+  lastTransitionTime: text(64)
+    .optional()
+    .meta({ format: 'date-time' })
+    .describe('When `status` last changed. It does not move while the status stays.'),
   reason: text(1024).describe('One word, in UpperCamel, that says why; stable, for programs, e.g. `SecretNotFound`.'),
   message: z.string().max(4096).optional().describe('For a person: names what is wrong and what would be right.'),
 });
@@ -148,4 +172,3 @@ export const parentRefSchema = z.strictObject({
   name: objectName().describe('Name of an LLMGateway, e.g. `default`.'),
   namespace: namespaceName().optional().describe("Its namespace. Default: the route's own."),
 });
-

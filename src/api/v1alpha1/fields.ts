@@ -89,12 +89,23 @@ export function count(minimum: number, maximum = MAX_COUNT): z.ZodInt {
 /** Kubernetes' resource quantity: an integer or a string like `500m` or `32Mi`. */
 export function quantity(): z.ZodUnion<readonly [z.ZodInt, z.ZodString]> {
   return z
-    .union([z.int().min(0), z.string().max(32).regex(/^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/)])
+    .union([
+      z.int().min(0),
+      z
+        .string()
+        .max(32)
+        .regex(/^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/),
+    ])
     .meta({ 'x-kubernetes-int-or-string': true, pattern: '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$' });
 }
 
 /** A list whose entries are told apart by one field, which server-side apply merges by. */
-export function namedList<I extends z.ZodObject>(item: I, key: keyof z.output<I> & string, minItems: number, maxItems: number): z.ZodArray<I> {
+export function namedList<I extends z.ZodObject>(
+  item: I,
+  key: keyof z.output<I> & string,
+  minItems: number,
+  maxItems: number,
+): z.ZodArray<I> {
   return z
     .array(item)
     .min(minItems)
@@ -102,7 +113,12 @@ export function namedList<I extends z.ZodObject>(item: I, key: keyof z.output<I>
     .superRefine((items, context) => {
       reportDuplicates(
         items.map((entry) => (entry as Readonly<Record<string, unknown>>)[key]),
-        (index) => context.addIssue({ code: 'custom', path: [index, key], message: `Duplicate value: ${JSON.stringify(items[index]?.[key])}; each ${key} of this list may occur once` }),
+        (index) =>
+          context.addIssue({
+            code: 'custom',
+            path: [index, key],
+            message: `Duplicate value: ${JSON.stringify(items[index]?.[key])}; each ${key} of this list may occur once`,
+          }),
       );
     })
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
@@ -115,7 +131,13 @@ export function setOf<I extends z.ZodType<string>>(item: I, minItems: number, ma
     .min(minItems)
     .max(maxItems)
     .superRefine((items, context) => {
-      reportDuplicates(items, (index) => context.addIssue({ code: 'custom', path: [index], message: `Duplicate value: ${JSON.stringify(items[index])}; each may occur once` }));
+      reportDuplicates(items, (index) =>
+        context.addIssue({
+          code: 'custom',
+          path: [index],
+          message: `Duplicate value: ${JSON.stringify(items[index])}; each may occur once`,
+        }),
+      );
     })
     .meta({ 'x-kubernetes-list-type': 'set' });
 }
@@ -130,7 +152,8 @@ export function mapOf<V extends z.ZodType>(value: V, maxProperties: number): z.Z
     .record(z.string(), value)
     .superRefine((entries, context) => {
       const size = Object.keys(entries).length;
-      if (size > maxProperties) context.addIssue({ code: 'custom', message: `has ${size} entries, at most ${maxProperties} are allowed` });
+      if (size > maxProperties)
+        context.addIssue({ code: 'custom', message: `has ${size} entries, at most ${maxProperties} are allowed` });
     })
     .meta({ maxProperties });
 }

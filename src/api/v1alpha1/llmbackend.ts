@@ -16,7 +16,9 @@ export const llmBackendSchema = z.strictObject({
   apiVersion: z.literal(API_VERSION),
   kind: z.literal('LLMBackend'),
   metadata: metadataSchema,
-  spec: backendSpecSchema.describe("The deployment behind it: an entry of LLMRoute's `spec.models`, word for word, without `name` and `backendRef`."),
+  spec: backendSpecSchema.describe(
+    "The deployment behind it: an entry of LLMRoute's `spec.models`, word for word, without `name` and `backendRef`.",
+  ),
   status: status.optional().describe('What the gateway pods see of it. Written by the operator, on transitions only.'),
 });
 

@@ -15,8 +15,12 @@ const modelName = withRules(text(128, '^[!-~]+$'), {
 
 const access = withRules(
   z.strictObject({
-    from: z.enum(['Same', 'All', 'Tenants']).describe("Whose keys may call the route: Same (its own namespace's and platform keys), All, or Tenants (those listed)."),
-    tenants: setOf(text(253).describe('A tenant: a namespace, or what a platform key names.'), 1, 256).optional().describe('For Tenants: who may call it.'),
+    from: z
+      .enum(['Same', 'All', 'Tenants'])
+      .describe("Whose keys may call the route: Same (its own namespace's and platform keys), All, or Tenants (those listed)."),
+    tenants: setOf(text(253).describe('A tenant: a namespace, or what a platform key names.'), 1, 256)
+      .optional()
+      .describe('For Tenants: who may call it.'),
   }),
   {
     rule: "(self.from == 'Tenants') == has(self.tenants)",
@@ -32,9 +36,17 @@ const cache = z.strictObject({
 });
 
 const specFields = z.strictObject({
-  parentRefs: listOf(parentRefSchema, 0, 8).optional().describe("The LLMGateways that serve this route. Default: the cluster's default one (annotation `fairlead.dev/is-default-gateway`)."),
-  modelNames: setOf(modelName.describe('A name, e.g. `chat`, or a prefix, e.g. `gpt-4o*`.'), 1, 64).describe('What clients send in `model`: exact, or with one trailing `*`. Listed by GET /v1/models to those who may use it. Within a namespace the oldest route keeps a name.'),
-  access: access.optional().describe("Whose keys may call the route. Default: All in the gateway's namespace, Same in every other."),
+  parentRefs: listOf(parentRefSchema, 0, 8)
+    .optional()
+    .describe(
+      "The LLMGateways that serve this route. Default: the cluster's default one (annotation `fairlead.dev/is-default-gateway`).",
+    ),
+  modelNames: setOf(modelName.describe('A name, e.g. `chat`, or a prefix, e.g. `gpt-4o*`.'), 1, 64).describe(
+    'What clients send in `model`: exact, or with one trailing `*`. Listed by GET /v1/models to those who may use it. Within a namespace the oldest route keeps a name.',
+  ),
+  access: access
+    .optional()
+    .describe("Whose keys may call the route. Default: All in the gateway's namespace, Same in every other."),
   models: namedList(modelSchema, 'name', 1, 32).describe('The pool: the models that rules choose from.'),
   rules: rulesField.describe('Which models answer which requests; the first that matches wins.'),
   rateLimits: namedList(rateLimitSchema, 'name', 0, 32).optional().describe('Limits; every one that applies must have room.'),
@@ -68,7 +80,11 @@ function forRules(path: string, condition: string): string {
 
 /** References of every rule, with the path to each from the spec. */
 function ofRules(spec: Spec, references: (rule: Spec['rules'][number]) => readonly (Culprit | undefined)[]): readonly Culprit[] {
-  return spec.rules.flatMap((rule, index) => references(rule).flatMap((found) => (found === undefined ? [] : [{ path: ['rules', index, ...found.path], value: found.value }])));
+  return spec.rules.flatMap((rule, index) =>
+    references(rule).flatMap((found) =>
+      found === undefined ? [] : [{ path: ['rules', index, ...found.path], value: found.value }],
+    ),
+  );
 }
 
 function named(value: string | undefined, ...path: Culprit['path']): Culprit | undefined {
@@ -82,33 +98,68 @@ export const llmRouteSpecSchema = withRules(
   inPool(`self.rules.all(r, r.targets.all(t, ${POOL_HAS('t.model')}))`, 'rules.targets.model', (spec) =>
     ofRules(spec, (rule) => rule.targets.map((target, index) => named(target.model, 'targets', index, 'model'))),
   ),
-  inPool(forRules('failover.contentFilter.targets', `r.failover.contentFilter.targets.all(t, ${POOL_HAS('t')})`), 'rules.failover.contentFilter.targets', (spec) =>
-    ofRules(spec, (rule) => (rule.failover.contentFilter.targets ?? []).map((name, index) => named(name, 'failover', 'contentFilter', 'targets', index))),
+  inPool(
+    forRules('failover.contentFilter.targets', `r.failover.contentFilter.targets.all(t, ${POOL_HAS('t')})`),
+    'rules.failover.contentFilter.targets',
+    (spec) =>
+      ofRules(spec, (rule) =>
+        (rule.failover.contentFilter.targets ?? []).map((name, index) =>
+          named(name, 'failover', 'contentFilter', 'targets', index),
+        ),
+      ),
   ),
-  inPool(forRules('failover.contextOverflow.targets', `r.failover.contextOverflow.targets.all(t, ${POOL_HAS('t')})`), 'rules.failover.contextOverflow.targets', (spec) =>
-    ofRules(spec, (rule) => (rule.failover.contextOverflow.targets ?? []).map((name, index) => named(name, 'failover', 'contextOverflow', 'targets', index))),
+  inPool(
+    forRules('failover.contextOverflow.targets', `r.failover.contextOverflow.targets.all(t, ${POOL_HAS('t')})`),
+    'rules.failover.contextOverflow.targets',
+    (spec) =>
+      ofRules(spec, (rule) =>
+        (rule.failover.contextOverflow.targets ?? []).map((name, index) =>
+          named(name, 'failover', 'contextOverflow', 'targets', index),
+        ),
+      ),
   ),
-  inPool(forRules('mirror', POOL_HAS('r.mirror.model')), 'rules.mirror.model', (spec) => ofRules(spec, (rule) => [named(rule.mirror?.model, 'mirror', 'model')])),
-  inPool(forRules('selection.learned.onError', POOL_HAS('r.selection.learned.onError.use')), 'rules.selection.learned.onError.use', (spec) =>
-    ofRules(spec, (rule) => [named(rule.selection.learned?.onError?.use, ...LEARNED, 'onError', 'use')]),
+  inPool(forRules('mirror', POOL_HAS('r.mirror.model')), 'rules.mirror.model', (spec) =>
+    ofRules(spec, (rule) => [named(rule.mirror?.model, 'mirror', 'model')]),
   ),
-  inPool(forRules('selection.learned.scorer.embedding', POOL_HAS('r.selection.learned.scorer.embedding.model')), 'rules.selection.learned.scorer.embedding.model', (spec) =>
-    ofRules(spec, (rule) => [named(rule.selection.learned?.scorer.embedding?.model, ...LEARNED, 'scorer', 'embedding', 'model')]),
+  inPool(
+    forRules('selection.learned.onError', POOL_HAS('r.selection.learned.onError.use')),
+    'rules.selection.learned.onError.use',
+    (spec) => ofRules(spec, (rule) => [named(rule.selection.learned?.onError?.use, ...LEARNED, 'onError', 'use')]),
+  ),
+  inPool(
+    forRules('selection.learned.scorer.embedding', POOL_HAS('r.selection.learned.scorer.embedding.model')),
+    'rules.selection.learned.scorer.embedding.model',
+    (spec) =>
+      ofRules(spec, (rule) => [
+        named(rule.selection.learned?.scorer.embedding?.model, ...LEARNED, 'scorer', 'embedding', 'model'),
+      ]),
   ),
   ...(['of', 'weak', 'strong'] as const).map((field) =>
-    inPool(forRules(`selection.learned.objective.${field}`, POOL_HAS(`r.selection.learned.objective.${field}`)), `rules.selection.learned.objective.${field}`, (spec) =>
-      ofRules(spec, (rule) => [named(rule.selection.learned?.objective[field], ...LEARNED, 'objective', field)]),
+    inPool(
+      forRules(`selection.learned.objective.${field}`, POOL_HAS(`r.selection.learned.objective.${field}`)),
+      `rules.selection.learned.objective.${field}`,
+      (spec) => ofRules(spec, (rule) => [named(rule.selection.learned?.objective[field], ...LEARNED, 'objective', field)]),
     ),
   ),
   inPool(
     forRules('selection.learned.objective.bands', `r.selection.learned.objective.bands.all(b, ${POOL_HAS('b.model')})`),
     'rules.selection.learned.objective.bands.model',
-    (spec) => ofRules(spec, (rule) => (rule.selection.learned?.objective.bands ?? []).map((band, index) => named(band.model, ...LEARNED, 'objective', 'bands', index, 'model'))),
+    (spec) =>
+      ofRules(spec, (rule) =>
+        (rule.selection.learned?.objective.bands ?? []).map((band, index) =>
+          named(band.model, ...LEARNED, 'objective', 'bands', index, 'model'),
+        ),
+      ),
   ),
   inPool(
     `!has(self.rateLimits) || self.rateLimits.all(l, !has(l.onExceeded) || !has(l.onExceeded.to) || ${POOL_HAS('l.onExceeded.to')})`,
     'rateLimits.onExceeded.to',
-    (spec) => (spec.rateLimits ?? []).flatMap((limit, index) => (limit.onExceeded.to === undefined ? [] : [{ path: ['rateLimits', index, 'onExceeded', 'to'], value: limit.onExceeded.to }])),
+    (spec) =>
+      (spec.rateLimits ?? []).flatMap((limit, index) =>
+        limit.onExceeded.to === undefined
+          ? []
+          : [{ path: ['rateLimits', index, 'onExceeded', 'to'], value: limit.onExceeded.to }],
+      ),
   ),
 );
 
@@ -120,7 +171,7 @@ const parentStatus = z.strictObject({
 
 const status = z.strictObject({
   observedGeneration: count(0).optional().describe('The `metadata.generation` that this status is about.'),
-  endpoint: text(512).optional().describe("Base URL for clients, e.g. `http://default.fairlead-system.svc:8080/v1`."),
+  endpoint: text(512).optional().describe('Base URL for clients, e.g. `http://default.fairlead-system.svc:8080/v1`.'),
   models: z
     .strictObject({
       total: count(0, 1000).describe('Models in the pool.'),
@@ -132,7 +183,7 @@ const status = z.strictObject({
   parents: listOf(parentStatus, 0, 8).optional().describe('The same for each LLMGateway.'),
   backends: namedList(
     z.strictObject({
-      name: entryName().describe("Name of an entry of `spec.models`."),
+      name: entryName().describe('Name of an entry of `spec.models`.'),
       state: z.enum(['Healthy', 'Ejected', 'Probing', 'Unknown']).describe('Health as the gateway pods see it together.'),
       reason: text(64).optional().describe('Why it is not Healthy, e.g. `RateLimited`.'),
       since: text(64).optional().meta({ format: 'date-time' }).describe('When it came into this state.'),
@@ -162,7 +213,9 @@ export const llmRouteSchema = z.strictObject({
   apiVersion: z.literal(API_VERSION),
   kind: z.literal('LLMRoute'),
   metadata: metadataSchema,
-  spec: llmRouteSpecSchema.describe('The model names that clients may use, the pool behind them, and how one is chosen, limited and failed over.'),
+  spec: llmRouteSpecSchema.describe(
+    'The model names that clients may use, the pool behind them, and how one is chosen, limited and failed over.',
+  ),
   status: status.optional().describe('What became of the spec. Written by the operator.'),
 });
 

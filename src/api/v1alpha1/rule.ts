@@ -20,12 +20,16 @@ const match = withRules(
       .optional()
       .describe('Request headers that must all be there with these values.'),
     tenant: text(253).optional().describe("The caller's tenant: the namespace of its key, or what a platform key names."),
-    path: text(256, '^/[!-~]*$').optional().describe('The path called, without query, compared exactly, e.g. `/v1/chat/completions`.'),
+    path: text(256, '^/[!-~]*$')
+      .optional()
+      .describe('The path called, without query, compared exactly, e.g. `/v1/chat/completions`.'),
     stream: z.boolean().optional().describe('Whether the client asks for a stream.'),
     tools: z.boolean().optional().describe('Whether the request gives tools.'),
     jsonSchema: z.boolean().optional().describe('Whether the request demands an answer in a JSON schema.'),
     images: z.boolean().optional().describe('Whether the request carries images.'),
-    minPromptTokens: count(1).optional().describe('Matches prompts of at least this many tokens, as the gateway estimates them, e.g. 8000.'),
+    minPromptTokens: count(1)
+      .optional()
+      .describe('Matches prompts of at least this many tokens, as the gateway estimates them, e.g. 8000.'),
   }),
   {
     rule: 'has(self.headers) || has(self.tenant) || has(self.path) || has(self.stream) || has(self.tools) || has(self.jsonSchema) || has(self.images) || has(self.minPromptTokens)',
@@ -37,7 +41,11 @@ const match = withRules(
 const target = z.strictObject({
   model: entryName().describe('Name of an entry of `spec.models`.'),
   priority: count(0, 100).default(0).describe('Tier: all targets of a lower number are tried first. Default: 0.'),
-  weight: count(0, 1_000_000).default(1).describe('Share of requests within the tier, relative to the others\' weights; 0: only when nothing else of the tier can serve. Default: 1.'),
+  weight: count(0, 1_000_000)
+    .default(1)
+    .describe(
+      "Share of requests within the tier, relative to the others' weights; 0: only when nothing else of the tier can serve. Default: 1.",
+    ),
 });
 
 const constraints = z.strictObject({
@@ -48,21 +56,39 @@ const constraints = z.strictObject({
     })
     .optional()
     .describe('Leaves out targets that have been slower than this to their first token.'),
-  minOutputTokensPerSecond: count(1, 1_000_000).optional().describe('Leaves out targets that have been generating more slowly than this, in tokens a second, e.g. 30.'),
-  maxCostPerRequest: decimal().optional().describe('Leaves out targets on which this request is estimated to cost more, in US dollars, e.g. "0.02".'),
+  minOutputTokensPerSecond: count(1, 1_000_000)
+    .optional()
+    .describe('Leaves out targets that have been generating more slowly than this, in tokens a second, e.g. 30.'),
+  maxCostPerRequest: decimal()
+    .optional()
+    .describe('Leaves out targets on which this request is estimated to cost more, in US dollars, e.g. "0.02".'),
   onNoCandidate: z
     .enum(['Relax', 'Reject'])
     .default('Relax')
-    .describe('What happens when no target meets them all: Relax (latency, then cost is given up) or Reject (503 with the reasons). Default: Relax.'),
+    .describe(
+      'What happens when no target meets them all: Relax (latency, then cost is given up) or Reject (503 with the reasons). Default: Relax.',
+    ),
 });
 
-const FAILOVER_REASONS = ['ConnectFailure', 'Timeout', 'RateLimited', 'QuotaExhausted', 'Overloaded', 'ServerError', 'StreamBroken', 'Auth', 'NotFound'] as const;
+const FAILOVER_REASONS = [
+  'ConnectFailure',
+  'Timeout',
+  'RateLimited',
+  'QuotaExhausted',
+  'Overloaded',
+  'ServerError',
+  'StreamBroken',
+  'Auth',
+  'NotFound',
+] as const;
 
 const timeouts = z.strictObject({
   connect: duration().default('2s').describe('Until the connection stands, TLS included. Default: 2s.'),
   firstToken: duration().default('60s').describe('For streams: from the call to the first output. Default: 60s.'),
   idle: duration().default('120s').describe('For streams: between two pieces of output. Default: 120s.'),
-  total: duration().default('600s').describe('For the whole request, all attempts together; for a stream it ends with the first output. Default: 600s.'),
+  total: duration()
+    .default('600s')
+    .describe('For the whole request, all attempts together; for a stream it ends with the first output. Default: 600s.'),
 });
 
 const fallbackTargets = setOf(entryName().describe('Name of an entry of `spec.models`.'), 1, 16).optional();
@@ -72,7 +98,9 @@ const contentFilter = withRules(
     mode: z
       .enum(['Return', 'Failover'])
       .default('Return')
-      .describe("What happens when a provider's filter refuses: Return (the client gets the refusal) or Failover (the request goes to `targets`: sending a refused prompt to another provider is your decision). Default: Return."),
+      .describe(
+        "What happens when a provider's filter refuses: Return (the client gets the refusal) or Failover (the request goes to `targets`: sending a refused prompt to another provider is your decision). Default: Return.",
+      ),
     stages: setOf(z.enum(['Prompt', 'Completion']).describe('A stage.'), 1, 2)
       .default(['Prompt', 'Completion'])
       .describe('Which refusals count: of the Prompt, of the Completion. Default: both.'),
@@ -88,7 +116,12 @@ const contentFilter = withRules(
 
 const contextOverflow = withRules(
   z.strictObject({
-    mode: z.enum(['Return', 'Failover']).default('Return').describe("What happens when a prompt exceeds a model's context: Return (the client gets the error) or Failover (the request goes to `targets`). Default: Return."),
+    mode: z
+      .enum(['Return', 'Failover'])
+      .default('Return')
+      .describe(
+        "What happens when a prompt exceeds a model's context: Return (the client gets the error) or Failover (the request goes to `targets`). Default: Return.",
+      ),
     targets: fallbackTargets.describe('Where such a request goes, in this order: models with a larger context.'),
   }),
   {
@@ -109,7 +142,11 @@ const failover = z.strictObject({
   contextOverflow: contextOverflow.prefault({}).describe("What happens when a prompt does not fit into the model's context."),
   hedge: z
     .strictObject({
-      afterPercentile: count(50, 99).default(95).describe("A second target is asked when the first is slower than this percentile of its own time to first token. Default: 95."),
+      afterPercentile: count(50, 99)
+        .default(95)
+        .describe(
+          'A second target is asked when the first is slower than this percentile of its own time to first token. Default: 95.',
+        ),
       maxExtraRequests: share().default('0.05').describe('Extra calls at most, as a share of all, e.g. "0.05". Default: "0.05".'),
     })
     .optional()
@@ -117,28 +154,52 @@ const failover = z.strictObject({
   afterOutput: z
     .enum(['Error', 'Continue'])
     .default('Error')
-    .describe('What happens when a stream breaks after output has reached the client: Error (an explicit error event) or Continue (another target continues the text where that is possible, else Error). Default: Error.'),
+    .describe(
+      'What happens when a stream breaks after output has reached the client: Error (an explicit error event) or Continue (another target continues the text where that is possible, else Error). Default: Error.',
+    ),
 });
 
 const structuredOutput = z.strictObject({
-  validate: z.boolean().default(true).describe('Whether answers are checked against the JSON schema that the client gave. Default: true.'),
-  repair: z.boolean().default(false).describe('Whether an answer that is nearly valid is mended (fences, trailing commas, cut ends). Default: false.'),
-  onInvalid: z.enum(['Return', 'Failover']).default('Return').describe('What happens to an invalid answer: Return (the client gets it, and a header says so) or Failover (the next target is tried). Default: Return.'),
-  holdStream: z.boolean().default(false).describe('Whether a stream is held until it is known to be valid; without it a stream is checked but cannot fail over. Default: false.'),
+  validate: z
+    .boolean()
+    .default(true)
+    .describe('Whether answers are checked against the JSON schema that the client gave. Default: true.'),
+  repair: z
+    .boolean()
+    .default(false)
+    .describe('Whether an answer that is nearly valid is mended (fences, trailing commas, cut ends). Default: false.'),
+  onInvalid: z
+    .enum(['Return', 'Failover'])
+    .default('Return')
+    .describe(
+      'What happens to an invalid answer: Return (the client gets it, and a header says so) or Failover (the next target is tried). Default: Return.',
+    ),
+  holdStream: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether a stream is held until it is known to be valid; without it a stream is checked but cannot fail over. Default: false.',
+    ),
 });
 
 export const ruleSchema = z.strictObject({
   name: entryName().describe('What status, headers and metrics call this rule; unique in the route, e.g. `interactive`.'),
-  matches: listOf(match, 0, 8).optional().describe('The rule takes a request that meets any of these. The last rule has none and takes what is left.'),
+  matches: listOf(match, 0, 8)
+    .optional()
+    .describe('The rule takes a request that meets any of these. The last rule has none and takes what is left.'),
   targets: namedList(target, 'model', 1, 16).describe('The models that may answer, in priority tiers.'),
   selection: selectionSchema.prefault({}).describe('How a target is chosen within a tier.'),
   constraints: constraints.optional().describe('Hard limits: a target that breaks one is not a candidate.'),
-  failover: failover.prefault({}).describe('What happens when a target fails, inside one request, before its first output reaches the client.'),
+  failover: failover
+    .prefault({})
+    .describe('What happens when a target fails, inside one request, before its first output reaches the client.'),
   structuredOutput: structuredOutput.optional().describe('Checks answers to requests with a JSON schema. Default: off.'),
   sessionAffinity: z
     .strictObject({
       header: headerName().describe('Request header that names the session, e.g. `x-session-id`.'),
-      ttl: atLeastOneSecond(duration()).default('10m').describe('How long a session stays with its target after its last request. Default: 10m.'),
+      ttl: atLeastOneSecond(duration())
+        .default('10m')
+        .describe('How long a session stays with its target after its last request. Default: 10m.'),
     })
     .optional()
     .describe("Keeps a session on one target, which makes the provider's prompt cache hit. Default: off."),

@@ -14,7 +14,9 @@ const artifactRef = z.strictObject({
 const external = withRules(
   z.strictObject({
     url: httpUrl().optional().describe('Where scores are asked for by POST, e.g. `https://scorer.example.com/score`.'),
-    serviceRef: serviceRefSchema.optional().describe('A Service of the same namespace that is asked instead; its `path` is the whole path.'),
+    serviceRef: serviceRefSchema
+      .optional()
+      .describe('A Service of the same namespace that is asked instead; its `path` is the whole path.'),
   }),
   {
     rule: 'has(self.url) != has(self.serviceRef)',
@@ -26,8 +28,13 @@ const external = withRules(
 const scorerFields = z.strictObject({
   type: z
     .enum(['Lexical', 'Embedding', 'ONNX', 'External'])
-    .describe("What predicts each model's quality for a prompt: Lexical (n-grams and structure of the text, no network), Embedding (an /v1/embeddings endpoint), ONNX (a mounted model) or External (an HTTP service)."),
-  lexical: z.strictObject({ artifactRef: artifactRef.describe('The trained router, as `fairlead router train` writes it.') }).optional().describe('Settings for Lexical.'),
+    .describe(
+      "What predicts each model's quality for a prompt: Lexical (n-grams and structure of the text, no network), Embedding (an /v1/embeddings endpoint), ONNX (a mounted model) or External (an HTTP service).",
+    ),
+  lexical: z
+    .strictObject({ artifactRef: artifactRef.describe('The trained router, as `fairlead router train` writes it.') })
+    .optional()
+    .describe('Settings for Lexical.'),
   embedding: z
     .strictObject({
       model: entryName().describe('Name of the entry of `spec.models` that serves /v1/embeddings.'),
@@ -35,7 +42,10 @@ const scorerFields = z.strictObject({
     })
     .optional()
     .describe('Settings for Embedding.'),
-  onnx: z.strictObject({ path: text(512, '^/[!-~]*$').describe('File of the model in the gateway pods, e.g. `/models/router.onnx`.') }).optional().describe('Settings for ONNX.'),
+  onnx: z
+    .strictObject({ path: text(512, '^/[!-~]*$').describe('File of the model in the gateway pods, e.g. `/models/router.onnx`.') })
+    .optional()
+    .describe('Settings for ONNX.'),
   external: external.optional().describe('Settings for External.'),
 });
 
@@ -57,10 +67,16 @@ const band = z.strictObject({
 const objectiveFields = z.strictObject({
   type: z
     .enum(['QualityFloor', 'CostTarget', 'Threshold', 'Bands'])
-    .describe('What is held: QualityFloor (at least a share of one model\'s quality, at the least cost), CostTarget (a share of the cost, at the best quality), Threshold (a strong model above a predicted gain, a weak one below) or Bands (a model for each band of difficulty).'),
-  qualityFloor: share().optional().describe('For QualityFloor: the share of the quality of `of` that is kept, with statistical confidence, e.g. "0.95".'),
+    .describe(
+      "What is held: QualityFloor (at least a share of one model's quality, at the least cost), CostTarget (a share of the cost, at the best quality), Threshold (a strong model above a predicted gain, a weak one below) or Bands (a model for each band of difficulty).",
+    ),
+  qualityFloor: share()
+    .optional()
+    .describe('For QualityFloor: the share of the quality of `of` that is kept, with statistical confidence, e.g. "0.95".'),
   of: entryName().optional().describe('For QualityFloor: name of the entry of `spec.models` that quality is measured against.'),
-  costShare: share().optional().describe("For CostTarget: cost at most, as a share of what the most expensive target would cost, e.g. \"0.4\"."),
+  costShare: share()
+    .optional()
+    .describe('For CostTarget: cost at most, as a share of what the most expensive target would cost, e.g. "0.4".'),
   threshold: share().optional().describe('For Threshold: the predicted gain from which `strong` answers, e.g. "0.3".'),
   weak: entryName().optional().describe('For Threshold: name of the entry of `spec.models` that answers below it.'),
   strong: entryName().optional().describe('For Threshold: name of the entry of `spec.models` that answers from it on.'),
@@ -85,7 +101,13 @@ function objectiveRule(type: Objective['type']): { rule: string; message: string
   };
 }
 
-const objective = withRules(objectiveFields, objectiveRule('QualityFloor'), objectiveRule('CostTarget'), objectiveRule('Threshold'), objectiveRule('Bands'));
+const objective = withRules(
+  objectiveFields,
+  objectiveRule('QualityFloor'),
+  objectiveRule('CostTarget'),
+  objectiveRule('Threshold'),
+  objectiveRule('Bands'),
+);
 
 const learned = z.strictObject({
   scorer: scorer.describe("What predicts each model's quality for a prompt."),
@@ -93,7 +115,9 @@ const learned = z.strictObject({
   mode: z
     .enum(['Auto', 'Shadow', 'Active'])
     .default('Auto')
-    .describe('Auto (Shadow until the evidence clears the objective, then Active), Shadow (decides and records, but sends to the strategy Weighted) or Active. Default: Auto.'),
+    .describe(
+      'Auto (Shadow until the evidence clears the objective, then Active), Shadow (decides and records, but sends to the strategy Weighted) or Active. Default: Auto.',
+    ),
   onError: z
     .strictObject({ use: entryName().describe('Name of the entry of `spec.models` that answers.') })
     .optional()
@@ -105,7 +129,9 @@ const selectionFields = z.strictObject({
   strategy: z
     .enum(['Weighted', 'RoundRobin', 'LeastBusy', 'LowestLatency', 'LeastCost', 'Utility', 'Learned'])
     .default('Weighted')
-    .describe('Weighted (by `weight`), RoundRobin (in turn), LeastBusy (in flight over capacity), LowestLatency (time to first token), LeastCost (estimated cost of this request), Utility (quality against cost and latency) or Learned (predicted quality for this prompt). Default: Weighted.'),
+    .describe(
+      'Weighted (by `weight`), RoundRobin (in turn), LeastBusy (in flight over capacity), LowestLatency (time to first token), LeastCost (estimated cost of this request), Utility (quality against cost and latency) or Learned (predicted quality for this prompt). Default: Weighted.',
+    ),
   learned: learned.optional().describe('Settings for Learned.'),
 });
 
@@ -116,4 +142,3 @@ export const selectionSchema = withRules(
 
 export type Selection = z.output<typeof selectionSchema>;
 export type Learned = z.output<typeof learned>;
-
