@@ -10,13 +10,13 @@ export interface BodyReader {
 
 type Decompress = (body: Buffer, options: { maxOutputLength: number }, done: (error: Error | null, body: Buffer) => void) => void;
 
-const DECOMPRESS: Readonly<Record<string, Decompress>> = {
-  gzip: zlib.gunzip,
-  'x-gzip': zlib.gunzip,
-  deflate: zlib.inflate,
-  br: zlib.brotliDecompress,
-  zstd: zlib.zstdDecompress,
-};
+const DECOMPRESS: ReadonlyMap<string, Decompress> = new Map<string, Decompress>([
+  ['gzip', zlib.gunzip],
+  ['x-gzip', zlib.gunzip],
+  ['deflate', zlib.inflate],
+  ['br', zlib.brotliDecompress],
+  ['zstd', zlib.zstdDecompress],
+]);
 
 /**
  * Reads one request body, decoded, of at most `maxBytes` before and after decoding. What it takes from the budget it counts in
@@ -46,8 +46,8 @@ export class RequestBody {
       this.#fail(this.#tooLarge());
       return;
     }
-    const encoding = this.#request.headers['content-encoding'];
-    if (encoding !== undefined && encoding !== 'identity' && DECOMPRESS[encoding] === undefined) {
+    const encoding = this.#request.headers['content-encoding']?.toLowerCase();
+    if (encoding !== undefined && encoding !== 'identity' && encoding !== '' && !DECOMPRESS.has(encoding)) {
       this.#fail({
         code: 'unsupported_encoding',
         message: `The request's content-encoding ${JSON.stringify(encoding.slice(0, 64))} is not supported; send gzip, deflate, br, zstd or none.`,
@@ -82,7 +82,7 @@ export class RequestBody {
     if (this.#over) return;
     const body = this.#more === null ? (this.#first ?? EMPTY) : Buffer.concat(this.#more, this.#length);
     this.#more = null;
-    const decompress = encoding === undefined ? undefined : DECOMPRESS[encoding];
+    const decompress = encoding === undefined ? undefined : DECOMPRESS.get(encoding);
     if (decompress === undefined) {
       this.#reader.onBody(body);
       return;
