@@ -30,7 +30,7 @@ export const GATEWAY_ERRORS = {
   context_length_exceeded: { status: 400, type: 'invalid_request_error', retryable: false, meaning: 'The prompt is too long for every model of the route.' },
   rate_limit_exceeded: { status: 429, type: 'rate_limit_error', retryable: true, meaning: 'A limit of the route is used up; the message names it and `retry-after-ms` says when it is free again.' },
   request_exceeds_limit: { status: 429, type: 'rate_limit_error', retryable: false, meaning: 'The request alone is larger than a limit allows in a whole window.' },
-  upstream_rate_limited: { status: 429, type: 'rate_limit_error', retryable: true, meaning: 'Every model that could answer is rate limited by its provider.' },
+  upstream_rate_limited: { status: 429, type: 'rate_limit_error', retryable: false, meaning: 'Every model that could answer is rate limited by its provider.' },
   insufficient_quota: { status: 429, type: 'insufficient_quota', retryable: false, meaning: 'The provider account behind every model that could answer has no money or allowance left.' },
   content_filter: { status: 400, type: 'invalid_request_error', retryable: false, meaning: 'Every model that the route allows for filtered requests refused this one too.' },
   upstream_failed: { status: 502, type: 'upstream_error', retryable: false, meaning: 'Every attempt failed; the message lists them.' },

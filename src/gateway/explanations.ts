@@ -7,6 +7,7 @@ import type { Failure } from '../lib/failure.ts';
 import type { Rejection } from '../limits/limiter.ts';
 import type { Route } from '../routetable/types.ts';
 import type { Plan } from '../selection/types.ts';
+import { addLimitHeaders } from './answers.ts';
 import type { Attempt } from './attempt.ts';
 import type { ErrorCode, GatewayError } from './errors.ts';
 
@@ -44,12 +45,14 @@ export function endpointError(endpoint: Exclude<Endpoint, { kind: 'operation' | 
 export function limitError(rejection: Rejection): GatewayError {
   const scope = rejection.scope.length === 0 ? 'the route' : rejection.scope.join(' and ');
   const limit = `limit ${JSON.stringify(rejection.limitName)} (${rejection.limit} ${rejection.unit} per ${scope})`;
-  if (rejection.impossible) return { code: 'request_exceeds_limit', message: `This request alone is larger than ${limit}.` };
+  const headers = ['x-fairlead-limit', rejection.limitName];
+  addLimitHeaders(headers, rejection.remaining);
+  if (rejection.impossible) return { code: 'request_exceeds_limit', message: `This request alone is larger than ${limit}.`, headers };
   return {
     code: 'rate_limit_exceeded',
     message: `Rate limit reached: ${limit}. Try again in ${formatDuration(Math.ceil(rejection.retryAfterMs))}.`,
     retryAfterMs: rejection.retryAfterMs,
-    headers: ['x-fairlead-limit', rejection.limitName],
+    headers,
   };
 }
 
@@ -71,11 +74,10 @@ export function exhaustedError(attempts: readonly Attempt[], last: Failure): Gat
   const message = `No model could answer. Tried ${attempts.length}: ${tried}.`;
   const waits = attempts.flatMap(({ failure }) => (failure !== null && 'retryAfterMs' in failure && failure.retryAfterMs !== null ? [failure.retryAfterMs] : []));
   const retryAfter = waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) };
-  // The gateway has retried as often as it makes sense: a client that repeats it at once multiplies the load.
-  const headers = { headers: ['x-should-retry', 'false'] };
-  return { code: exhaustedCode(last), message, ...retryAfter, ...headers };
+  return { code: exhaustedCode(last), message, ...retryAfter };
 }
 
+/** None of these is retryable: the gateway has retried as often as it makes sense, and a client that repeats it multiplies the load. */
 function exhaustedCode(last: Failure): ErrorCode {
   switch (last.kind) {
     case 'rate_limited':

@@ -1,4 +1,5 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Clock } from '../lib/clock.ts';
 import { LocalLimiter } from '../limits/local.ts';
 import type { Limiter } from '../limits/limiter.ts';
@@ -116,14 +117,15 @@ export class Gateway implements GatewayCore {
   async listen(address: ListenAddress): Promise<{ readonly port: number; readonly adminPort: number }> {
     const { table } = this;
     if (table === null) throw new Error('a table is applied before listening');
-    const listener = new ClientListener(table.table.settings, (request, response) => {
+    const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
       const run = new RequestRun(this, this.#table ?? table, request, response);
       try {
         run.start();
       } catch (error) {
         run.fault(error);
       }
-    });
+    };
+    const listener = new ClientListener(table.table.settings, onRequest, (socket) => this.#answering(socket));
     const admin = await listenAdmin(adminApp(this), address.adminPort, address.adminHost);
     this.#admin = admin.server;
     try {
@@ -170,6 +172,12 @@ export class Gateway implements GatewayCore {
       });
     }
     await this.log.close();
+  }
+
+  /** Asked only when a connection broke the protocol, so that requests need not tell. */
+  #answering(socket: Socket): boolean {
+    for (const { request, response } of this.running) if (request.socket === socket && response.headersSent) return true;
+    return false;
   }
 
   #forgetUnused(loaded: LoadedTable): void {

@@ -16,7 +16,12 @@ export class ClientListener {
   readonly server: http.Server | https.Server;
   readonly #tls: boolean;
 
-  constructor(settings: GatewaySettings, onRequest: (request: http.IncomingMessage, response: http.ServerResponse) => void) {
+  /** `answering`: whether an answer has begun on this connection. */
+  constructor(
+    settings: GatewaySettings,
+    onRequest: (request: http.IncomingMessage, response: http.ServerResponse) => void,
+    answering: (socket: Socket) => boolean,
+  ) {
     const options = {
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -26,7 +31,11 @@ export class ClientListener {
     };
     this.#tls = settings.tls !== null;
     this.server = settings.tls === null ? http.createServer(options, onRequest) : https.createServer({ ...options, ...certificate(settings) }, onRequest);
-    this.server.on('clientError', refuseGarbage);
+    this.server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
+      // Nothing may be put into the middle of an answer, where it would pass for a part of it.
+      if (!socket.writable || error.code === 'ECONNRESET' || answering(socket)) socket.destroy();
+      else refuseGarbage(error, socket);
+    });
   }
 
   /** A rotated certificate holds for new connections. Whether there is TLS at all is decided at start. */
@@ -66,10 +75,6 @@ function certificate(settings: GatewaySettings): { cert: string; key: string } |
 
 /** What is not HTTP gets an answer that says so in OpenAI's shape, as far as the connection still takes one. */
 function refuseGarbage(error: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
   const [status, why] = GARBAGE[error.code ?? ''] ?? [400, 'The request is not valid HTTP/1.1.'];
   const code: GatewayError['code'] = status === 413 ? 'request_too_large' : 'bad_request';
   const body = errorBody(errorObject({ code, message: why }));
