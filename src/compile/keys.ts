@@ -41,27 +41,39 @@ export function clientKeys(gateway: LLMGateway, secrets: Iterable<Secret>, memo:
     memo.read.set(secret, known);
     found.push(known);
   }
-  const byHash = new Map<string, { readonly from: KeySecret; readonly key: ClientKey }>();
-  const doubles: Issue[] = [];
-  for (const from of found) {
-    for (const key of from.keys) {
-      const other = byHash.get(key.sha256);
-      const wins = other === undefined || precedes(from, other.from);
-      if (wins) byHash.set(key.sha256, { from, key });
-      if (other === undefined) continue;
-      const [loser, winner] = wins ? [other.key.id, key.id] : [key.id, other.key.id];
-      doubles.push(keyIssue(loser, `holds the same key as Secret ${winner}, which counts`));
+  const byHash = new Map<string, Holder[]>();
+  for (const { secret, platform, keys } of found) {
+    for (const key of keys) {
+      const holders = byHash.get(key.sha256);
+      if (holders === undefined) byHash.set(key.sha256, [{ secret, platform, key }]);
+      else holders.push({ secret, platform, key });
     }
+  }
+  const winners: ClientKey[] = [];
+  const doubles: Issue[] = [];
+  for (const holders of byHash.values()) {
+    const [winner, ...losers] = holders.length === 1 ? holders : holders.sort(byRight);
+    if (winner === undefined) continue;
+    winners.push(winner.key);
+    for (const { key } of losers) doubles.push(keyIssue(key.id, `holds the same key as Secret ${winner.key.id}, which counts`));
   }
   const warnings = [...found.flatMap((from) => from.warnings), ...doubles];
   return {
-    keys: [...byHash.values()].map(({ key }) => key).sort((a, b) => byText(a.sha256, b.sha256)),
+    keys: winners.sort((a, b) => byText(a.sha256, b.sha256)),
     warnings: warnings.sort((a, b) => byText(a.message, b.message)),
   };
 }
 
-function precedes(a: KeySecret, b: KeySecret): boolean {
-  return a.platform === b.platform ? byAge(a.secret, b.secret) < 0 : a.platform;
+/** One of the Secrets that hold a key. */
+interface Holder {
+  readonly secret: Secret;
+  readonly platform: boolean;
+  readonly key: ClientKey;
+}
+
+/** The gateway's own namespace first, then the older. */
+function byRight(a: Holder, b: Holder): number {
+  return a.platform === b.platform ? byAge(a.secret, b.secret) : a.platform ? -1 : 1;
 }
 
 function readSecret(secret: Secret, platform: boolean): KeySecret {

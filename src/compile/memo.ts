@@ -12,36 +12,44 @@ interface Look {
   readonly seen: unknown;
 }
 
-interface Remembered<V> {
+export interface Memory<V> {
   readonly value: V;
   readonly looks: readonly Look[];
   /** The last world that the looks were seen to agree with. */
   world: World;
 }
 
-export class LookMemo<K extends object, V> {
-  readonly #entries = new WeakMap<K, Remembered<V>>();
-  /** How often something was made, since the beginning: what tests hold memoization to. */
+/** `known` itself where it still holds, else what `make` gives now. */
+export function recall<V>(known: Memory<V> | undefined, world: World, make: (read: Read) => V): Memory<V> {
+  if (known !== undefined) {
+    if (known.world === world) return known;
+    if (known.looks.every(({ look, seen }) => look(world) === seen)) {
+      known.world = world;
+      return known;
+    }
+  }
+  const looks: Look[] = [];
+  const value = make((look) => {
+    const seen = look(world);
+    looks.push({ look, seen });
+    return seen;
+  });
+  return { value, looks, world };
+}
+
+/** Memories by the object that they are of; a forgotten object takes its memory with it. */
+export class Memories<K extends object, V> {
+  readonly #entries = new WeakMap<K, Memory<V>>();
+  /** How often something was made: what tests hold memoization to. */
   made = 0;
 
-  /** What `make` gave for this key, or gives now if there is nothing or it has seen another world. */
-  get(key: K, world: World, make: (read: Read) => V): V {
+  recall(key: K, world: World, make: (read: Read) => V): V {
     const known = this.#entries.get(key);
-    if (known !== undefined) {
-      if (known.world === world) return known.value;
-      if (known.looks.every(({ look, seen }) => look(world) === seen)) {
-        known.world = world;
-        return known.value;
-      }
+    const memory = recall(known, world, make);
+    if (memory !== known) {
+      this.#entries.set(key, memory);
+      this.made++;
     }
-    const looks: Look[] = [];
-    const value = make((look) => {
-      const seen = look(world);
-      looks.push({ look, seen });
-      return seen;
-    });
-    this.#entries.set(key, { value, looks, world });
-    this.made++;
-    return value;
+    return memory.value;
   }
 }

@@ -12,27 +12,24 @@ export interface LostName {
 }
 
 /**
- * Decides the names of one gateway's routes: within a namespace the oldest keeps a name, each other loses that name only. Exact
+ * Decides the names of one gateway's routes of one namespace: the oldest keeps a name, each other loses that name only. Exact
  * names and prefixes are different names. Returns what was lost; whoever lost nothing is not in it.
  */
 export function lostNames(routes: readonly LLMRoute[]): ReadonlyMap<LLMRoute, readonly LostName[]> {
-  const owners = new Map<string, Map<string, LLMRoute>>();
+  const owners = new Map<string, LLMRoute>();
   let contested = false;
   for (const route of routes) {
-    const owned = owners.get(route.metadata.namespace) ?? new Map<string, LLMRoute>();
-    owners.set(route.metadata.namespace, owned);
     for (const name of route.spec.modelNames) {
-      const owner = owned.get(name);
+      const owner = owners.get(name);
       if (owner !== undefined) contested = true;
-      if (owner === undefined || byAge(route, owner) < 0) owned.set(name, route);
+      if (owner === undefined || byAge(route, owner) < 0) owners.set(name, route);
     }
   }
   const lost = new Map<LLMRoute, readonly LostName[]>();
   if (!contested) return lost;
   for (const route of routes) {
-    const owned = owners.get(route.metadata.namespace);
     const gone = route.spec.modelNames.flatMap((name) => {
-      const owner = owned?.get(name);
+      const owner = owners.get(name);
       return owner === undefined || owner === route ? [] : [{ name, winner: objectId(owner) }];
     });
     if (gone.length > 0) lost.set(route, gone);

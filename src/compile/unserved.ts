@@ -49,48 +49,54 @@ const GATEWAY: readonly Row[] = [
   { path: 'telemetry.requestLog', served: ['None', 'Metadata'], effect: 'Differs', instead: 'Metadata is logged' },
 ];
 
-/** `spec.cache is not served by this build: every request …`, without the path, which stands in an issue already. */
+/** `"USD" is not served by this build: …`, without the path, which an issue has beside its message. */
 export function formatUnserved({ value, instead }: NotServed): string {
   return `${value === null ? 'it' : JSON.stringify(value)} is not served by this build: ${instead}`;
 }
 
-interface Step {
+/** The rows of a kind as a tree of field names, so that what is absent is passed over at once. */
+interface Field {
   readonly name: string;
+  /** A list, whose entries the fields below are of. */
   readonly each: boolean;
+  readonly row: Row | undefined;
+  readonly below: readonly Field[];
 }
 
-const TABLE = { LLMRoute: prepared(ROUTE), LLMBackend: prepared(MODEL), LLMGateway: prepared(GATEWAY) } as const;
+const TREES = { LLMRoute: treeOf(ROUTE, ''), LLMBackend: treeOf(MODEL, ''), LLMGateway: treeOf(GATEWAY, '') } as const;
 
-function prepared(rows: readonly Row[]): readonly (Row & { readonly steps: readonly Step[] })[] {
-  return rows.map((row) => ({
-    ...row,
-    steps: row.path.split('.').map((step) => ({ name: step.replace('[]', ''), each: step.endsWith('[]') })),
+function treeOf(rows: readonly Row[], prefix: string): readonly Field[] {
+  const steps = rows.filter(({ path }) => path.startsWith(prefix)).map(({ path }) => path.slice(prefix.length).split('.')[0] ?? '');
+  return [...new Set(steps)].map((step) => ({
+    name: step.replace('[]', ''),
+    each: step.endsWith('[]'),
+    row: rows.find(({ path }) => path === `${prefix}${step}`),
+    below: treeOf(rows, `${prefix}${step}.`),
   }));
 }
 
 /** Everything of this spec that is not served, in the table's order. Paths begin with `spec`. */
-export function unservedOf(kind: keyof typeof TABLE, spec: object): readonly NotServed[] {
+export function unservedOf(kind: keyof typeof TREES, spec: object): readonly NotServed[] {
   const found: NotServed[] = [];
-  for (const { steps, served, effect, instead } of TABLE[kind]) {
-    visit(spec, steps, 0, 'spec', (path, value) => {
-      if (served?.includes(value) === true) return;
-      found.push({ path, value: served === undefined ? null : String(value), effect, instead });
-    });
-  }
+  visit(spec, TREES[kind], 'spec', found);
   return found;
 }
 
-function visit(node: unknown, steps: readonly Step[], at: number, path: string, report: (path: string, value: unknown) => void): void {
-  if (node === undefined || node === null) return;
-  const step = steps[at];
-  if (step === undefined) {
-    report(path, node);
-    return;
+function visit(node: object, fields: readonly Field[], path: string, found: NotServed[]): void {
+  for (const { name, each, row, below } of fields) {
+    const value = (node as Readonly<Record<string, unknown>>)[name];
+    if (value === undefined || value === null) continue;
+    const at = `${path}.${name}`;
+    if (row !== undefined && row.served?.includes(value) !== true) {
+      found.push({ path: at, value: row.served === undefined ? null : String(value), instead: row.instead, effect: row.effect });
+    }
+    if (below.length === 0 || typeof value !== 'object') continue;
+    if (!each) visit(value, below, at, found);
+    else if (Array.isArray(value)) value.forEach((item: object, index) => visit(item, below, `${at}[${index}]`, found));
   }
-  const next = (node as Readonly<Record<string, unknown>>)[step.name];
-  if (!step.each) {
-    visit(next, steps, at + 1, `${path}.${step.name}`, report);
-  } else if (Array.isArray(next)) {
-    for (const [index, item] of next.entries()) visit(item, steps, at + 1, `${path}.${step.name}[${index}]`, report);
-  }
+}
+
+/** The paths of all rows of a kind, as the table writes them. */
+export function unservedPaths(kind: keyof typeof TREES): readonly string[] {
+  return { LLMRoute: ROUTE, LLMBackend: MODEL, LLMGateway: GATEWAY }[kind].map(({ path }) => path);
 }

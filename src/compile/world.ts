@@ -62,7 +62,7 @@ export function worldOf(snapshot: Snapshot, options: CompileOptions, before: Sou
 }
 
 /** Two lists of the very same objects in the same order. */
-export function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
+function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a === b || (a.length === b.length && a.every((item, index) => item === b[index]));
 }
 
