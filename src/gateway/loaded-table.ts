@@ -147,7 +147,7 @@ export function loadTable(table: RouteTable, context: LoadContext, previous: Loa
 }
 
 /** What a target's provider does not have; null: nothing. */
-function lackedOperations(target: Target): ReadonlySet<Operation> | null {
+export function lackedOperations(target: Target): ReadonlySet<Operation> | null {
   const provider = providerFor(target.provider);
   const lacked = OPERATIONS.filter((operation) => provider.exchange(target, operation) === null);
   return lacked.length === 0 ? null : new Set(lacked);

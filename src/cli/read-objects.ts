@@ -1,0 +1,174 @@
+/** Files, directories and stdin → typed objects, each with where it stands, and everything that is wrong with the others. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type ApiObject, parseObject } from '../api/parse.ts';
+import { parseYamlDocuments } from '../api/yaml.ts';
+import { CommandFailed, type Io, messageOf } from './io.ts';
+import { type LineOf, lineFinder } from './locate.ts';
+
+export interface Source {
+  /** As the user named it; `stdin` for `-`. */
+  readonly file: string;
+  /** First line of the object. */
+  readonly line: number;
+  readonly lineOf: LineOf;
+}
+
+export interface ReadObject {
+  readonly object: ApiObject;
+  readonly source: Source;
+}
+
+/** Something that a file says and that cannot be used. */
+export interface ReadProblem {
+  readonly file: string;
+  readonly line: number;
+  /** `Kind namespace/name`, as far as it can be read; null: nothing of the object can. */
+  readonly object: string | null;
+  /** False: an object of a kind that is not ours, which is passed over. */
+  readonly fatal: boolean;
+  readonly path: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface ReadResult {
+  readonly objects: readonly ReadObject[];
+  readonly problems: readonly ReadProblem[];
+}
+
+/** A file's text; `name` is for messages. */
+interface Text {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** `Kind namespace/name`: how messages call an object, and what tells objects apart. */
+export function objectLabel({ kind, metadata }: ApiObject): string {
+  return metadata.namespace === '' ? `${kind} ${metadata.name}` : `${kind} ${metadata.namespace}/${metadata.name}`;
+}
+
+/** Throws CommandFailed where a file cannot be read at all; what is wrong inside one is a problem in the result. */
+export async function readObjects(paths: readonly string[], io: Io): Promise<ReadResult> {
+  const texts: Text[] = [];
+  for (const file of await expand(paths)) texts.push(await readText(file, io));
+  return objectsOf(texts);
+}
+
+const EXTENSIONS = ['.yaml', '.yml', '.json'];
+
+/** Directories become the files in them, one level deep, sorted, as kubectl takes them. */
+export async function expand(paths: readonly string[]): Promise<readonly string[]> {
+  const files: string[] = [];
+  for (const path of paths) {
+    if (path === '-') {
+      files.push(path);
+      continue;
+    }
+    const found = await stat(path).catch((error: unknown) => {
+      throw new CommandFailed(`cannot read ${path}: ${reasonOf(error)}`);
+    });
+    if (!found.isDirectory()) {
+      files.push(path);
+      continue;
+    }
+    const names = await readdir(path);
+    const inside = names.filter((name) => EXTENSIONS.some((extension) => name.endsWith(extension))).sort();
+    if (inside.length === 0) throw new CommandFailed(`${path} has no ${EXTENSIONS.join(', ')} files in it`);
+    files.push(...inside.map((name) => join(path, name)));
+  }
+  return [...new Set(files)];
+}
+
+async function readText(file: string, io: Io): Promise<Text> {
+  if (file === '-') {
+    const chunks: Buffer[] = [];
+    for await (const chunk of io.stdin) chunks.push(Buffer.from(chunk));
+    return { name: 'stdin', text: Buffer.concat(chunks).toString('utf8') };
+  }
+  try {
+    return { name: file, text: await readFile(file, 'utf8') };
+  } catch (error) {
+    throw new CommandFailed(`cannot read ${file}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EACCES') return 'permission denied';
+  return messageOf(error);
+}
+
+export function objectsOf(texts: readonly Text[]): ReadResult {
+  const objects = new Map<string, ReadObject>();
+  const problems: ReadProblem[] = [];
+  for (const { name, text } of texts) {
+    const { documents, issues } = parseYamlDocuments(text, name);
+    const lineOf = lineFinder(text);
+    for (const found of issues) problems.push(syntaxProblem(name, found.message));
+    for (const { value, line } of documents) {
+      const source: Source = { file: name, line, lineOf };
+      const parsed = parseObject(value);
+      if (!parsed.ok) {
+        const object = labelOf(value);
+        const fatal = !isForeign(value, parsed.error);
+        for (const { path, reason, message } of parsed.error) {
+          problems.push({ file: name, line: lineOf(line, path), object, fatal, path, reason, message });
+        }
+        continue;
+      }
+      const label = objectLabel(parsed.value);
+      const earlier = objects.get(label);
+      if (earlier === undefined) {
+        objects.set(label, { object: parsed.value, source });
+      } else {
+        const where = `${earlier.source.file}:${earlier.source.line}`;
+        problems.push({
+          file: name,
+          line,
+          object: label,
+          fatal: true,
+          path: 'metadata.name',
+          reason: 'Duplicate',
+          message: `${label} is already in ${where}, which is used`,
+        });
+      }
+    }
+  }
+  return { objects: [...objects.values()], problems };
+}
+
+/** The reader begins its messages with `file:line: `. */
+function syntaxProblem(file: string, text: string): ReadProblem {
+  const rest = text.startsWith(`${file}:`) ? text.slice(file.length + 1) : text;
+  const [, line, message] = /^(\d+): (.*)$/s.exec(rest) ?? [];
+  return { file, line: Number(line ?? 1), object: null, fatal: true, path: '', reason: 'Invalid', message: message ?? text };
+}
+
+/** An object of somebody else's, such as a Deployment in the same directory. */
+function isForeign(value: unknown, issues: readonly { readonly path: string }[]): boolean {
+  const apiVersion = member(value, 'apiVersion');
+  return (
+    issues.some(({ path }) => path === 'kind') &&
+    typeof apiVersion === 'string' &&
+    !apiVersion.startsWith('fairlead.dev/') &&
+    typeof member(value, 'kind') === 'string'
+  );
+}
+
+function labelOf(value: unknown): string | null {
+  const kind = member(value, 'kind');
+  const metadata = member(value, 'metadata');
+  const name = member(metadata, 'name');
+  const namespace = member(metadata, 'namespace') ?? 'default';
+  return typeof kind === 'string' && typeof name === 'string' && typeof namespace === 'string'
+    ? `${kind} ${namespace}/${name}`
+    : null;
+}
+
+function member(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? (value as Readonly<Record<string, unknown>>)[name]
+    : undefined;
+}
