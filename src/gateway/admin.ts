@@ -36,7 +36,7 @@ export function adminApp(source: AdminSource): express.Express {
     } else if (source.table === null) {
       response.status(503).json({ error: 'no configuration yet' });
     } else {
-      response.json(describeTable(source.table.table));
+      response.type('application/json').send(describeTable(source.table.table));
     }
   });
   app.use((request: Request, response: Response) => {
