@@ -10,7 +10,14 @@ export interface AddressRules {
 }
 
 /** Never public: RFC 1918, RFC 6598, RFC 3927, loopback and "this network". */
-const PRIVATE: readonly string[] = ['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'];
+const PRIVATE: readonly string[] = [
+  '0.0.0.0/8',
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '169.254.0.0/16',
+  '172.16.0.0/12',
+  '192.168.0.0/16',
+];
 
 /** Allowed by its name (exact or `*.suffix`), so whatever it resolves to is meant. `host` as `URL.hostname` gives it. */
 export function isAllowedByName(host: string, allow: readonly string[]): boolean {

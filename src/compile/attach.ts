@@ -30,7 +30,10 @@ export function attachments(route: LLMRoute, read: Read): readonly Attachment[] 
     if (byGateway.has(id)) continue;
     const gateway = read((world) => world.gateways.get(id));
     const missing = issue(`spec.parentRefs[${index}]`, 'NoMatchingParent', `LLMGateway ${id} is not found`);
-    byGateway.set(id, gateway === undefined ? { parentRef: { name, namespace }, gateway: null, refused: missing } : attach(route, gateway, read));
+    byGateway.set(
+      id,
+      gateway === undefined ? { parentRef: { name, namespace }, gateway: null, refused: missing } : attach(route, gateway, read),
+    );
   }
   return [...byGateway.values()];
 }
@@ -58,12 +61,16 @@ function notAllowed(namespace: string, gateway: LLMGateway, read: Read): string 
     case 'All':
       return null;
     case 'Same':
-      return namespace === gateway.metadata.namespace ? null : 'takes routes of its own namespace only (spec.allowedRoutes.namespaces.from: Same)';
+      return namespace === gateway.metadata.namespace
+        ? null
+        : 'takes routes of its own namespace only (spec.allowedRoutes.namespaces.from: Same)';
     case 'Selector': {
       // On a laptop there may be no Namespace object; the API server gives every one this label.
       const known = read((world) => world.namespaces.get(namespace));
       const labels = { 'kubernetes.io/metadata.name': namespace, ...known?.metadata.labels };
-      return selects(selector, labels) ? null : `takes routes of namespaces that spec.allowedRoutes.namespaces.selector selects, and the labels of ${namespace} do not fit`;
+      return selects(selector, labels)
+        ? null
+        : `takes routes of namespaces that spec.allowedRoutes.namespaces.selector selects, and the labels of ${namespace} do not fit`;
     }
   }
 }

@@ -14,7 +14,11 @@ export function compileBackend({ metadata, spec }: LLMBackend, read: Read): Obje
     kind: 'LLMBackend',
     namespace,
     name,
-    conditions: [conditionOf('Accepted', [], generation), conditionOf('ResolvedRefs', issues, generation), ...fullyServed(notServed, generation)],
+    conditions: [
+      conditionOf('Accepted', [], generation),
+      conditionOf('ResolvedRefs', issues, generation),
+      ...fullyServed(notServed, generation),
+    ],
     parents: [],
     warnings,
     notServed,

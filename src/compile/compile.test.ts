@@ -46,7 +46,17 @@ describe('compile', () => {
       const { statuses } = compile(snapshotOf(randomWorld(randomFrom(seed), 30).objects), OPTIONS);
       for (const { conditions } of statuses.values()) for (const { reason } of conditions) reasons.add(reason);
     }
-    const expected = ['NoMatchingParent', 'NotAllowedByParent', 'ModelNameConflict', 'NotServed', 'SecretNotFound', 'SecretKeyMissing', 'BackendNotFound', 'RefNotPermitted', 'ArtifactInvalid'];
+    const expected = [
+      'NoMatchingParent',
+      'NotAllowedByParent',
+      'ModelNameConflict',
+      'NotServed',
+      'SecretNotFound',
+      'SecretKeyMissing',
+      'BackendNotFound',
+      'RefNotPermitted',
+      'ArtifactInvalid',
+    ];
     expect(expected.filter((reason) => !reasons.has(reason))).toEqual([]);
   });
 
@@ -84,29 +94,45 @@ describe('a compile with a memo', () => {
   }
 
   const NONE: CompileWork = { routes: 0, finishedRoutes: 0, gateways: 0, backends: 0, tables: 0 };
-  const replaced = <T>(items: readonly T[], index: number, edit: (item: T) => T): readonly T[] => items.map((item, at) => (at === index ? edit(item) : item));
+  const replaced = <T>(items: readonly T[], index: number, edit: (item: T) => T): readonly T[] =>
+    items.map((item, at) => (at === index ? edit(item) : item));
 
   it('does nothing for the same objects in new lists', () => {
-    expect(change((snapshot) => ({ ...snapshot, routes: [...snapshot.routes], secrets: [...snapshot.secrets] }))).toEqual({ work: NONE, kept: SIZE, sameTable: true });
+    expect(change((snapshot) => ({ ...snapshot, routes: [...snapshot.routes], secrets: [...snapshot.secrets] }))).toEqual({
+      work: NONE,
+      kept: SIZE,
+      sameTable: true,
+    });
   });
 
   it('compiles one route for one edited route', () => {
     const { work, kept } = change((snapshot) => ({
       ...snapshot,
-      routes: replaced(snapshot.routes, 123, (route) => ({ ...route, spec: { ...route.spec, access: { from: 'All' as const } } })),
+      routes: replaced(snapshot.routes, 123, (route) => ({
+        ...route,
+        spec: { ...route.spec, access: { from: 'All' as const } },
+      })),
     }));
     expect(work).toEqual({ ...NONE, routes: 1, finishedRoutes: 1, tables: 1 });
     expect(kept).toBe(SIZE - 1);
   });
 
   it('compiles the routes that use an edited Secret, and looks at its keys anew', () => {
-    const { work, kept } = change((snapshot) => ({ ...snapshot, secrets: snapshot.secrets.map((secret) => (secret.metadata.name === 'provider-7' ? { ...secret, data: { 'api-key': new SecretValue('sk-new') } } : secret)) }));
+    const { work, kept } = change((snapshot) => ({
+      ...snapshot,
+      secrets: snapshot.secrets.map((secret) =>
+        secret.metadata.name === 'provider-7' ? { ...secret, data: { 'api-key': new SecretValue('sk-new') } } : secret,
+      ),
+    }));
     expect(work).toEqual({ ...NONE, routes: 1, finishedRoutes: 1, gateways: 1, tables: 1 });
     expect(kept).toBe(SIZE - 1);
   });
 
   it('compiles the routes that share an edited backend', () => {
-    const { work } = change((snapshot) => ({ ...snapshot, backends: replaced(snapshot.backends, 0, (backend) => ({ ...backend })) }));
+    const { work } = change((snapshot) => ({
+      ...snapshot,
+      backends: replaced(snapshot.backends, 0, (backend) => ({ ...backend })),
+    }));
     expect(work).toEqual({ ...NONE, routes: SIZE / 10, finishedRoutes: SIZE / 10, backends: 1 });
   });
 
@@ -114,7 +140,16 @@ describe('a compile with a memo', () => {
     const { work } = change((snapshot) => {
       const [first, second] = snapshot.routes;
       if (first === undefined || second === undefined) throw new Error('the fleet is empty');
-      const older = { ...second, metadata: { ...second.metadata, creationTimestamp: '2020-01-01T00:00:00Z', namespace: first.metadata.namespace, name: 'older' }, spec: { ...second.spec, modelNames: first.spec.modelNames } };
+      const older = {
+        ...second,
+        metadata: {
+          ...second.metadata,
+          creationTimestamp: '2020-01-01T00:00:00Z',
+          namespace: first.metadata.namespace,
+          name: 'older',
+        },
+        spec: { ...second.spec, modelNames: first.spec.modelNames },
+      };
       return { ...snapshot, routes: [...snapshot.routes, older] };
     });
     expect(work).toEqual({ ...NONE, routes: 1, finishedRoutes: 2, tables: 1 });
@@ -123,7 +158,9 @@ describe('a compile with a memo', () => {
   it('compiles nothing for an edited Secret that nobody names', () => {
     const { work, sameTable } = change((snapshot) => {
       const [secret] = snapshot.secrets;
-      return secret === undefined ? snapshot : { ...snapshot, secrets: [...snapshot.secrets, { ...secret, metadata: { ...secret.metadata, name: 'unused' } }] };
+      return secret === undefined
+        ? snapshot
+        : { ...snapshot, secrets: [...snapshot.secrets, { ...secret, metadata: { ...secret.metadata, name: 'unused' } }] };
     });
     expect(work).toEqual({ ...NONE, gateways: 1 });
     expect(sameTable).toBe(true);

@@ -62,7 +62,13 @@ class Memo implements CompileMemo {
   tablesMade = 0;
 
   get work(): CompileWork {
-    return { routes: this.routesMade, finishedRoutes: this.routesFinished, gateways: this.gateways.made, backends: this.backends.made, tables: this.tablesMade };
+    return {
+      routes: this.routesMade,
+      finishedRoutes: this.routesFinished,
+      gateways: this.gateways.made,
+      backends: this.backends.made,
+      tables: this.tablesMade,
+    };
   }
 }
 
@@ -84,7 +90,11 @@ export function compile(snapshot: Snapshot, options: CompileOptions, memo: Compi
   const tables = compileGateways(world, slots, memo, statuses);
   for (const id of sortedKeys(world.backends)) {
     const backend = world.backends.get(id);
-    if (backend !== undefined) statuses.set(`LLMBackend/${id}`, memo.backends.recall(backend, world, (read) => compileBackend(backend, read)));
+    if (backend !== undefined)
+      statuses.set(
+        `LLMBackend/${id}`,
+        memo.backends.recall(backend, world, (read) => compileBackend(backend, read)),
+      );
   }
   for (const { key, finished } of slots) if (finished !== null) statuses.set(key, finished.status);
   return { tables, statuses };
@@ -138,7 +148,12 @@ function finishNeighbours(slots: readonly Slot[], memo: Memo): void {
 
 const NOTHING_LOST: LostAt = new Map();
 
-function compileGateways(world: World, slots: readonly Slot[], memo: Memo, statuses: Map<string, ObjectStatus>): ReadonlyMap<string, RouteTable> {
+function compileGateways(
+  world: World,
+  slots: readonly Slot[],
+  memo: Memo,
+  statuses: Map<string, ObjectStatus>,
+): ReadonlyMap<string, RouteTable> {
   const tables = new Map<string, RouteTable>();
   for (const id of sortedKeys(world.gateways)) {
     const gateway = world.gateways.get(id);
@@ -146,7 +161,9 @@ function compileGateways(world: World, slots: readonly Slot[], memo: Memo, statu
     const { namespace, name } = gateway.metadata;
     const keyMemo = memo.keyMemos.get(namespace) ?? new KeyMemo();
     memo.keyMemos.set(namespace, keyMemo);
-    const { settings, clientKeys, status } = memo.gateways.recall(gateway, world, (read) => compileGateway(gateway, read, keyMemo));
+    const { settings, clientKeys, status } = memo.gateways.recall(gateway, world, (read) =>
+      compileGateway(gateway, read, keyMemo),
+    );
     if (gateway !== world.standIn) statuses.set(`LLMGateway/${id}`, status);
     if (settings === null) continue;
     const routes: Route[] = [];
@@ -155,7 +172,12 @@ function compileGateways(world: World, slots: readonly Slot[], memo: Memo, statu
       if (entry !== undefined) routes.push(entry);
     }
     const before = memo.tables.get(id);
-    if (before !== undefined && before.settings.digest === settings.digest && sameEntries(before.clientKeys, clientKeys.keys) && sameEntries(before.routes, routes)) {
+    if (
+      before !== undefined &&
+      before.settings.digest === settings.digest &&
+      sameEntries(before.clientKeys, clientKeys.keys) &&
+      sameEntries(before.routes, routes)
+    ) {
       tables.set(id, before);
       continue;
     }

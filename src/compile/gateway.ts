@@ -29,7 +29,13 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
 
   const maxRequestBytes = parseQuantity(spec.listener.maxRequestBytes);
   if (maxRequestBytes === null || maxRequestBytes < 1) {
-    invalid.push(issue('spec.listener.maxRequestBytes', 'InvalidSpec', `${JSON.stringify(spec.listener.maxRequestBytes)} is not a size from 1 byte to 8Pi: write it like 32Mi`));
+    invalid.push(
+      issue(
+        'spec.listener.maxRequestBytes',
+        'InvalidSpec',
+        `${JSON.stringify(spec.listener.maxRequestBytes)} is not a size from 1 byte to 8Pi: write it like 32Mi`,
+      ),
+    );
   }
   const drain = parseDurationMs(spec.drain.timeout);
   if (!drain.ok) invalid.push(issue('spec.drain.timeout', 'InvalidSpec', drain.error));
@@ -38,7 +44,8 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
 
   // JWT is not served: keys are asked for instead, never nothing.
   const clientAuth = spec.clientAuth.type === 'None' ? 'None' : 'APIKey';
-  const keys = clientAuth === 'None' ? { keys: [], warnings: [] } : clientKeys(gateway, read((world) => world.secrets).values(), keyMemo);
+  const keys =
+    clientAuth === 'None' ? { keys: [], warnings: [] } : clientKeys(gateway, read((world) => world.secrets).values(), keyMemo);
   let settings: GatewaySettings | null = null;
   if (maxRequestBytes !== null && drain.ok && tls.ok && invalid.length === 0) {
     const unhashed: Omit<GatewaySettings, 'digest'> = {
@@ -56,7 +63,11 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
     kind: 'LLMGateway',
     namespace: metadata.namespace,
     name: metadata.name,
-    conditions: [conditionOf('Accepted', invalid, generation), conditionOf('ResolvedRefs', unresolved, generation), ...fullyServed(notServed, generation)],
+    conditions: [
+      conditionOf('Accepted', invalid, generation),
+      conditionOf('ResolvedRefs', unresolved, generation),
+      ...fullyServed(notServed, generation),
+    ],
     parents: [],
     warnings: keys.warnings,
     notServed,
@@ -72,7 +83,9 @@ function compileTls({ metadata: { namespace }, spec }: LLMGateway, read: Read): 
   if (!certificate.ok) return certificate;
   const key = secretValue(read, namespace, { name, key: 'tls.key' }, path);
   if (!key.ok) return key;
-  if (!certificate.value.reveal().includes('-----BEGIN CERTIFICATE-----')) return err(issue(path, 'ArtifactInvalid', `Secret ${namespace}/${name} holds no PEM certificate under "tls.crt"`));
-  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key.value.reveal())) return err(issue(path, 'ArtifactInvalid', `Secret ${namespace}/${name} holds no PEM private key under "tls.key"`));
+  if (!certificate.value.reveal().includes('-----BEGIN CERTIFICATE-----'))
+    return err(issue(path, 'ArtifactInvalid', `Secret ${namespace}/${name} holds no PEM certificate under "tls.crt"`));
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key.value.reveal()))
+    return err(issue(path, 'ArtifactInvalid', `Secret ${namespace}/${name} holds no PEM private key under "tls.key"`));
   return ok({ certificatePem: certificate.value.reveal(), privateKeyPem: key.value });
 }

@@ -10,14 +10,16 @@ import { parse } from 'yaml';
 
 import { decode, encode } from '../routetable/codec.ts';
 import { compile } from './compile.ts';
-import { caseNames, DIRECTORY, readCase } from './testdata/case.ts';
+import { parseCase, type Case } from './testdata/case.ts';
 import { printCase } from './testdata/print.ts';
 import { deepFreeze, shuffledSnapshot, textOf } from './testdata/vary.ts';
 
+const DIRECTORY = path.join(import.meta.dirname, 'testdata');
+const NAMES = namesOf('.in.yaml');
 const update = process.env['UPDATE_GOLDEN'] === '1';
 
 describe('compile', () => {
-  it.each(caseNames())('%s', (name) => {
+  it.each(NAMES)('%s', (name) => {
     const read = readCase(name);
     const compiled = compile(read.snapshot, read.options);
     const printed = printCase(compiled, read);
@@ -35,23 +37,37 @@ describe('compile', () => {
   });
 
   it('shows the violation of every rule that the CRDs carry', () => {
-    const shown = caseNames().flatMap((name) => readCase(name).rejected.flatMap(({ conditions }) => conditions.map(({ message }) => message)));
+    const shown = NAMES.flatMap((name) =>
+      readCase(name).rejected.flatMap(({ conditions }) => conditions.map(({ message }) => message)),
+    );
     const crds = path.join(DIRECTORY, '../../../crds');
-    const rules = new Set(fs.readdirSync(crds).flatMap((file) => ruleMessages(parse(fs.readFileSync(path.join(crds, file), 'utf8')))));
+    const rules = new Set(
+      fs.readdirSync(crds).flatMap((file) => ruleMessages(parse(fs.readFileSync(path.join(crds, file), 'utf8')))),
+    );
     expect(rules.size).toBeGreaterThan(40);
     expect([...rules].filter((rule) => !shown.some((message) => message.includes(rule)))).toEqual([]);
   });
 
   it('has no output without its input', () => {
-    const outputs = fs.readdirSync(DIRECTORY).filter((file) => file.endsWith('.out.yaml'));
-    expect(outputs.map((file) => file.slice(0, -'.out.yaml'.length)).sort()).toEqual(caseNames());
-    expect(outputs.length).toBeGreaterThanOrEqual(60);
+    expect(namesOf('.out.yaml')).toEqual(NAMES);
+    expect(NAMES.length).toBeGreaterThanOrEqual(60);
   });
 });
+
+function namesOf(suffix: string): readonly string[] {
+  const files = fs.readdirSync(DIRECTORY).filter((file) => file.endsWith(suffix));
+  return files.map((file) => file.slice(0, -suffix.length)).sort();
+}
+
+function readCase(name: string): Case {
+  const file = `${name}.in.yaml`;
+  return parseCase(file, fs.readFileSync(path.join(DIRECTORY, file), 'utf8'));
+}
 
 /** The messages of all `x-kubernetes-validations` below a node. */
 function ruleMessages(node: unknown): readonly string[] {
   if (typeof node !== 'object' || node === null) return [];
-  const own = (node as { readonly 'x-kubernetes-validations'?: readonly { readonly message: string }[] })['x-kubernetes-validations'] ?? [];
+  const own =
+    (node as { readonly 'x-kubernetes-validations'?: readonly { readonly message: string }[] })['x-kubernetes-validations'] ?? [];
   return [...own.map(({ message }) => message), ...Object.values(node).flatMap(ruleMessages)];
 }

@@ -79,23 +79,35 @@ function byRight(a: Holder, b: Holder): number {
 function readSecret(secret: Secret, platform: boolean): KeySecret {
   const id = objectId(secret);
   const { namespace } = secret.metadata;
-  const field = (name: string): string | null => (Object.hasOwn(secret.data, name) ? (secret.data[name]?.reveal().trim() ?? null) : null);
+  const field = (name: string): string | null =>
+    Object.hasOwn(secret.data, name) ? (secret.data[name]?.reveal().trim() ?? null) : null;
   const refuse = (why: string): KeySecret => ({ secret, platform, keys: [], warnings: [keyIssue(id, why)] });
 
-  const hashes = new Set((field('sha256') ?? '').split(/\s+/).filter((text) => text !== '').map((text) => text.toLowerCase()));
+  const hashes = new Set(
+    (field('sha256') ?? '')
+      .split(/\s+/)
+      .filter((text) => text !== '')
+      .map((text) => text.toLowerCase()),
+  );
   if (hashes.size === 0) return refuse('has no sha256: the SHA-256 of the key, as 64 hex digits, is needed');
-  for (const hash of hashes) if (!/^[0-9a-f]{64}$/.test(hash)) return refuse('has a sha256 that is not 64 hex digits (for a rotation, several on lines of their own)');
+  for (const hash of hashes)
+    if (!/^[0-9a-f]{64}$/.test(hash))
+      return refuse('has a sha256 that is not 64 hex digits (for a rotation, several on lines of their own)');
 
   const models = readModels(field('models'));
-  if (models === 'malformed') return refuse('has models that are not names, exact or with one trailing *, separated by commas or lines');
+  if (models === 'malformed')
+    return refuse('has models that are not names, exact or with one trailing *, separated by commas or lines');
   const expires = field('expires');
   const expiresAtMs = expires === null ? null : parseTimestampMs(expires);
   if (expires !== null && expiresAtMs === null) return refuse('has an expires that is not a time like 2027-01-31T00:00:00Z');
   const claimed = field('tenant');
-  if (platform && claimed !== null && !/^[!-~]{1,253}$/.test(claimed)) return refuse('has a tenant that is not a name of up to 253 visible ASCII characters');
+  if (platform && claimed !== null && !/^[!-~]{1,253}$/.test(claimed))
+    return refuse('has a tenant that is not a name of up to 253 visible ASCII characters');
 
   const ignored = !platform && claimed !== null && claimed !== namespace;
-  const warnings = ignored ? [keyIssue(id, `names a tenant, which only a key of the gateway's namespace may: its tenant is ${namespace}`)] : [];
+  const warnings = ignored
+    ? [keyIssue(id, `names a tenant, which only a key of the gateway's namespace may: its tenant is ${namespace}`)]
+    : [];
   const shared = { id, namespace, tenant: platform ? (claimed ?? namespace) : namespace, platform, models, expiresAtMs };
   const keys = [...hashes].map((sha256) => {
     const unhashed = { sha256, ...shared };
@@ -107,7 +119,10 @@ function readSecret(secret: Secret, platform: boolean): KeySecret {
 /** null: all. */
 function readModels(text: string | null): readonly ModelName[] | null | 'malformed' {
   if (text === null) return null;
-  const names = text.split(/[,\n]/).map((name) => name.trim()).filter((name) => name !== '');
+  const names = text
+    .split(/[,\n]/)
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
   return names.length > 0 && names.every((name) => /^[!-)+-~]*[!-~]$/.test(name)) ? modelNames(names) : 'malformed';
 }
 

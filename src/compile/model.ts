@@ -28,7 +28,9 @@ export interface CompiledModel {
 
 /** What the relay sets itself, and what would break or smuggle a request if a user could. */
 const RESERVED_HEADERS: ReadonlySet<string> = new Set(
-  'accept accept-encoding connection content-encoding content-length content-type expect host keep-alive proxy-authorization proxy-connection te trailer transfer-encoding upgrade'.split(' '),
+  'accept accept-encoding connection content-encoding content-length content-type expect host keep-alive proxy-authorization proxy-connection te trailer transfer-encoding upgrade'.split(
+    ' ',
+  ),
 );
 
 /** Routing, relaying and accounting stand on the client's own; the body's splicing refuses the same. */
@@ -59,7 +61,8 @@ export function compileModel(name: string, spec: BackendSpec, path: string, cont
   const { defaultHeader: _, ...where } = upstream;
   const plain = where.baseUrl.startsWith('http:');
   if (plain && spec.tls !== undefined) warnings.push(issue(`${path}.tls`, 'NoEffect', `${where.baseUrl} is not HTTPS`));
-  if (plain && credential.value !== null && !where.trusted) warnings.push(issue(`${path}.auth`, 'Cleartext', `the key goes to ${where.baseUrl} unencrypted`));
+  if (plain && credential.value !== null && !where.trusted)
+    warnings.push(issue(`${path}.auth`, 'Cleartext', `the key goes to ${where.baseUrl} unencrypted`));
   const upstreamId = identity(where, tls.value);
   const target: Target = {
     name,
@@ -108,7 +111,12 @@ interface Credential {
   readonly value: SecretValue | null;
 }
 
-function compileCredential(auth: BackendSpec['auth'], path: string, upstream: Upstream | null, { read, namespace }: ModelContext): Result<Credential, Issue> {
+function compileCredential(
+  auth: BackendSpec['auth'],
+  path: string,
+  upstream: Upstream | null,
+  { read, namespace }: ModelContext,
+): Result<Credential, Issue> {
   if (auth.type === 'None') return ok({ header: '', value: null });
   if (auth.type !== 'APIKey' || auth.apiKey === undefined) return err(notServed(`${path}.type`, auth.type));
   const { secretKeyRef, header } = auth.apiKey;
@@ -117,15 +125,32 @@ function compileCredential(auth: BackendSpec['auth'], path: string, upstream: Up
   // A Secret made from a file ends in a line break that no key has.
   const key = found.value.reveal().trim();
   if (!/^[ -~]+$/.test(key)) {
-    return err(issue(`${path}.apiKey.secretKeyRef`, 'InvalidSpec', `Secret ${namespace}/${secretKeyRef.name} holds under ${JSON.stringify(secretKeyRef.key)} what no header can carry: one line of ASCII is needed`));
+    return err(
+      issue(
+        `${path}.apiKey.secretKeyRef`,
+        'InvalidSpec',
+        `Secret ${namespace}/${secretKeyRef.name} holds under ${JSON.stringify(secretKeyRef.key)} what no header can carry: one line of ASCII is needed`,
+      ),
+    );
   }
   const name = header?.toLowerCase() ?? upstream?.defaultHeader ?? 'authorization';
-  if (RESERVED_HEADERS.has(name)) return err(issue(`${path}.apiKey.header`, 'InvalidSpec', `${JSON.stringify(name)} is set by the gateway itself and cannot carry a key`));
+  if (RESERVED_HEADERS.has(name))
+    return err(
+      issue(
+        `${path}.apiKey.header`,
+        'InvalidSpec',
+        `${JSON.stringify(name)} is set by the gateway itself and cannot carry a key`,
+      ),
+    );
   return ok({ header: name, value: new SecretValue(key) });
 }
 
 /** Wrapped, because `null` is a valid outcome. */
-function compileTls(tls: BackendSpec['tls'], path: string, { read, namespace }: ModelContext): Result<{ readonly value: Target['tls'] }, Issue> {
+function compileTls(
+  tls: BackendSpec['tls'],
+  path: string,
+  { read, namespace }: ModelContext,
+): Result<{ readonly value: Target['tls'] }, Issue> {
   if (tls === undefined) return ok({ value: null });
   const serverName = tls.serverName ?? null;
   if (tls.caRef === undefined) return ok({ value: { caPem: null, serverName } });
@@ -133,22 +158,38 @@ function compileTls(tls: BackendSpec['tls'], path: string, { read, namespace }: 
   return ca.ok ? ok({ value: { caPem: ca.value, serverName } }) : ca;
 }
 
-function compileHeaders(headers: NonNullable<BackendSpec['headers']>, path: string, credentialHeader: string | null): Result<Target['headers'], Issue> {
+function compileHeaders(
+  headers: NonNullable<BackendSpec['headers']>,
+  path: string,
+  credentialHeader: string | null,
+): Result<Target['headers'], Issue> {
   const made = new Map<string, string>();
   for (const [index, { name, value }] of headers.entries()) {
     const lower = name.toLowerCase();
     const at = `${path}[${index}].name`;
     if (RESERVED_HEADERS.has(lower)) return err(issue(at, 'InvalidSpec', `${JSON.stringify(name)} is set by the gateway itself`));
-    if (lower === credentialHeader) return err(issue(at, 'InvalidSpec', `${JSON.stringify(name)} already carries the key of auth.apiKey`));
-    if (made.has(lower)) return err(issue(at, 'InvalidSpec', `${JSON.stringify(name)} is there twice: case does not tell headers apart`));
+    if (lower === credentialHeader)
+      return err(issue(at, 'InvalidSpec', `${JSON.stringify(name)} already carries the key of auth.apiKey`));
+    if (made.has(lower))
+      return err(issue(at, 'InvalidSpec', `${JSON.stringify(name)} is there twice: case does not tell headers apart`));
     made.set(lower, value);
   }
   return ok([...made].sort(([a], [b]) => byText(a, b)));
 }
 
-function compileParameters(parameters: Readonly<Record<string, JsonValue>> | undefined, path: string): Result<Target['defaults'], Issue> {
+function compileParameters(
+  parameters: Readonly<Record<string, JsonValue>> | undefined,
+  path: string,
+): Result<Target['defaults'], Issue> {
   const reserved = RESERVED_PARAMETERS.find((name) => parameters !== undefined && Object.hasOwn(parameters, name));
-  if (reserved !== undefined) return err(issue(`${path}.${reserved}`, 'InvalidSpec', `${JSON.stringify(reserved)} is the client's alone${reserved === 'model' ? ": the provider's name of the model goes into provider" : ''}`));
+  if (reserved !== undefined)
+    return err(
+      issue(
+        `${path}.${reserved}`,
+        'InvalidSpec',
+        `${JSON.stringify(reserved)} is the client's alone${reserved === 'model' ? ": the provider's name of the model goes into provider" : ''}`,
+      ),
+    );
   return ok(Object.entries(parameters ?? {}).sort(([a], [b]) => byText(a, b)));
 }
 

@@ -16,12 +16,19 @@ export function secretValue(read: Read, namespace: string, ref: KeyRef, path: st
   if (secret === undefined) {
     const forbidden = read((world) => world.forbiddenSecrets.has(id));
     return forbidden
-      ? err(issue(path, 'SecretForbidden', `Secret ${id} may not be read by the operator: allow its namespace in the chart's values`))
+      ? err(
+          issue(
+            path,
+            'SecretForbidden',
+            `Secret ${id} may not be read by the operator: allow its namespace in the chart's values`,
+          ),
+        )
       : err(issue(path, 'SecretNotFound', `Secret ${id} is not found`));
   }
   const value = Object.hasOwn(secret.data, ref.key) ? secret.data[ref.key] : undefined;
   if (value === undefined || value.reveal().trim() === '') {
-    const what = value === undefined ? `has no key ${JSON.stringify(ref.key)}` : `is empty under the key ${JSON.stringify(ref.key)}`;
+    const what =
+      value === undefined ? `has no key ${JSON.stringify(ref.key)}` : `is empty under the key ${JSON.stringify(ref.key)}`;
     return err(issue(path, 'SecretKeyMissing', `Secret ${id} ${what}; its keys are: ${keysOf(secret.data)}`));
   }
   return ok(value);
@@ -30,7 +37,12 @@ export function secretValue(read: Read, namespace: string, ref: KeyRef, path: st
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----';
 
 /** A PEM bundle of certificates from a ConfigMap or a Secret. */
-export function certificates(read: Read, namespace: string, ref: KeyRef & { readonly kind: 'ConfigMap' | 'Secret' }, path: string): Result<string, Issue> {
+export function certificates(
+  read: Read,
+  namespace: string,
+  ref: KeyRef & { readonly kind: 'ConfigMap' | 'Secret' },
+  path: string,
+): Result<string, Issue> {
   let text: string;
   if (ref.kind === 'Secret') {
     const value = secretValue(read, namespace, ref, path);
@@ -41,10 +53,24 @@ export function certificates(read: Read, namespace: string, ref: KeyRef & { read
     const map = read((world) => world.configMaps.get(id));
     const found = map !== undefined && Object.hasOwn(map.data, ref.key) ? map.data[ref.key] : undefined;
     if (map === undefined) return err(issue(path, 'ArtifactInvalid', `ConfigMap ${id} is not found`));
-    if (found === undefined) return err(issue(path, 'ArtifactInvalid', `ConfigMap ${id} has no key ${JSON.stringify(ref.key)}; its keys are: ${keysOf(map.data)}`));
+    if (found === undefined)
+      return err(
+        issue(
+          path,
+          'ArtifactInvalid',
+          `ConfigMap ${id} has no key ${JSON.stringify(ref.key)}; its keys are: ${keysOf(map.data)}`,
+        ),
+      );
     text = found;
   }
-  if (!text.includes(CERTIFICATE)) return err(issue(path, 'ArtifactInvalid', `${ref.kind} ${namespace}/${ref.name} holds no PEM certificate under the key ${JSON.stringify(ref.key)}`));
+  if (!text.includes(CERTIFICATE))
+    return err(
+      issue(
+        path,
+        'ArtifactInvalid',
+        `${ref.kind} ${namespace}/${ref.name} holds no PEM certificate under the key ${JSON.stringify(ref.key)}`,
+      ),
+    );
   return ok(text);
 }
 
@@ -67,7 +93,13 @@ export function isGranted(read: Read, { kind, from, to }: Reference): boolean {
     for (const { metadata, spec } of world.referenceGrants.values()) {
       if (metadata.namespace !== to.namespace) continue;
       const fromFits = spec.from.some((entry) => entry.group === GROUP && entry.kind === kind && entry.namespace === from);
-      if (fromFits && spec.to.some((entry) => entry.group === GROUP && entry.kind === to.kind && (entry.name === undefined || entry.name === to.name))) return true;
+      if (
+        fromFits &&
+        spec.to.some(
+          (entry) => entry.group === GROUP && entry.kind === to.kind && (entry.name === undefined || entry.name === to.name),
+        )
+      )
+        return true;
     }
     return false;
   });

@@ -12,7 +12,15 @@ import { modelNames, type LostName } from './names.ts';
 import { isGranted } from './references.ts';
 import { compileLimits, compileRules } from './rules.ts';
 import { objectId } from './snapshot.ts';
-import { condition, conditionOf, CONTROLLER_NAME, fullyServed, type Condition, type NotServed, type ObjectStatus } from './status.ts';
+import {
+  condition,
+  conditionOf,
+  CONTROLLER_NAME,
+  fullyServed,
+  type Condition,
+  type NotServed,
+  type ObjectStatus,
+} from './status.ts';
 import { formatUnserved, unservedOf } from './unserved.ts';
 
 /** What a route is at one gateway. */
@@ -36,7 +44,9 @@ export interface CompiledRoute {
 
 export function compileRoute(route: LLMRoute, read: Read): CompiledRoute {
   const unserved = unservedOf('LLMRoute', route.spec);
-  const refused = unserved.filter(({ effect }) => effect === 'RefusesRoute').map((found) => issue(found.path, 'NotServed', formatUnserved(found)));
+  const refused = unserved
+    .filter(({ effect }) => effect === 'RefusesRoute')
+    .map((found) => issue(found.path, 'NotServed', formatUnserved(found)));
   const attached = attachments(route, read);
   const pools = attached.map((found) => compilePool(route, found.gateway, read));
   const [pool = compilePool(route, null, read)] = pools;
@@ -89,7 +99,9 @@ function compilePool(route: LLMRoute, gateway: LLMGateway | null, read: Read): P
 
 function compileAccess(access: LLMRoute['spec']['access'], inGatewayNamespace: boolean): Access {
   if (access === undefined) return { from: inGatewayNamespace ? 'All' : 'Same' };
-  return access.from === 'Tenants' ? { from: 'Tenants', tenants: [...(access.tenants ?? [])].sort(byText) } : { from: access.from };
+  return access.from === 'Tenants'
+    ? { from: 'Tenants', tenants: [...(access.tenants ?? [])].sort(byText) }
+    : { from: access.from };
 }
 
 /** An entry of `spec.models`: its own provider, or an LLMBackend's. */
@@ -99,7 +111,8 @@ function compileEntry(route: LLMRoute, at: number, gateway: LLMGateway | null, r
   const path = `spec.models[${at}]`;
   const { namespace } = route.metadata;
   if (model?.backendRef === undefined) {
-    if (model?.provider === undefined || model.auth === undefined) return failed(issue(path, 'InvalidSpec', 'neither backendRef nor provider and auth are set'));
+    if (model?.provider === undefined || model.auth === undefined)
+      return failed(issue(path, 'InvalidSpec', 'neither backendRef nor provider and auth are set'));
     return compileModel(model.name, { ...model, provider: model.provider, auth: model.auth }, path, { read, namespace, gateway });
   }
 
@@ -108,12 +121,22 @@ function compileEntry(route: LLMRoute, at: number, gateway: LLMGateway | null, r
   const id = `${to.namespace}/${to.name}`;
   const refPath = `${path}.backendRef`;
   if (!isGranted(read, { kind: 'LLMRoute', from: namespace, to })) {
-    return failed(issue(refPath, 'RefNotPermitted', `no ReferenceGrant in namespace ${to.namespace} lets LLMRoutes of ${namespace} use LLMBackend ${to.name}`));
+    return failed(
+      issue(
+        refPath,
+        'RefNotPermitted',
+        `no ReferenceGrant in namespace ${to.namespace} lets LLMRoutes of ${namespace} use LLMBackend ${to.name}`,
+      ),
+    );
   }
   const backend = read((world) => world.backends.get(id));
   if (backend === undefined) return failed(issue(refPath, 'BackendNotFound', `LLMBackend ${id} is not found`));
   const { target, issues } = compileModel(model.name, backend.spec, 'spec', { read, namespace: to.namespace, gateway });
-  return { target, issues: issues.map((found) => issue(refPath, found.reason, explainBackend(id, found, to.namespace === namespace))), warnings: [] };
+  return {
+    target,
+    issues: issues.map((found) => issue(refPath, found.reason, explainBackend(id, found, to.namespace === namespace))),
+    warnings: [],
+  };
 }
 
 /** Another team's Secrets are not named to those who use its backend. */
@@ -150,7 +173,13 @@ export function finishRoute(compiled: CompiledRoute, lostAt: LostAt): FinishedRo
       entries.set(membership.gatewayId, { digest: digestOf(unhashed), ...unhashed });
       for (const { name, winner } of lost) {
         const at = `spec.modelNames[${route.spec.modelNames.indexOf(name)}]`;
-        warnings.push(issue(at, 'ModelNameConflict', `${JSON.stringify(name)} belongs to LLMRoute ${winner} at LLMGateway ${membership.gatewayId}`));
+        warnings.push(
+          issue(
+            at,
+            'ModelNameConflict',
+            `${JSON.stringify(name)} belongs to LLMRoute ${winner} at LLMGateway ${membership.gatewayId}`,
+          ),
+        );
       }
     }
     const conditions = [accepted, conditionOf('ResolvedRefs', membership.issues, generation)];
@@ -175,15 +204,25 @@ function acceptedBy(compiled: CompiledRoute, { refused }: Membership, lost: read
   if (compiled.refused.length > 0) return conditionOf('Accepted', compiled.refused, generation);
   const belongs = lost.map(({ name, winner }) => `${JSON.stringify(name)} belongs to LLMRoute ${winner}`).join('; ');
   if (lost.length === asked.length) {
-    return condition('Accepted', 'False', 'ModelNameConflict', `no model name is left: ${belongs}; within a namespace the oldest route keeps a name`, generation);
+    return condition(
+      'Accepted',
+      'False',
+      'ModelNameConflict',
+      `no model name is left: ${belongs}; within a namespace the oldest route keeps a name`,
+      generation,
+    );
   }
   return condition('Accepted', 'True', 'Accepted', belongs, generation);
 }
 
 /** The AND over the parents: for each type the first condition that is False, else the first. */
-function overall(compiled: CompiledRoute, parents: readonly { readonly conditions: readonly Condition[] }[]): readonly Condition[] {
+function overall(
+  compiled: CompiledRoute,
+  parents: readonly { readonly conditions: readonly Condition[] }[],
+): readonly Condition[] {
   const { generation } = compiled.route.metadata;
-  if (parents.length === 0) return [conditionOf('Accepted', [NO_DEFAULT_GATEWAY], generation), conditionOf('ResolvedRefs', compiled.issues, generation)];
+  if (parents.length === 0)
+    return [conditionOf('Accepted', [NO_DEFAULT_GATEWAY], generation), conditionOf('ResolvedRefs', compiled.issues, generation)];
   return (['Accepted', 'ResolvedRefs'] as const).flatMap((type) => {
     const all = parents.flatMap(({ conditions }) => conditions.filter((found) => found.type === type));
     return all.find(({ status }) => status === 'False') ?? all[0] ?? [];

@@ -23,7 +23,13 @@ export function compileRules(specs: readonly RuleSpec[], targets: TargetIndex): 
   const rules = specs.map((spec, index): Rule => {
     const rule = compileRule(spec, targets);
     if (rule.targets.length === 0) {
-      issues.push(issue(`spec.rules[${index}].targets`, 'NoHealthyBackend', `rule ${JSON.stringify(spec.name)} has no model left that can be served: its requests get 503`));
+      issues.push(
+        issue(
+          `spec.rules[${index}].targets`,
+          'NoHealthyBackend',
+          `rule ${JSON.stringify(spec.name)} has no model left that can be served: its requests get 503`,
+        ),
+      );
     }
     return rule;
   });
@@ -47,7 +53,9 @@ function compileRule(spec: RuleSpec, index: TargetIndex): Rule {
 
 function compileMatch(spec: MatchSpec): Match {
   return {
-    headers: (spec.headers ?? []).map(({ name, value }) => ({ name: name.toLowerCase(), value })).sort((a, b) => byText(a.name, b.name) || byText(a.value, b.value)),
+    headers: (spec.headers ?? [])
+      .map(({ name, value }) => ({ name: name.toLowerCase(), value }))
+      .sort((a, b) => byText(a.name, b.name) || byText(a.value, b.value)),
     tenant: spec.tenant ?? null,
     path: spec.path ?? null,
     stream: spec.stream ?? null,
@@ -60,7 +68,8 @@ function compileMatch(spec: MatchSpec): Match {
 
 function compileFailover(spec: RuleSpec['failover'], index: TargetIndex): FailoverPolicy {
   const { timeouts, contentFilter, contextOverflow } = spec;
-  const known = (names: readonly string[] | undefined): readonly number[] => (names ?? []).flatMap((name) => index.get(name) ?? []);
+  const known = (names: readonly string[] | undefined): readonly number[] =>
+    (names ?? []).flatMap((name) => index.get(name) ?? []);
   const stages = (['Prompt', 'Completion'] as const).filter((stage) => contentFilter.stages.includes(stage));
   return {
     maxAttempts: spec.maxAttempts,

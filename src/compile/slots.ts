@@ -67,7 +67,8 @@ function merged(kept: readonly Slot[], added: Slot[]): readonly Slot[] {
   const sorted: Slot[] = [];
   let next = 0;
   for (const slot of kept) {
-    for (let candidate = added[next]; candidate !== undefined && candidate.key < slot.key; candidate = added[++next]) place(sorted, candidate);
+    for (let candidate = added[next]; candidate !== undefined && candidate.key < slot.key; candidate = added[++next])
+      place(sorted, candidate);
     place(sorted, slot);
   }
   for (const candidate of added.slice(next)) place(sorted, candidate);

@@ -4,7 +4,17 @@ import { formatIssue, type Issue } from '../lib/issue.ts';
 /** Every reason of the API's conditions, in one place: compile gives those of the first three, operator and gateway the others. */
 export const REASONS = {
   Accepted: ['Accepted', 'Pending', 'InvalidSpec', 'NotServed', 'NoMatchingParent', 'NotAllowedByParent', 'ModelNameConflict'],
-  ResolvedRefs: ['ResolvedRefs', 'SecretNotFound', 'SecretKeyMissing', 'SecretForbidden', 'BackendNotFound', 'RefNotPermitted', 'ArtifactInvalid', 'InvalidValue', 'NotServed'],
+  ResolvedRefs: [
+    'ResolvedRefs',
+    'SecretNotFound',
+    'SecretKeyMissing',
+    'SecretForbidden',
+    'BackendNotFound',
+    'RefNotPermitted',
+    'ArtifactInvalid',
+    'InvalidValue',
+    'NotServed',
+  ],
   FullyServed: ['NotServed'],
   Programmed: ['Programmed', 'Pending', 'PartiallyProgrammed', 'RejectedByDataPlane', 'NoGatewayPods'],
   Ready: ['Ready', 'Degraded', 'NoHealthyBackend', 'NotAccepted', 'NotProgrammed'],
@@ -57,13 +67,23 @@ export const CONTROLLER_NAME = 'fairlead.dev/operator';
 /** Kubernetes' bound of a condition's message is 32,768 characters; nobody reads more than this. */
 const MAX_MESSAGE_CHARS = 4096;
 
-export function condition(type: ConditionType, status: 'True' | 'False', reason: string, message: string, generation: number | undefined): Condition {
+export function condition(
+  type: ConditionType,
+  status: 'True' | 'False',
+  reason: string,
+  message: string,
+  generation: number | undefined,
+): Condition {
   const cut = message.length > MAX_MESSAGE_CHARS ? `${message.slice(0, MAX_MESSAGE_CHARS - 1)}…` : message;
   return { type, status, reason, message: cut, ...(generation === undefined ? {} : { observedGeneration: generation }) };
 }
 
 /** True without issues; False with the reason of the first and the text of all. */
-export function conditionOf(type: 'Accepted' | 'ResolvedRefs', issues: readonly Issue[], generation: number | undefined): Condition {
+export function conditionOf(
+  type: 'Accepted' | 'ResolvedRefs',
+  issues: readonly Issue[],
+  generation: number | undefined,
+): Condition {
   const [first] = issues;
   if (first === undefined) return condition(type, 'True', type, '', generation);
   return condition(type, 'False', first.reason, issues.map(formatIssue).join('; '), generation);
@@ -84,7 +104,10 @@ export function formatNotServed({ path, value, instead }: NotServed): string {
  * The status of an object that parse refused, so that no compile has seen it. `path`s are the API server's; what an earlier, valid
  * version of the object compiled to is the caller's to keep.
  */
-export function rejectedStatus(object: { readonly kind: string; readonly namespace: string; readonly name: string; readonly generation?: number }, issues: readonly Issue[]): ObjectStatus {
+export function rejectedStatus(
+  object: { readonly kind: string; readonly namespace: string; readonly name: string; readonly generation?: number },
+  issues: readonly Issue[],
+): ObjectStatus {
   const message = issues.length === 0 ? 'the object cannot be read' : issues.map(formatIssue).join('; ');
   return {
     kind: object.kind,

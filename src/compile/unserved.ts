@@ -9,7 +9,7 @@ interface Row {
   /** From `spec`; `[]` stands for every entry of a list. */
   readonly path: string;
   /** The values that are served; absent: the field's presence is what is not served. */
-  readonly served?: readonly unknown[];
+  readonly served?: readonly string[];
   readonly effect: NotServed['effect'];
   readonly instead: string;
 }
@@ -27,10 +27,20 @@ const MODEL: readonly Row[] = [
 ];
 
 const ROUTE: readonly Row[] = [
-  { path: 'rules[].selection.strategy', served: ['Weighted', 'RoundRobin', 'LeastBusy'], effect: 'Differs', instead: 'Weighted is used' },
+  {
+    path: 'rules[].selection.strategy',
+    served: ['Weighted', 'RoundRobin', 'LeastBusy'],
+    effect: 'Differs',
+    instead: 'Weighted is used',
+  },
   { path: 'rules[].constraints', effect: 'Differs', instead: 'no target is left out for its latency or cost' },
   { path: 'rules[].failover.hedge', effect: 'Differs', instead: 'the next target is asked only when one has failed' },
-  { path: 'rules[].failover.afterOutput', served: ['Error'], effect: 'Differs', instead: 'a stream that breaks after output ends with an error event' },
+  {
+    path: 'rules[].failover.afterOutput',
+    served: ['Error'],
+    effect: 'Differs',
+    instead: 'a stream that breaks after output ends with an error event',
+  },
   { path: 'rules[].structuredOutput', effect: 'Differs', instead: 'answers are not checked against the schema' },
   { path: 'rules[].sessionAffinity', effect: 'Differs', instead: 'each request is placed for itself' },
   { path: 'rules[].mirror', effect: 'Differs', instead: 'no request is copied' },
@@ -66,7 +76,9 @@ interface Field {
 const TREES = { LLMRoute: treeOf(ROUTE, ''), LLMBackend: treeOf(MODEL, ''), LLMGateway: treeOf(GATEWAY, '') } as const;
 
 function treeOf(rows: readonly Row[], prefix: string): readonly Field[] {
-  const steps = rows.filter(({ path }) => path.startsWith(prefix)).map(({ path }) => path.slice(prefix.length).split('.')[0] ?? '');
+  const steps = rows
+    .filter(({ path }) => path.startsWith(prefix))
+    .map(({ path }) => path.slice(prefix.length).split('.')[0] ?? '');
   return [...new Set(steps)].map((step) => ({
     name: step.replace('[]', ''),
     each: step.endsWith('[]'),
@@ -87,8 +99,10 @@ function visit(node: object, fields: readonly Field[], path: string, found: NotS
     const value = (node as Readonly<Record<string, unknown>>)[name];
     if (value === undefined || value === null) continue;
     const at = `${path}.${name}`;
-    if (row !== undefined && row.served?.includes(value) !== true) {
-      found.push({ path: at, value: row.served === undefined ? null : String(value), instead: row.instead, effect: row.effect });
+    if (row !== undefined) {
+      const { served, instead, effect } = row;
+      if (served === undefined) found.push({ path: at, value: null, instead, effect });
+      else if (typeof value === 'string' && !served.includes(value)) found.push({ path: at, value, instead, effect });
     }
     if (below.length === 0 || typeof value !== 'object') continue;
     if (!each) visit(value, below, at, found);

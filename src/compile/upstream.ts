@@ -34,18 +34,36 @@ export function compileUpstream(spec: Provider, path: string, context: UpstreamC
   switch (spec.type) {
     case 'OpenAI': {
       const target = located(spec.openAI?.baseURL ?? OPENAI, `${path}.openAI.baseURL`, context);
-      return joined(target, { provider: 'OpenAI', model: spec.openAI?.model ?? null, apiVersion: null, defaultHeader: 'authorization' });
+      return joined(target, {
+        provider: 'OpenAI',
+        model: spec.openAI?.model ?? null,
+        apiVersion: null,
+        defaultHeader: 'authorization',
+      });
     }
     case 'AzureOpenAI': {
       const { endpoint = '', deployment, apiVersion } = spec.azureOpenAI ?? {};
       const target = located(endpoint, `${path}.azureOpenAI.endpoint`, context);
-      return joined(target, { provider: 'AzureOpenAI', model: deployment ?? null, apiVersion: apiVersion ?? null, defaultHeader: 'api-key' });
+      return joined(target, {
+        provider: 'AzureOpenAI',
+        model: deployment ?? null,
+        apiVersion: apiVersion ?? null,
+        defaultHeader: 'api-key',
+      });
     }
     case 'OpenAICompatible': {
       const { baseURL, serviceRef, model } = spec.openAICompatible ?? {};
       const at = `${path}.openAICompatible`;
-      const target = serviceRef === undefined ? located(baseURL ?? '', `${at}.baseURL`, context) : service(serviceRef, `${at}.serviceRef`, context);
-      return joined(target, { provider: 'OpenAICompatible', model: model ?? null, apiVersion: null, defaultHeader: 'authorization' });
+      const target =
+        serviceRef === undefined
+          ? located(baseURL ?? '', `${at}.baseURL`, context)
+          : service(serviceRef, `${at}.serviceRef`, context);
+      return joined(target, {
+        provider: 'OpenAICompatible',
+        model: model ?? null,
+        apiVersion: null,
+        defaultHeader: 'authorization',
+      });
     }
     default:
       return null;
@@ -59,9 +77,19 @@ function joined(location: Result<Location, Issue>, rest: Omit<Upstream, keyof Lo
 }
 
 /** A Service by its DNS name, which resolves in any cluster whatever its domain. */
-function service(ref: { readonly name: string; readonly port: number; readonly path: string }, path: string, { read, namespace, tls }: UpstreamContext): Result<Location, Issue> {
+function service(
+  ref: { readonly name: string; readonly port: number; readonly path: string },
+  path: string,
+  { read, namespace, tls }: UpstreamContext,
+): Result<Location, Issue> {
   if (read((world) => world.options.resolveService) === 'Laptop') {
-    return err(issue(path, 'BackendNotFound', `Service ${namespace}/${ref.name} is in a cluster, and there is none here: give baseURL instead`));
+    return err(
+      issue(
+        path,
+        'BackendNotFound',
+        `Service ${namespace}/${ref.name} is in a cluster, and there is none here: give baseURL instead`,
+      ),
+    );
   }
   const url = normalUrl(`${tls ? 'https' : 'http'}://${ref.name}.${namespace}.svc:${ref.port}${ref.path}`);
   return url.ok ? ok({ baseUrl: url.value, trusted: true }) : err(issue(path, 'InvalidSpec', url.error));
@@ -74,16 +102,20 @@ function located(text: string, path: string, { read, gateway }: UpstreamContext)
   const host = new URL(url.value).hostname;
   const { allow } = gateway.spec.upstreams;
   const refused = refusedHost(host, { allow, loopbackAllowed: read((world) => world.options.loopbackAllowed) });
-  return refused === null ? ok({ baseUrl: url.value, trusted: isAllowedByName(host, allow) }) : err(issue(path, 'RefNotPermitted', refused));
+  return refused === null
+    ? ok({ baseUrl: url.value, trusted: isAllowedByName(host, allow) })
+    : err(issue(path, 'RefNotPermitted', refused));
 }
 
 /** One spelling for one place: host in lower case, no default port, no trailing slash. */
 function normalUrl(text: string): Result<string, string> {
   if (!URL.canParse(text)) return err(`${JSON.stringify(text)} is not a URL: write it like https://llm.example.com/v1`);
   const url = new URL(text);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') return err(`${JSON.stringify(text)} must begin with https:// or http://`);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    return err(`${JSON.stringify(text)} must begin with https:// or http://`);
   // A user or password would be a credential in a field that logs and status show, so it is not repeated here.
-  if (url.username !== '' || url.password !== '') return err(`the URL of ${url.host} must not hold a user or password: credentials go into auth`);
+  if (url.username !== '' || url.password !== '')
+    return err(`the URL of ${url.host} must not hold a user or password: credentials go into auth`);
   if (url.search !== '' || url.hash !== '') return err(`the URL of ${url.host} must have no query and no fragment`);
   return ok(url.href.replace(/\/+$/, ''));
 }

@@ -53,7 +53,10 @@ export function worldOf(snapshot: Snapshot, options: CompileOptions, before: Sou
     backends: before !== null && same('backends') ? before.world.backends : byId(snapshot.backends),
     secrets: before !== null && same('secrets') ? before.world.secrets : byId(snapshot.secrets),
     configMaps: before !== null && same('configMaps') ? before.world.configMaps : byId(snapshot.configMaps),
-    namespaces: before !== null && same('namespaces') ? before.world.namespaces : indexed(snapshot.namespaces, (item) => item.metadata.name),
+    namespaces:
+      before !== null && same('namespaces')
+        ? before.world.namespaces
+        : indexed(snapshot.namespaces, (item) => item.metadata.name),
     referenceGrants: before !== null && same('referenceGrants') ? before.world.referenceGrants : byId(snapshot.referenceGrants),
     forbiddenSecrets: before !== null && sameForbidden ? before.world.forbiddenSecrets : new Set(forbidden),
     defaultGateway: standIn ?? defaultOf(gateways),
@@ -71,7 +74,9 @@ function defaultOf(gateways: ReadonlyMap<string, LLMGateway>): LLMGateway | null
   return annotated.sort(byAge)[0] ?? null;
 }
 
-function byId<T extends { readonly metadata: { readonly namespace: string; readonly name: string } }>(items: readonly T[]): ReadonlyMap<string, T> {
+function byId<T extends { readonly metadata: { readonly namespace: string; readonly name: string } }>(
+  items: readonly T[],
+): ReadonlyMap<string, T> {
   return indexed(items, objectId);
 }
 

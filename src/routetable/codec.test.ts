@@ -41,7 +41,18 @@ function route(name: string, key = KEY): Route {
     rules: [
       {
         name: 'default',
-        matches: [{ headers: [{ name: 'x-tier', value: 'gold' }], tenant: null, path: null, stream: true, tools: null, jsonSchema: null, images: null, minPromptTokens: 10 }],
+        matches: [
+          {
+            headers: [{ name: 'x-tier', value: 'gold' }],
+            tenant: null,
+            path: null,
+            stream: true,
+            tools: null,
+            jsonSchema: null,
+            images: null,
+            minPromptTokens: 10,
+          },
+        ],
         targets: [{ target: 0, priority: 0, weight: 1 }],
         strategy: 'Weighted',
         failover: {
@@ -53,7 +64,15 @@ function route(name: string, key = KEY): Route {
         },
       },
     ],
-    limits: [{ name: 'rpm', per: [{ kind: 'Header', name: 'x-user', maxValues: 5 }, { kind: 'Tenant' }], unit: 'Requests', limit: 5, windowMs: 60000 }],
+    limits: [
+      {
+        name: 'rpm',
+        per: [{ kind: 'Header', name: 'x-user', maxValues: 5 }, { kind: 'Tenant' }],
+        unit: 'Requests',
+        limit: 5,
+        windowMs: 60000,
+      },
+    ],
   };
   return { digest: digestOf(body), ...body };
 }
@@ -71,7 +90,16 @@ function table(routes: readonly Route[] = [route('chat'), route('other')]): Rout
     requestLog: 'Metadata',
   } as const;
   const clientKeys: ClientKey[] = [
-    { digest: 'k1', sha256: 'a'.repeat(64), id: 'team-a/k', namespace: 'team-a', tenant: 'team-a', platform: false, models: [{ value: 'gpt', wildcard: true }], expiresAtMs: 5 },
+    {
+      digest: 'k1',
+      sha256: 'a'.repeat(64),
+      id: 'team-a/k',
+      namespace: 'team-a',
+      tenant: 'team-a',
+      platform: false,
+      models: [{ value: 'gpt', wildcard: true }],
+      expiresAtMs: 5,
+    },
   ];
   return { version: 1, gateway, settings, clientKeys, routes, digest: tableDigest(gateway, settings, clientKeys, routes) };
 }
@@ -115,18 +143,58 @@ describe('the RouteTable on the wire', () => {
   });
 
   it.each([
-    ['an unknown provider', 'targets.0.provider', 'Bedrock', 'targets[0].provider: "Bedrock" is not known here, only OpenAI, AzureOpenAI, OpenAICompatible'],
+    [
+      'an unknown provider',
+      'targets.0.provider',
+      'Bedrock',
+      'targets[0].provider: "Bedrock" is not known here, only OpenAI, AzureOpenAI, OpenAICompatible',
+    ],
     ['an unknown strategy', 'rules.0.strategy', 'Utility', 'rules[0].strategy: "Utility" is not known here'],
-    ['an unknown failover reason', 'rules.0.failover.reasons.0', 'Mood', 'rules[0].failover.reasons[0]: "Mood" is not known here'],
+    [
+      'an unknown failover reason',
+      'rules.0.failover.reasons.0',
+      'Mood',
+      'rules[0].failover.reasons[0]: "Mood" is not known here',
+    ],
     ['an unknown unit', 'limits.0.unit', 'USD', 'limits[0].unit: "USD" is not known here'],
     ['an unknown scope', 'limits.0.per.0.kind', 'Team', 'limits[0].per[0].kind: "Team" is not known here'],
     ['an unknown access', 'access.from', 'Friends', 'access.from: "Friends" is not known here'],
-    ['a rule that names a target beyond the pool', 'rules.0.targets.0.target', 7, 'rules[0]: target 7 is not there, the route has 1'],
-    ['a failover target beyond the pool', 'rules.0.failover.contextOverflow.targets.0', 1, 'rules[0]: target 1 is not there, the route has 1'],
-    ['a missing member', 'rules.0.failover.maxAttempts', undefined, 'rules[0].failover.maxAttempts: a number of at least 1 is needed, it is missing'],
-    ['a credential that would split the header', 'targets.0.credential.value', `${KEY}\r\nx-evil: 1`, 'targets[0].credential.value: it contains a control character'],
-    ['a header name that is none', 'targets.0.headers.0.0', 'x y', 'targets[0].headers[0]: "x y" is not a lower-case header name'],
-    ['a base URL with a user', 'targets.0.baseUrl', 'https://u:p@x.example', 'targets[0].baseUrl: an http or https URL without user'],
+    [
+      'a rule that names a target beyond the pool',
+      'rules.0.targets.0.target',
+      7,
+      'rules[0]: target 7 is not there, the route has 1',
+    ],
+    [
+      'a failover target beyond the pool',
+      'rules.0.failover.contextOverflow.targets.0',
+      1,
+      'rules[0]: target 1 is not there, the route has 1',
+    ],
+    [
+      'a missing member',
+      'rules.0.failover.maxAttempts',
+      undefined,
+      'rules[0].failover.maxAttempts: a number of at least 1 is needed, it is missing',
+    ],
+    [
+      'a credential that would split the header',
+      'targets.0.credential.value',
+      `${KEY}\r\nx-evil: 1`,
+      'targets[0].credential.value: it contains a control character',
+    ],
+    [
+      'a header name that is none',
+      'targets.0.headers.0.0',
+      'x y',
+      'targets[0].headers[0]: "x y" is not a lower-case header name',
+    ],
+    [
+      'a base URL with a user',
+      'targets.0.baseUrl',
+      'https://u:p@x.example',
+      'targets[0].baseUrl: an http or https URL without user',
+    ],
     ['a window on concurrency', 'limits.0.unit', 'Concurrency', 'limits[0].windowMs: a limit of Concurrency has no window'],
   ])('refuses a route with %s, and that route only', (_, path, value, reason) => {
     const { table: back, refused } = decoded(wire({ [`routes.0.${path}`]: value }));
@@ -170,13 +238,23 @@ describe('the RouteTable on the wire', () => {
   it('keeps each of the hashes that one Secret holds', () => {
     const keys = ['a', 'b'].map((digit) => ({ ...table().clientKeys[0], sha256: digit.repeat(64) }));
     const lastGood = decoded(wire({ clientKeys: keys })).table;
-    const { table: back, refused } = decoded(wire({ clientKeys: [{ ...keys[0], tenant: 7 }, { ...keys[1], tenant: 7 }] }), lastGood);
+    const { table: back, refused } = decoded(
+      wire({
+        clientKeys: [
+          { ...keys[0], tenant: 7 },
+          { ...keys[1], tenant: 7 },
+        ],
+      }),
+      lastGood,
+    );
     expect(refused.map(({ id, kept }) => `${id} ${kept}`)).toEqual(['team-a/k true', 'team-a/k true']);
     expect(back.clientKeys).toEqual(lastGood.clientKeys);
   });
 
   it('takes one of two entries with the same identity', () => {
-    const { table: back, refused } = decoded(wire({ 'routes.2': (JSON.parse(encode(table())) as { routes: unknown[] }).routes[0] }));
+    const { table: back, refused } = decoded(
+      wire({ 'routes.2': (JSON.parse(encode(table())) as { routes: unknown[] }).routes[0] }),
+    );
     expect(back.routes.map((entry) => entry.id)).toEqual(['team-a/chat', 'team-a/other']);
     expect(refused).toMatchObject([{ id: 'team-a/chat', kept: false }]);
   });
@@ -189,11 +267,16 @@ describe('the RouteTable on the wire', () => {
 
   it('never throws, whatever it is given', () => {
     fc.assert(
-      fc.property(fc.jsonValue(), fc.jsonValue(), fc.constantFrom('settings', 'routes', 'clientKeys', 'gateway', 'digest'), (whole, part, member) => {
-        decode(whole);
-        decode(wire({ [member]: part }));
-        decode(wire({ routes: [part] }));
-      }),
+      fc.property(
+        fc.jsonValue(),
+        fc.jsonValue(),
+        fc.constantFrom('settings', 'routes', 'clientKeys', 'gateway', 'digest'),
+        (whole, part, member) => {
+          decode(whole);
+          decode(wire({ [member]: part }));
+          decode(wire({ routes: [part] }));
+        },
+      ),
       { numRuns: 200 },
     );
   });

@@ -1,7 +1,21 @@
 /** How a RouteTable travels: canonical JSON out, and in again entry by entry, so that one bad entry keeps nothing else back. */
 import { err, ok, type Result } from '../lib/result.ts';
 import { SecretValue } from '../lib/secret.ts';
-import { attempt, bool, integer, line, list, nullable, number, object, oneOf, pair, refuse, text, type Decoder } from './decoder.ts';
+import {
+  attempt,
+  bool,
+  integer,
+  line,
+  list,
+  nullable,
+  number,
+  object,
+  oneOf,
+  pair,
+  refuse,
+  text,
+  type Decoder,
+} from './decoder.ts';
 import { canonicalJson, tableDigest } from './digest.ts';
 import { byText } from './order.ts';
 import {
@@ -60,7 +74,10 @@ export function decode(value: unknown, lastGood: RouteTable | null = null): Resu
   const given = head.value;
   const refused: Refusal[] = [];
   const gatewayId = `${given.gateway.namespace}/${given.gateway.name}`;
-  const last = lastGood !== null && lastGood.gateway.namespace === given.gateway.namespace && lastGood.gateway.name === given.gateway.name ? lastGood : null;
+  const last =
+    lastGood !== null && lastGood.gateway.namespace === given.gateway.namespace && lastGood.gateway.name === given.gateway.name
+      ? lastGood
+      : null;
 
   const decodedSettings = attempt(settings, given.settings);
   let usedSettings: GatewaySettings;
@@ -77,7 +94,10 @@ export function decode(value: unknown, lastGood: RouteTable | null = null): Resu
   const keys = unique('clientKey', clientKeys, 'sha256', refused);
   const routes = unique('route', entries('route', given.routes, checkedRoute, 'id', last?.routes ?? [], refused), 'id', refused);
   const digest = refused.length === 0 ? given.digest : tableDigest(given.gateway, usedSettings, keys, routes);
-  return ok({ table: { version: ROUTE_TABLE_VERSION, gateway: given.gateway, settings: usedSettings, clientKeys: keys, routes, digest }, refused });
+  return ok({
+    table: { version: ROUTE_TABLE_VERSION, gateway: given.gateway, settings: usedSettings, clientKeys: keys, routes, digest },
+    refused,
+  });
 }
 
 /**
@@ -102,17 +122,28 @@ function entries<T extends Entry, K extends keyof T & string>(
     const given = typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
     const kept = lastGood.find((old) => old[identity] === given[identity]);
     if (kept !== undefined) taken.push(kept);
-    refused.push({ entry, id: typeof given['id'] === 'string' ? given['id'] : `#${index}`, reason: decoded.error, kept: kept !== undefined });
+    refused.push({
+      entry,
+      id: typeof given['id'] === 'string' ? given['id'] : `#${index}`,
+      reason: decoded.error,
+      kept: kept !== undefined,
+    });
   }
   return taken;
 }
 
 /** In canonical order; the first of two entries with one identity stays. */
-function unique<T extends Entry, K extends keyof T & string>(entry: 'clientKey' | 'route', found: readonly T[], identity: K, refused: Refusal[]): readonly T[] {
+function unique<T extends Entry, K extends keyof T & string>(
+  entry: 'clientKey' | 'route',
+  found: readonly T[],
+  identity: K,
+  refused: Refusal[],
+): readonly T[] {
   const byIdentity = new Map<string, T>();
   for (const item of found) {
     const key = String(item[identity]);
-    if (byIdentity.has(key)) refused.push({ entry, id: item.id, reason: 'an entry before it in this table has the same identity', kept: false });
+    if (byIdentity.has(key))
+      refused.push({ entry, id: item.id, reason: 'an entry before it in this table has the same identity', kept: false });
     else byIdentity.set(key, item);
   }
   return [...byIdentity].sort(([a], [b]) => byText(a, b)).map(([, item]) => item);
@@ -122,14 +153,18 @@ interface Entry {
   readonly id: string;
 }
 
-const json: Decoder<JsonValue> = (value) => (value === undefined ? refuse('a JSON value is needed, it is missing') : (value as JsonValue));
+const json: Decoder<JsonValue> = (value) =>
+  value === undefined ? refuse('a JSON value is needed, it is missing') : (value as JsonValue);
 const secret: Decoder<SecretValue> = (value) => new SecretValue(text(value));
 const credential: Decoder<SecretValue> = (value) => new SecretValue(line(value));
-const hexDigest: Decoder<string> = (value) => (/^[0-9a-f]{64}$/.test(text(value)) ? text(value) : refuse('64 lower-case hex digits are needed'));
+const hexDigest: Decoder<string> = (value) =>
+  /^[0-9a-f]{64}$/.test(text(value)) ? text(value) : refuse('64 lower-case hex digits are needed');
 
 /** RFC 9110's token, in lower case: what may be a header's name. */
 const headerName: Decoder<string> = (value) =>
-  /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(text(value)) ? text(value) : refuse(`${JSON.stringify(value)} is not a lower-case header name`);
+  /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(text(value))
+    ? text(value)
+    : refuse(`${JSON.stringify(value)} is not a lower-case header name`);
 
 const headerValue: Decoder<string> = (value) => (value === '' ? '' : line(value));
 
@@ -137,7 +172,14 @@ const baseUrl: Decoder<string> = (value) => {
   const found = line(value);
   if (!URL.canParse(found)) return refuse(`${JSON.stringify(found)} is not a URL`);
   const url = new URL(found);
-  if ((url.protocol !== 'http:' && url.protocol !== 'https:') || url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '' || found.endsWith('/')) {
+  if (
+    (url.protocol !== 'http:' && url.protocol !== 'https:') ||
+    url.search !== '' ||
+    url.hash !== '' ||
+    url.username !== '' ||
+    url.password !== '' ||
+    found.endsWith('/')
+  ) {
     return refuse('an http or https URL without user, query, fragment and trailing slash is needed');
   }
   return found;
@@ -145,7 +187,14 @@ const baseUrl: Decoder<string> = (value) => {
 
 const gatewayName = object<ObjectName>({ namespace: line, name: line });
 
-const envelope = object<{ version: number; gateway: ObjectName; settings: unknown; clientKeys: readonly unknown[]; routes: readonly unknown[]; digest: string }>({
+const envelope = object<{
+  version: number;
+  gateway: ObjectName;
+  settings: unknown;
+  clientKeys: readonly unknown[];
+  routes: readonly unknown[];
+  digest: string;
+}>({
   version: oneOf(ROUTE_TABLE_VERSION),
   gateway: gatewayName,
   settings: (value) => value,
@@ -200,8 +249,18 @@ const target = object<Target>({
   defaults: list(pair(text, json)),
   override: list(pair(text, json)),
   unsupported: oneOf('Reject', 'Drop'),
-  capacity: object<Target['capacity']>({ requestsPerMinute: nullable(number(0)), tokensPerMinute: nullable(number(0)), concurrency: nullable(number(0)) }),
-  pricing: nullable(object<NonNullable<Target['pricing']>>({ inputMicroUsd: number(0), cachedInputMicroUsd: number(0), outputMicroUsd: number(0) })),
+  capacity: object<Target['capacity']>({
+    requestsPerMinute: nullable(number(0)),
+    tokensPerMinute: nullable(number(0)),
+    concurrency: nullable(number(0)),
+  }),
+  pricing: nullable(
+    object<NonNullable<Target['pricing']>>({
+      inputMicroUsd: number(0),
+      cachedInputMicroUsd: number(0),
+      outputMicroUsd: number(0),
+    }),
+  ),
   capabilities: object<Target['capabilities']>({
     tools: nullable(bool),
     jsonSchema: nullable(bool),
@@ -226,9 +285,28 @@ const targetIndexes = list(integer(0));
 
 const failover = object<FailoverPolicy>({
   maxAttempts: integer(1),
-  timeouts: object<FailoverPolicy['timeouts']>({ connectMs: number(1), firstTokenMs: number(1), idleMs: number(1), totalMs: number(1) }),
-  reasons: list(oneOf('ConnectFailure', 'Timeout', 'RateLimited', 'QuotaExhausted', 'Overloaded', 'ServerError', 'StreamBroken', 'Auth', 'NotFound')),
-  contentFilter: nullable(object<NonNullable<FailoverPolicy['contentFilter']>>({ stages: list(oneOf('Prompt', 'Completion')), targets: targetIndexes })),
+  timeouts: object<FailoverPolicy['timeouts']>({
+    connectMs: number(1),
+    firstTokenMs: number(1),
+    idleMs: number(1),
+    totalMs: number(1),
+  }),
+  reasons: list(
+    oneOf(
+      'ConnectFailure',
+      'Timeout',
+      'RateLimited',
+      'QuotaExhausted',
+      'Overloaded',
+      'ServerError',
+      'StreamBroken',
+      'Auth',
+      'NotFound',
+    ),
+  ),
+  contentFilter: nullable(
+    object<NonNullable<FailoverPolicy['contentFilter']>>({ stages: list(oneOf('Prompt', 'Completion')), targets: targetIndexes }),
+  ),
   contextOverflow: nullable(object<NonNullable<FailoverPolicy['contextOverflow']>>({ targets: targetIndexes })),
 });
 
@@ -256,7 +334,8 @@ const limitShape = object<Limit>({
 });
 const limit: Decoder<Limit> = (value) => {
   const found = limitShape(value);
-  if ((found.windowMs === null) !== (found.unit === 'Concurrency')) return refuse(`a limit of ${found.unit} ${found.windowMs === null ? 'needs a window' : 'has no window'}`, 'windowMs');
+  if ((found.windowMs === null) !== (found.unit === 'Concurrency'))
+    return refuse(`a limit of ${found.unit} ${found.windowMs === null ? 'needs a window' : 'has no window'}`, 'windowMs');
   return found;
 };
 
@@ -276,9 +355,14 @@ const route = object<Route>({
 const checkedRoute: Decoder<Route> = (value) => {
   const found = route(value);
   for (const [index, { targets, failover: policy }] of found.rules.entries()) {
-    const named = [...targets.map((entry) => entry.target), ...(policy.contentFilter?.targets ?? []), ...(policy.contextOverflow?.targets ?? [])];
+    const named = [
+      ...targets.map((entry) => entry.target),
+      ...(policy.contentFilter?.targets ?? []),
+      ...(policy.contextOverflow?.targets ?? []),
+    ];
     const beyond = named.find((at) => at >= found.targets.length);
-    if (beyond !== undefined) return refuse(`target ${beyond} is not there, the route has ${found.targets.length}`, `rules[${index}]`);
+    if (beyond !== undefined)
+      return refuse(`target ${beyond} is not there, the route has ${found.targets.length}`, `rules[${index}]`);
   }
   return found;
 };

@@ -29,15 +29,19 @@ export function refuse(message: string, path = ''): never {
 }
 
 function shown(value: unknown): string {
-  return value === undefined ? 'it is missing' : `it is ${Array.isArray(value) ? 'an array' : value === null ? 'null' : `a ${typeof value}`}`;
+  return value === undefined
+    ? 'it is missing'
+    : `it is ${Array.isArray(value) ? 'an array' : value === null ? 'null' : `a ${typeof value}`}`;
 }
 
 function within(step: string, thrown: unknown): never {
-  if (thrown instanceof Refused) thrown.path = thrown.path === '' || thrown.path.startsWith('[') ? step + thrown.path : `${step}.${thrown.path}`;
+  if (thrown instanceof Refused)
+    thrown.path = thrown.path === '' || thrown.path.startsWith('[') ? step + thrown.path : `${step}.${thrown.path}`;
   throw thrown;
 }
 
-export const text: Decoder<string> = (value) => (typeof value === 'string' ? value : refuse(`a string is needed, ${shown(value)}`));
+export const text: Decoder<string> = (value) =>
+  typeof value === 'string' ? value : refuse(`a string is needed, ${shown(value)}`);
 
 /** At least one character, none of them a control character: safe as a header's value, a metric's label, a log's field. */
 export const line: Decoder<string> = (value) => {
@@ -49,12 +53,15 @@ export const line: Decoder<string> = (value) => {
   return found === '' ? refuse('it is empty') : found;
 };
 
-export const bool: Decoder<boolean> = (value) => (typeof value === 'boolean' ? value : refuse(`true or false is needed, ${shown(value)}`));
+export const bool: Decoder<boolean> = (value) =>
+  typeof value === 'boolean' ? value : refuse(`true or false is needed, ${shown(value)}`);
 
 /** A finite number of at least `min`. */
 export function number(min: number): Decoder<number> {
   return (value) =>
-    typeof value === 'number' && Number.isFinite(value) && value >= min ? value : refuse(`a number of at least ${min} is needed, ${typeof value === 'number' ? `it is ${value}` : shown(value)}`);
+    typeof value === 'number' && Number.isFinite(value) && value >= min
+      ? value
+      : refuse(`a number of at least ${min} is needed, ${typeof value === 'number' ? `it is ${value}` : shown(value)}`);
 }
 
 /** A safe integer of at least `min`. */
@@ -68,7 +75,8 @@ export function integer(min: number): Decoder<number> {
 
 export function oneOf<const T extends string | number>(...known: readonly T[]): Decoder<T> {
   const set: ReadonlySet<unknown> = new Set(known);
-  return (value) => (set.has(value) ? (value as T) : refuse(`${JSON.stringify(value) ?? 'nothing'} is not known here, only ${known.join(', ')}`));
+  return (value) =>
+    set.has(value) ? (value as T) : refuse(`${JSON.stringify(value) ?? 'nothing'} is not known here, only ${known.join(', ')}`);
 }
 
 export function nullable<T>(decode: Decoder<T>): Decoder<T | null> {
@@ -91,14 +99,16 @@ export function list<T>(decode: Decoder<T>): Decoder<readonly T[]> {
 }
 
 export function pair<A, B>(first: Decoder<A>, second: Decoder<B>): Decoder<readonly [A, B]> {
-  return (value) => (Array.isArray(value) && value.length === 2 ? ([first(value[0]), second(value[1])] as const) : refuse('a pair is needed'));
+  return (value) =>
+    Array.isArray(value) && value.length === 2 ? ([first(value[0]), second(value[1])] as const) : refuse('a pair is needed');
 }
 
 /** One decoder for each member of T: a member that is added to the type and forgotten here does not compile. */
 export function object<T extends object>(shape: { readonly [K in keyof T]-?: Decoder<T[K]> }): Decoder<T> {
-  const members = Object.entries(shape) as [string, Decoder<unknown>][];
+  const members = Object.entries<Decoder<unknown>>(shape);
   return (value) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return refuse(`an object is needed, ${shown(value)}`);
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return refuse(`an object is needed, ${shown(value)}`);
     const given = value as Readonly<Record<string, unknown>>;
     const made: Record<string, unknown> = {};
     for (const [key, decode] of members) {

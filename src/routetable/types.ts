@@ -62,7 +62,10 @@ export interface ModelName {
 }
 
 /** Whose keys may call a route. `Same`: its own namespace's and platform keys. */
-export type Access = { readonly from: 'Same' } | { readonly from: 'All' } | { readonly from: 'Tenants'; readonly tenants: readonly string[] };
+export type Access =
+  | { readonly from: 'Same' }
+  | { readonly from: 'All' }
+  | { readonly from: 'Tenants'; readonly tenants: readonly string[] };
 
 export interface Route {
   readonly digest: string;
@@ -87,8 +90,8 @@ export interface Target {
   readonly name: string;
   readonly provider: ProviderKind;
   /**
-   * Identity of what answers (base URL and deployment): health and statistics are kept by it, shared by every route that
-   * names it. Readable, free of secrets.
+   * Identity of what answers (base URL and deployment; own TLS trust makes it another): health and statistics are kept by it,
+   * shared by every route that names it. Readable, free of secrets.
    */
   readonly upstreamId: string;
   /** `upstreamId` and a digest of the credential: rate-limit cool-downs are kept by it. */
@@ -110,9 +113,17 @@ export interface Target {
   readonly defaults: readonly (readonly [string, JsonValue])[];
   readonly override: readonly (readonly [string, JsonValue])[];
   readonly unsupported: 'Reject' | 'Drop';
-  readonly capacity: { readonly requestsPerMinute: number | null; readonly tokensPerMinute: number | null; readonly concurrency: number | null };
+  readonly capacity: {
+    readonly requestsPerMinute: number | null;
+    readonly tokensPerMinute: number | null;
+    readonly concurrency: number | null;
+  };
   /** Micro-USD a token; null: the price is unknown, and so is the cost. */
-  readonly pricing: { readonly inputMicroUsd: number; readonly cachedInputMicroUsd: number; readonly outputMicroUsd: number } | null;
+  readonly pricing: {
+    readonly inputMicroUsd: number;
+    readonly cachedInputMicroUsd: number;
+    readonly outputMicroUsd: number;
+  } | null;
   /** null: unknown, so no request is kept away from it. */
   readonly capabilities: {
     readonly tools: boolean | null;
@@ -171,7 +182,9 @@ export interface FailoverPolicy {
   readonly contextOverflow: { readonly targets: readonly number[] } | null;
 }
 
-export type LimitScope = { readonly kind: 'APIKey' | 'Tenant' | 'Route' | 'Model' } | { readonly kind: 'Header'; readonly name: string; readonly maxValues: number };
+export type LimitScope =
+  | { readonly kind: 'APIKey' | 'Tenant' | 'Route' | 'Model' }
+  | { readonly kind: 'Header'; readonly name: string; readonly maxValues: number };
 
 export interface Limit {
   readonly name: string;

@@ -24,11 +24,16 @@ function* editsOf(first: Snapshot, kind: 'route' | 'secret' | 'nothing'): Genera
   for (let edit = 0; edit < EDITS; edit++) {
     const at = (edit * 7919) % snapshot.routes.length;
     if (kind === 'route') {
-      const routes = snapshot.routes.map((route, index) => (index === at ? { ...route, metadata: { ...route.metadata, generation: edit + 2 } } : route));
+      const routes = snapshot.routes.map((route, index) =>
+        index === at ? { ...route, metadata: { ...route.metadata, generation: edit + 2 } } : route,
+      );
       snapshot = { ...snapshot, routes };
     } else if (kind === 'secret') {
       const name = `provider-${at}`;
-      snapshot = { ...snapshot, secrets: snapshot.secrets.map((secret) => (secret.metadata.name === name ? { ...secret } : secret)) };
+      snapshot = {
+        ...snapshot,
+        secrets: snapshot.secrets.map((secret) => (secret.metadata.name === name ? { ...secret } : secret)),
+      };
     } else {
       snapshot = { ...snapshot, routes: [...snapshot.routes] };
     }
@@ -46,5 +51,7 @@ for (const size of sizes.length > 0 ? sizes : [1000, 5000]) {
     const times = [...editsOf(snapshot, kind)].map((edited) => timed(() => compile(edited, FLEET_OPTIONS, memo)));
     return `${kind} ${medianOf(times).toFixed(2)}`;
   });
-  console.log(`${size} routes, ${snapshot.secrets.length} Secrets: cold ${cold.toFixed(0)} ms; after an edit of ${figures.join(' ms, ')} ms`);
+  console.log(
+    `${size} routes, ${snapshot.secrets.length} Secrets: cold ${cold.toFixed(0)} ms; after an edit of ${figures.join(' ms, ')} ms`,
+  );
 }

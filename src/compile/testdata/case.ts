@@ -1,13 +1,8 @@
 /** One golden case: `NAME.in.yaml` through the real parse and compile. */
-import fs from 'node:fs';
-import path from 'node:path';
-
 import { parseObject, type ApiObject } from '../../api/parse.ts';
 import { parseYamlDocuments } from '../../api/yaml.ts';
 import { snapshotOf, type CompileOptions, type Snapshot } from '../snapshot.ts';
 import { rejectedStatus, type ObjectStatus } from '../status.ts';
-
-export const DIRECTORY = import.meta.dirname;
 
 export interface Case {
   readonly snapshot: Snapshot;
@@ -29,17 +24,9 @@ interface CaseDocument {
   readonly print?: 'full';
 }
 
-export function caseNames(): readonly string[] {
-  return fs
-    .readdirSync(DIRECTORY)
-    .filter((file) => file.endsWith('.in.yaml'))
-    .map((file) => file.slice(0, -'.in.yaml'.length))
-    .sort();
-}
-
-export function readCase(name: string): Case {
-  const file = `${name}.in.yaml`;
-  const { documents, issues } = parseYamlDocuments(fs.readFileSync(path.join(DIRECTORY, file), 'utf8'), file);
+/** `text` is the content of `file`. */
+export function parseCase(file: string, text: string): Case {
+  const { documents, issues } = parseYamlDocuments(text, file);
   if (issues.length > 0) throw new Error(issues.map(({ message }) => message).join('\n'));
   const objects: ApiObject[] = [];
   const rejected: ObjectStatus[] = [];
