@@ -45,20 +45,20 @@ export function worldOf(snapshot: Snapshot, options: CompileOptions, before: Sou
   if (before !== null && sameOptions && sameForbidden && LISTS.every(same)) return before.world;
 
   const standIn = snapshot.gateways.length === 0 ? (options.standInGateway ?? null) : null;
-  const keepGateways = before !== null && same('gateways') && standIn === before.world.standIn;
-  const gateways = keepGateways ? before.world.gateways : byId(standIn === null ? snapshot.gateways : [standIn]);
+  const old = before?.snapshot;
+  const known = before?.world;
+  const keepGateways = same('gateways') && known?.standIn === standIn;
+  const gateways =
+    keepGateways && known !== undefined ? known.gateways : index(standIn === null ? snapshot.gateways : [standIn], objectId);
   return {
     options,
     gateways,
-    backends: before !== null && same('backends') ? before.world.backends : byId(snapshot.backends),
-    secrets: before !== null && same('secrets') ? before.world.secrets : byId(snapshot.secrets),
-    configMaps: before !== null && same('configMaps') ? before.world.configMaps : byId(snapshot.configMaps),
-    namespaces:
-      before !== null && same('namespaces')
-        ? before.world.namespaces
-        : indexed(snapshot.namespaces, (item) => item.metadata.name),
-    referenceGrants: before !== null && same('referenceGrants') ? before.world.referenceGrants : byId(snapshot.referenceGrants),
-    forbiddenSecrets: before !== null && sameForbidden ? before.world.forbiddenSecrets : new Set(forbidden),
+    backends: index(snapshot.backends, objectId, old?.backends, known?.backends),
+    secrets: index(snapshot.secrets, objectId, old?.secrets, known?.secrets),
+    configMaps: index(snapshot.configMaps, objectId, old?.configMaps, known?.configMaps),
+    namespaces: index(snapshot.namespaces, ({ metadata }) => metadata.name, old?.namespaces, known?.namespaces),
+    referenceGrants: index(snapshot.referenceGrants, objectId, old?.referenceGrants, known?.referenceGrants),
+    forbiddenSecrets: known !== undefined && sameForbidden ? known.forbiddenSecrets : new Set(forbidden),
     defaultGateway: standIn ?? defaultOf(gateways),
     standIn,
   };
@@ -74,13 +74,26 @@ function defaultOf(gateways: ReadonlyMap<string, LLMGateway>): LLMGateway | null
   return annotated.sort(byAge)[0] ?? null;
 }
 
-function byId<T extends { readonly metadata: { readonly namespace: string; readonly name: string } }>(
+/** By key; the map that was made of the list before, where it still holds, or a copy of it with what was replaced. */
+function index<T>(
   items: readonly T[],
+  key: (item: T) => string,
+  oldItems?: readonly T[],
+  oldMap?: ReadonlyMap<string, T>,
 ): ReadonlyMap<string, T> {
-  return indexed(items, objectId);
-}
-
-function indexed<T>(items: readonly T[], key: (item: T) => string): ReadonlyMap<string, T> {
+  if (oldItems !== undefined && oldMap !== undefined) {
+    if (sameItems(items, oldItems)) return oldMap;
+    const replaced = items.filter((item, at) => item !== oldItems[at]);
+    const inPlace =
+      items.length === oldItems.length &&
+      items.every((item, at) => item === oldItems[at] || key(item) === key(oldItems[at] ?? item));
+    // With as many entries as items there are no two of one key, so a replacement has no rival.
+    if (inPlace && oldMap.size === items.length) {
+      const map = new Map(oldMap);
+      for (const item of replaced) map.set(key(item), item);
+      return map;
+    }
+  }
   const map = new Map<string, T>();
   for (const item of items) {
     const id = key(item);
