@@ -5,6 +5,7 @@ import type { GatewayMetrics } from '../telemetry/metrics.ts';
 import type { BufferBudget } from './buffer-budget.ts';
 import type { LoadedTable } from './loaded-table.ts';
 import type { RequestRun } from './request-run.ts';
+import type { Running } from './running.ts';
 
 /** What every request of one gateway process shares. */
 export interface GatewayCore {
@@ -26,5 +27,5 @@ export interface GatewayCore {
   /** A fault of ours, with its stack: logged once, answered as internal_error. */
   onFault(error: unknown, requestId: string): void;
   /** What drain waits for and, at its end, cuts short. */
-  readonly running: Set<RequestRun>;
+  readonly running: Running<RequestRun>;
 }

@@ -14,6 +14,7 @@ import { BufferBudget } from './buffer-budget.ts';
 import type { GatewayCore } from './core.ts';
 import { type LoadedTable, loadTable } from './loaded-table.ts';
 import { RequestRun } from './request-run.ts';
+import { Running } from './running.ts';
 import { ClientListener } from './server.ts';
 
 export interface GatewayOptions {
@@ -52,7 +53,7 @@ export class Gateway implements GatewayCore {
   readonly budget: BufferBudget;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
-  readonly running = new Set<RequestRun>();
+  readonly running = new Running<RequestRun>();
   readonly maxInFlight: number;
   readonly keepAliveAfterMs: number;
   readonly #options: GatewayOptions;

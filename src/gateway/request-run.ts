@@ -15,6 +15,7 @@ import type { LoadedRoute, LoadedTable } from './loaded-table.ts';
 import { type BodyReader, RequestBody } from './read-body.ts';
 import { recordDirect } from './record.ts';
 import { Relay } from './relay.ts';
+import type { Indexed } from './running.ts';
 
 type OperationEndpoint = Extract<Endpoint, { kind: 'operation' }>;
 
@@ -36,7 +37,7 @@ export interface RequestContext {
  * Admits one request: path, client key, body, route, limits; then hands it to its `Relay`. Callbacks, not promises: this is the
  * path every request takes.
  */
-export class RequestRun implements BodyReader, RequestContext {
+export class RequestRun implements BodyReader, RequestContext, Indexed {
   readonly core: GatewayCore;
   readonly table: LoadedTable;
   readonly request: IncomingMessage;
@@ -49,6 +50,7 @@ export class RequestRun implements BodyReader, RequestContext {
   loaded: LoadedRoute | null = null;
   /** Monotonic; when the body was there. */
   bodyReadMs = 0;
+  runningIndex = -1;
   bytesIn = 0;
   #endpoint: OperationEndpoint | null = null;
   #body: RequestBody | null = null;
