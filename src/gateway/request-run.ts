@@ -69,7 +69,7 @@ export class RequestRun implements BodyReader, RequestContext, Indexed {
   start(): void {
     this.core.running.add(this);
     if (this.core.draining) this.response.shouldKeepAlive = false;
-    this.response.once('close', () => this.#closed());
+    this.response.on('close', () => this.#closed());
     const endpoint = matchEndpoint(this.request.method ?? '', this.request.url ?? '');
     if (!this.#authenticate()) return;
     if (endpoint.kind === 'operation') this.#readBody(endpoint);

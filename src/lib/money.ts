@@ -15,6 +15,12 @@ export function parseMicroUsd(text: string): Result<number, string> {
 
 /** Micro-USD → a decimal string in USD without exponent or trailing zeros, exact to 1e-9 USD. */
 export function formatUsd(microUsd: number): string {
-  const text = (microUsd / 1e6).toFixed(9);
-  return text.replace(/\.?0+$/, '') || '0';
+  const nanoUsd = Math.round(microUsd * 1_000);
+  if (nanoUsd > Number.MAX_SAFE_INTEGER) return String(Math.round(microUsd / 1e6));
+  const whole = Math.floor(nanoUsd / 1e9);
+  const rest = nanoUsd - whole * 1e9;
+  if (rest === 0) return String(whole);
+  let digits = String(rest + 1e9).slice(1);
+  while (digits.endsWith('0')) digits = digits.slice(0, -1);
+  return `${whole}.${digits}`;
 }

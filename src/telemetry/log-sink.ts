@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 
 /** Lines wait until there is this much to write at once, or the next flush. */
-const CHUNK_CHARS = 16 * 1024;
+const CHUNK_CHARS = 64 * 1024;
 const FLUSH_EVERY_MS = 200;
 /** What may wait for a slow reader of the log; beyond it lines are dropped and counted. */
 const MAX_WAITING_CHARS = 4 * 1024 * 1024;

@@ -49,17 +49,16 @@ const MAX_MESSAGE_CHARS = 1_024;
 /** A line of JSON like pino's, put together by hand: cheaper than an object without its nulls that is serialized. `time`: ISO 8601. */
 export function formatRequestLine(line: RequestLine, level: string, time: string): string {
   let json = `{"level":"${level}","time":"${time}","msg":"request","requestId":${JSON.stringify(line.requestId)}`;
-  json += text('operation', line.operation) + text('route', line.route) + text('rule', line.rule);
-  json +=
-    text('model', cut(line.model, MAX_MODEL_CHARS)) + text('target', line.target) + text('upstreamModel', line.upstreamModel);
-  json += text('tenant', line.tenant) + text('keyId', line.keyId);
+  json += shared('operation', line.operation) + shared('route', line.route) + shared('rule', line.rule);
+  json += shared('model', cut(line.model, MAX_MODEL_CHARS)) + shared('target', line.target);
+  json += shared('upstreamModel', line.upstreamModel) + shared('tenant', line.tenant) + shared('keyId', line.keyId);
   json += `,"status":${line.status},"stream":${line.stream}`;
-  json += text('reason', line.reason);
+  json += shared('reason', line.reason);
   json += ',"attempts":[';
   for (let i = 0; i < line.attempts.length; i++) {
     const attempt = line.attempts[i];
     if (attempt === undefined) continue;
-    json += `${i === 0 ? '' : ','}{"target":${JSON.stringify(attempt.target)},"outcome":${JSON.stringify(attempt.outcome)},"ms":${rounded(attempt.ms)}}`;
+    json += `${i === 0 ? '' : ','}{"target":${quoted(attempt.target)},"outcome":${quoted(attempt.outcome)},"ms":${rounded(attempt.ms)}}`;
   }
   json += ']';
   const { usage } = line;
@@ -81,6 +80,30 @@ export function formatRequestLine(line: RequestLine, level: string, time: string
   return json + '}\n';
 }
 
+/** Members that many lines share, ready as JSON, by name and value: names of routes, targets, tenants, keys. */
+const sharedMembers = new Map<string, Map<string, string>>();
+/** Values are few but for models, which clients may invent. */
+const MAX_SHARED_VALUES = 1_000;
+
+/** A recurring value as a JSON string. */
+function quoted(value: string): string {
+  return shared('', value).slice(4);
+}
+
+/** A member whose value recurs. */
+function shared(name: string, value: string | null): string {
+  if (value === null) return '';
+  let byValue = sharedMembers.get(name);
+  if (byValue === undefined) sharedMembers.set(name, (byValue = new Map()));
+  let member = byValue.get(value);
+  if (member === undefined) {
+    member = text(name, value);
+    if (byValue.size >= MAX_SHARED_VALUES) byValue.clear();
+    byValue.set(value, member);
+  }
+  return member;
+}
+
 function text(name: string, value: string | null): string {
   return value === null ? '' : `,"${name}":${JSON.stringify(value)}`;
 }
@@ -89,7 +112,13 @@ function cut(value: string | null, maxChars: number): string | null {
   return value === null || value.length <= maxChars ? value : `${value.slice(0, maxChars)}…`;
 }
 
-/** To three decimals. */
-function rounded(value: number): number {
-  return Math.round(value * 1_000) / 1_000;
+/** `.001` to `.999` without trailing zeros, by thousandths; '' for none. */
+const THOUSANDTHS = Array.from({ length: 1_000 }, (_, i) => (i === 0 ? '' : `.${String(i).padStart(3, '0').replace(/0+$/, '')}`));
+
+/** To three decimals. By integers: printing a double costs ten times as much. */
+function rounded(value: number): string {
+  const thousandths = Math.round(value * 1_000);
+  if (thousandths < 0 || thousandths > 0x7fffffff) return String(thousandths / 1_000);
+  const whole = Math.floor(thousandths / 1_000);
+  return whole + (THOUSANDTHS[thousandths - whole * 1_000] ?? '');
 }
