@@ -7,6 +7,9 @@ import { stringify } from 'yaml';
 import { customResourceDefinition, KINDS } from '../../src/api/crd.ts';
 import { renderApiReference } from '../../src/api/reference.ts';
 import { GROUP } from '../../src/api/v1alpha1/common.ts';
+import { renderConditionsReference } from '../../src/compile/reference.ts';
+import { renderHttpReference } from '../../src/gateway/reference.ts';
+import { renderMetricsReference } from '../../src/telemetry/reference.ts';
 
 export interface GeneratedFile {
   /** From the repository's root, with `/`. */
@@ -27,4 +30,7 @@ export const GENERATED: readonly GeneratedFile[] = [
     render: () => toYaml(customResourceDefinition(definition)),
   })),
   { path: 'docs/reference/api.md', render: renderApiReference },
+  { path: 'docs/reference/conditions.md', render: renderConditionsReference },
+  { path: 'docs/reference/http.md', render: renderHttpReference },
+  { path: 'docs/reference/metrics.md', render: renderMetricsReference },
 ];
