@@ -31,7 +31,13 @@ export function makeAuthority(commonName: string): Authority {
   };
 }
 
-function certificate(issuer: Buffer, subject: Buffer, publicKey: KeyObject, extensions: readonly Buffer[], signer: KeyObject): string {
+function certificate(
+  issuer: Buffer,
+  subject: Buffer,
+  publicKey: KeyObject,
+  extensions: readonly Buffer[],
+  signer: KeyObject,
+): string {
   const serial = randomBytes(8);
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
   const body = sequence(

@@ -80,7 +80,13 @@ export async function rawAnswer(port: number, data: string | Buffer): Promise<Ra
 
 /** A POST as text; `headers` are lines. */
 export function post(path: string, body: string | Buffer, headers: readonly string[] = []): Buffer {
-  const lines = [`POST ${path} HTTP/1.1`, 'host: gateway', 'content-type: application/json', `content-length: ${Buffer.byteLength(body)}`, ...headers];
+  const lines = [
+    `POST ${path} HTTP/1.1`,
+    'host: gateway',
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    ...headers,
+  ];
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), Buffer.from(body)]);
 }
 
@@ -92,7 +98,10 @@ function takeAnswer(bytes: Buffer, ended: boolean): { readonly answer: RawAnswer
   const headers: Record<string, string> = {};
   for (const line of lines) headers[line.slice(0, line.indexOf(':')).toLowerCase()] = line.slice(line.indexOf(':') + 1).trim();
   const start = headEnd + 4;
-  const whole = (end: number, body: string): { answer: RawAnswer; length: number } => ({ answer: { status, headers, body }, length: end });
+  const whole = (end: number, body: string): { answer: RawAnswer; length: number } => ({
+    answer: { status, headers, body },
+    length: end,
+  });
   if (status < 200) return whole(start, '');
   if (headers['transfer-encoding'] === 'chunked') return takeChunks(bytes, start, whole);
   const announced = headers['content-length'];
@@ -103,7 +112,7 @@ function takeAnswer(bytes: Buffer, ended: boolean): { readonly answer: RawAnswer
 
 function takeChunks<T>(bytes: Buffer, start: number, whole: (end: number, body: string) => T): T | null {
   const chunks: Buffer[] = [];
-  for (let at = start; ; ) {
+  for (let at = start; ;) {
     const lineEnd = bytes.indexOf('\r\n', at);
     if (lineEnd === -1) return null;
     const size = Number.parseInt(bytes.toString('latin1', at, lineEnd), 16);
