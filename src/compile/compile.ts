@@ -105,9 +105,10 @@ function finishRoutes(slots: readonly Slot[], memo: Memo): void {
   const gone = new Set(memo.neighbours.keys());
   for (let start = 0, end = 0; start < slots.length; start = end) {
     // Sorted by `namespace/name`, so a namespace's routes stand together.
-    const namespace = slots[start]?.route.metadata.namespace ?? '';
+    const namespace = slots[start]?.namespace ?? '';
     let changed = false;
-    for (; slots[end]?.route.metadata.namespace === namespace; end++) changed ||= slots[end]?.finished === null;
+    do changed ||= slots[end]?.finished === null;
+    while (slots[++end]?.namespace === namespace);
     gone.delete(namespace);
     const before = memo.neighbours.get(namespace);
     if (!changed && before?.length === end - start && before.every((slot, index) => slot === slots[start + index])) continue;
@@ -192,7 +193,7 @@ function compileGateways(
 }
 
 function sameEntries(a: readonly { readonly digest: string }[], b: readonly { readonly digest: string }[]): boolean {
-  return a.length === b.length && a.every(({ digest }, index) => digest === b[index]?.digest);
+  return a.length === b.length && a.every((entry, index) => entry === b[index] || entry.digest === b[index]?.digest);
 }
 
 function sortedKeys(map: ReadonlyMap<string, unknown>): readonly string[] {

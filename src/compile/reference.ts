@@ -10,7 +10,10 @@ const MEANINGS: Readonly<Record<keyof typeof REASONS, string>> = {
 
 /** docs/reference/conditions.md */
 export function renderConditionsReference(): string {
-  const rows = Object.entries(REASONS).map(([type, reasons]) => `| \`${type}\` | ${MEANINGS[type as keyof typeof REASONS]} | ${reasons.map((reason) => `\`${reason}\``).join(', ')} |`);
+  const rows = Object.entries(REASONS).map(
+    ([type, reasons]) =>
+      `| \`${type}\` | ${MEANINGS[type as keyof typeof REASONS]} | ${reasons.map((reason) => `\`${reason}\``).join(', ')} |`,
+  );
   return `<!-- Generated from src/compile by \`npm run generate\`. Do not edit. -->
 # Status conditions
 

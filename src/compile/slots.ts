@@ -10,6 +10,8 @@ export interface Slot {
   readonly route: LLMRoute;
   /** `LLMRoute/namespace/name`. */
   readonly key: string;
+  /** One string object a namespace, so that comparing them is comparing pointers. */
+  readonly namespace: string;
   compiled: Memory<CompiledRoute> | undefined;
   /** Made of `compiled` and of the names that were lost; null until then. */
   finished: FinishedRoute | null;
@@ -23,6 +25,7 @@ const NEVER = -1;
 
 export class Slots {
   readonly #slotOf = new WeakMap<LLMRoute, Slot>();
+  readonly #namespaces = new Map<string, string>();
   #turn = 0;
   #routes: readonly LLMRoute[] = [];
   /** By the same index as `#routes`. */
@@ -56,7 +59,18 @@ export class Slots {
   #find(route: LLMRoute): Slot {
     const known = this.#slotOf.get(route);
     if (known !== undefined) return known;
-    const slot: Slot = { route, key: `LLMRoute/${objectId(route)}`, compiled: undefined, finished: null, lost: '', seen: NEVER };
+    const { namespace } = route.metadata;
+    const interned = this.#namespaces.get(namespace) ?? namespace;
+    this.#namespaces.set(interned, interned);
+    const slot: Slot = {
+      route,
+      key: `LLMRoute/${objectId(route)}`,
+      namespace: interned,
+      compiled: undefined,
+      finished: null,
+      lost: '',
+      seen: NEVER,
+    };
     this.#slotOf.set(route, slot);
     return slot;
   }
