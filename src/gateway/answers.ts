@@ -5,7 +5,7 @@ import type { Remaining, RemainingByUnit } from '../limits/limiter.ts';
 import type { AnswerHeaders } from '../providers/provider.ts';
 import { modelAllowed } from '../auth/client-keys.ts';
 import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
-import type { RequestContext } from './request-run.ts';
+import type { RequestContext } from './request-context.ts';
 
 /** What of an upstream's answer head reaches the client. Its rate limits are ours to keep, its account's names nobody's business. */
 const PASSED_HEADERS = ['content-type', 'content-disposition', 'openai-processing-ms', 'openai-version', 'retry-after'] as const;
@@ -24,7 +24,12 @@ export function addLimitHeaders(headers: string[], remaining: RemainingByUnit): 
 }
 
 function addRemaining(headers: string[], unit: string, { limit, remaining, resetMs }: Remaining): void {
-  headers.push(`x-ratelimit-limit-${unit}`, String(limit), `x-ratelimit-remaining-${unit}`, String(Math.max(0, Math.floor(remaining))));
+  headers.push(
+    `x-ratelimit-limit-${unit}`,
+    String(limit),
+    `x-ratelimit-remaining-${unit}`,
+    String(Math.max(0, Math.floor(remaining))),
+  );
   headers.push(`x-ratelimit-reset-${unit}`, resetText(resetMs));
 }
 
@@ -56,7 +61,12 @@ export function sendError(response: ServerResponse, requestId: string, error: Ga
     ...(error.headers ?? []),
   ];
   if (error.retryAfterMs !== undefined) {
-    headers.push('retry-after-ms', String(Math.ceil(error.retryAfterMs)), 'retry-after', String(Math.ceil(error.retryAfterMs / 1000)));
+    headers.push(
+      'retry-after-ms',
+      String(Math.ceil(error.retryAfterMs)),
+      'retry-after',
+      String(Math.ceil(error.retryAfterMs / 1000)),
+    );
   }
   if (status === 413) headers.push('connection', 'close');
   response.writeHead(status, headers);

@@ -6,18 +6,12 @@ import type { Answer, AnswerHeaders } from '../providers/provider.ts';
 import type { CallSink, CallTimeouts } from '../upstream/call.ts';
 import { UpstreamCall } from '../upstream/call.ts';
 import { DecodingSink } from '../upstream/decode.ts';
+import type { AnswerOwner, UpstreamAnswer } from './answer-owner.ts';
 import type { BufferBudget } from './buffer-budget.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { LoadedExchange, LoadedTarget } from './loaded-table.ts';
 import { StreamAnswer } from './stream-answer.ts';
 import { WholeAnswer } from './whole-answer.ts';
-
-/** A complete upstream answer as it came, decoded. */
-export interface UpstreamAnswer {
-  readonly status: number;
-  readonly headers: AnswerHeaders;
-  readonly body: Buffer;
-}
 
 /** The request that an attempt serves; it decides what happens next. */
 export interface AttemptHost {
@@ -43,10 +37,13 @@ export interface AttemptHost {
 }
 
 /** One upstream call for one request: sends it, sorts the answer into whole or streamed, and reports to its host. */
-export class Attempt implements CallSink {
+export class Attempt implements CallSink, AnswerOwner {
   readonly target: LoadedTarget;
   readonly exchange: LoadedExchange;
-  readonly host: AttemptHost;
+  readonly budget: BufferBudget;
+  readonly clientStream: ClientStream;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
   readonly startedMs: number;
   /** 0 while it is under way. */
   endedMs = 0;
@@ -56,12 +53,17 @@ export class Attempt implements CallSink {
   healthTicket = 0;
   /** Once ended: why it failed, or null. */
   failure: Failure | null = null;
+  readonly #host: AttemptHost;
   readonly #call: UpstreamCall;
   readonly #sink: DecodingSink;
   #answer: WholeAnswer | StreamAnswer | null = null;
 
   constructor(host: AttemptHost, target: LoadedTarget, exchange: LoadedExchange, timeouts: CallTimeouts) {
-    this.host = host;
+    this.#host = host;
+    this.budget = host.budget;
+    this.clientStream = host.clientStream;
+    this.stream = host.stream;
+    this.includeUsage = host.includeUsage;
     this.target = target;
     this.exchange = exchange;
     this.#sink = new DecodingSink(this);
@@ -88,8 +90,25 @@ export class Attempt implements CallSink {
     return this.#answer instanceof StreamAnswer ? this.#answer.reader.outputChars : 0;
   }
 
-  committed(): void {
+  failed(failure: Failure, answer: UpstreamAnswer | null): void {
+    this.#host.attemptFailed(this, failure, answer);
+  }
+
+  answered(upstream: UpstreamAnswer, answer: Answer): void {
+    this.#host.attemptAnswered(this, upstream, answer);
+  }
+
+  commit(headers: AnswerHeaders, status: number): void {
+    this.#host.attemptCommitted(this, headers, status);
     this.#call.committed();
+  }
+
+  decorateUsage(event: Buffer): Buffer {
+    return this.#host.decorateUsage(this, event);
+  }
+
+  ended(last: Buffer | null, failure: Failure | null): void {
+    this.#host.attemptEnded(this, last, failure);
   }
 
   pause(): void {
@@ -109,10 +128,10 @@ export class Attempt implements CallSink {
   onAnswer(status: number, headers: IncomingHttpHeaders): void {
     try {
       const flat = flatten(headers);
-      const streamed = this.host.stream && status === 200 && isEventStream(flat['content-type']);
+      const streamed = this.stream && status === 200 && isEventStream(flat['content-type']);
       this.#answer = streamed ? new StreamAnswer(this, flat) : new WholeAnswer(this, status, flat);
     } catch (error) {
-      this.host.fault(error);
+      this.#host.fault(error);
     }
   }
 
@@ -120,7 +139,7 @@ export class Attempt implements CallSink {
     try {
       this.#answer?.onChunk(chunk);
     } catch (error) {
-      this.host.fault(error);
+      this.#host.fault(error);
     }
   }
 
@@ -128,16 +147,16 @@ export class Attempt implements CallSink {
     try {
       this.#answer?.onComplete();
     } catch (error) {
-      this.host.fault(error);
+      this.#host.fault(error);
     }
   }
 
   onBroken(failure: Failure): void {
     try {
-      if (this.#answer === null) this.host.attemptFailed(this, failure, null);
+      if (this.#answer === null) this.#host.attemptFailed(this, failure, null);
       else this.#answer.onBroken(failure);
     } catch (error) {
-      this.host.fault(error);
+      this.#host.fault(error);
     }
   }
 }
@@ -150,7 +169,9 @@ function isEventStream(contentType: string | undefined): boolean {
 function flatten(headers: IncomingHttpHeaders): AnswerHeaders {
   for (const name in headers) {
     if (Array.isArray(headers[name])) {
-      return Object.fromEntries(Object.entries(headers).map(([key, value]) => [key, Array.isArray(value) ? value.join(', ') : value]));
+      return Object.fromEntries(
+        Object.entries(headers).map(([key, value]) => [key, Array.isArray(value) ? value.join(', ') : value]),
+      );
     }
   }
   return headers as AnswerHeaders;

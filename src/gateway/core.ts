@@ -4,7 +4,6 @@ import type { Log } from '../telemetry/log.ts';
 import type { GatewayMetrics } from '../telemetry/metrics.ts';
 import type { BufferBudget } from './buffer-budget.ts';
 import type { LoadedTable } from './loaded-table.ts';
-import type { RequestRun } from './request-run.ts';
 import type { Running } from './running.ts';
 
 /** What every request of one gateway process shares. */
@@ -27,5 +26,5 @@ export interface GatewayCore {
   /** A fault of ours, with its stack: logged once, answered as internal_error. */
   onFault(error: unknown, requestId: string): void;
   /** What drain waits for and, at its end, cuts short. */
-  readonly running: Running<RequestRun>;
+  readonly running: Running;
 }

@@ -28,7 +28,10 @@ export function bodyError(error: BodyError): GatewayError {
   return { code: 'invalid_body', message: error.message, ...(error.param === null ? {} : { param: error.param }) };
 }
 
-export function endpointError(endpoint: Exclude<Endpoint, { kind: 'operation' | 'models' | 'model' }>, method: string): GatewayError {
+export function endpointError(
+  endpoint: Exclude<Endpoint, { kind: 'operation' | 'models' | 'model' }>,
+  method: string,
+): GatewayError {
   const path = JSON.stringify(endpoint.path.slice(0, 256));
   switch (endpoint.kind) {
     case 'not_found': {
@@ -36,7 +39,11 @@ export function endpointError(endpoint: Exclude<Endpoint, { kind: 'operation' | 
       return { code: 'unknown_url', message: `Unknown request URL: ${method} ${path}.${meant}` };
     }
     case 'method_not_allowed':
-      return { code: 'method_not_allowed', message: `${method} is not allowed on ${path}; use ${endpoint.allow}.`, headers: ['allow', endpoint.allow] };
+      return {
+        code: 'method_not_allowed',
+        message: `${method} is not allowed on ${path}; use ${endpoint.allow}.`,
+        headers: ['allow', endpoint.allow],
+      };
     case 'not_implemented':
       return { code: 'not_implemented', message: `This gateway does not serve ${endpoint.feature} (${path}).` };
   }
@@ -47,7 +54,8 @@ export function limitError(rejection: Rejection): GatewayError {
   const limit = `limit ${JSON.stringify(rejection.limitName)} (${rejection.limit} ${rejection.unit} per ${scope})`;
   const headers = ['x-fairlead-limit', rejection.limitName];
   addLimitHeaders(headers, rejection.remaining);
-  if (rejection.impossible) return { code: 'request_exceeds_limit', message: `This request alone is larger than ${limit}.`, headers };
+  if (rejection.impossible)
+    return { code: 'request_exceeds_limit', message: `This request alone is larger than ${limit}.`, headers };
   return {
     code: 'rate_limit_exceeded',
     message: `Rate limit reached: ${limit}. Try again in ${formatDuration(Math.ceil(rejection.retryAfterMs))}.`,
@@ -58,13 +66,23 @@ export function limitError(rejection: Rejection): GatewayError {
 
 /** No target to try: the request asks for more than any can do, or the route has none. */
 export function noCandidateError(plan: Plan, route: Route, facts: RequestFacts): GatewayError {
-  if (plan.rule === -1) return { code: 'no_matching_rule', message: `The route ${route.id} has no rule that matches this request.` };
+  if (plan.rule === -1)
+    return { code: 'no_matching_rule', message: `The route ${route.id} has no rule that matches this request.` };
   if (plan.excluded.length === 0) {
-    return { code: 'no_target', message: `Rule ${route.rules[plan.rule]?.name ?? ''} of route ${route.id} has no model that can serve; see the route's status.`, retryAfterMs: 5000 };
+    return {
+      code: 'no_target',
+      message: `Rule ${route.rules[plan.rule]?.name ?? ''} of route ${route.id} has no model that can serve; see the route's status.`,
+      retryAfterMs: 5000,
+    };
   }
   const why = plan.excluded.map(({ target, detail }) => `${route.targets[target]?.name ?? target}: ${detail}`).join('; ');
   const tooLong = plan.excluded.every(({ reason }) => reason === 'contextTokens');
-  if (tooLong) return { code: 'context_length_exceeded', message: `The request does not fit into the context of any model: ${why}.`, param: 'messages' };
+  if (tooLong)
+    return {
+      code: 'context_length_exceeded',
+      message: `The request does not fit into the context of any model: ${why}.`,
+      param: 'messages',
+    };
   return { code: 'unsupported_request', message: `No model of ${JSON.stringify(facts.model)} can serve this request: ${why}.` };
 }
 
@@ -72,7 +90,9 @@ export function noCandidateError(plan: Plan, route: Route, facts: RequestFacts):
 export function exhaustedError(attempts: readonly Attempt[], last: Failure): GatewayError {
   const tried = attempts.map((attempt) => `${attempt.target.target.name}: ${describe(attempt.failure)}`).join('; ');
   const message = `No model could answer. Tried ${attempts.length}: ${tried}.`;
-  const waits = attempts.flatMap(({ failure }) => (failure !== null && 'retryAfterMs' in failure && failure.retryAfterMs !== null ? [failure.retryAfterMs] : []));
+  const waits = attempts.flatMap(({ failure }) =>
+    failure !== null && 'retryAfterMs' in failure && failure.retryAfterMs !== null ? [failure.retryAfterMs] : [],
+  );
   const retryAfter = waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) };
   return { code: exhaustedCode(last), message, ...retryAfter };
 }
@@ -98,7 +118,10 @@ function exhaustedCode(last: Failure): ErrorCode {
 }
 
 export function interruptedError(failure: Failure, attempt: Attempt): GatewayError {
-  return { code: 'stream_interrupted', message: `The stream from ${attempt.target.target.name} broke after output had been sent: ${describe(failure)}.` };
+  return {
+    code: 'stream_interrupted',
+    message: `The stream from ${attempt.target.target.name} broke after output had been sent: ${describe(failure)}.`,
+  };
 }
 
 /** One failure in a few words; the upstream's own text only where it speaks of the request, not of the account behind it. */
@@ -111,7 +134,9 @@ export function describe(failure: Failure | null): string {
     case 'stream_broken':
       return `${failure.kind} (${failure.message})`;
     case 'content_filtered':
-      return failure.categories.length === 0 ? `content_filtered in the ${failure.phase}` : `content_filtered in the ${failure.phase} (${failure.categories.join(', ')})`;
+      return failure.categories.length === 0
+        ? `content_filtered in the ${failure.phase}`
+        : `content_filtered in the ${failure.phase} (${failure.categories.join(', ')})`;
     default:
       return failure.status === undefined ? failure.kind : `${failure.kind} (HTTP ${failure.status})`;
   }

@@ -19,7 +19,7 @@ import { ClientListener } from './server.ts';
 
 export interface GatewayOptions {
   readonly clock: Clock;
-  random(): number;
+  random: () => number;
   readonly log: Log;
   /** On a laptop the gateway may call its own ports. */
   readonly loopbackAllowed: boolean;
@@ -53,7 +53,7 @@ export class Gateway implements GatewayCore {
   readonly budget: BufferBudget;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
-  readonly running = new Running<RequestRun>();
+  readonly running = new Running();
   readonly maxInFlight: number;
   readonly keepAliveAfterMs: number;
   readonly #options: GatewayOptions;
@@ -105,7 +105,13 @@ export class Gateway implements GatewayCore {
     if (this.#table?.table.digest === table.digest) return;
     const loaded = loadTable(
       table,
-      { connections: this.#connections, health: this.#health, retryBudgets: this.#retryBudgets, metrics: this.metrics, random: () => this.random() },
+      {
+        connections: this.#connections,
+        health: this.#health,
+        retryBudgets: this.#retryBudgets,
+        metrics: this.metrics,
+        random: () => this.random(),
+      },
       this.#table,
     );
     this.#table = loaded;
@@ -207,7 +213,10 @@ export class Gateway implements GatewayCore {
       if (to !== 'Healthy') metrics.ejected(reason);
     }
     const { from, operation, forMs } = transition;
-    this.log.logger.warn({ upstream: upstreamId, from, to, reason, operation: operation ?? undefined, forMs: Math.round(forMs) }, 'upstream health');
+    this.log.logger.warn(
+      { upstream: upstreamId, from, to, reason, operation: operation ?? undefined, forMs: Math.round(forMs) },
+      'upstream health',
+    );
   }
 
   #collect(): void {

@@ -82,7 +82,10 @@ export class LoadedTarget {
     let found = this.#exchanges.get(operation);
     if (found === undefined) {
       const exchange = providerFor(this.target.provider).exchange(this.target, operation);
-      found = exchange === null ? null : new LoadedExchange(exchange, operation, this.#connections.channelFor(this.target, exchange.origin));
+      found =
+        exchange === null
+          ? null
+          : new LoadedExchange(exchange, operation, this.#connections.channelFor(this.target, exchange.origin));
       this.#exchanges.set(operation, found);
     }
     return found;

@@ -104,12 +104,19 @@ export class RequestBody {
       this.heldBytes += bytes;
       return true;
     }
-    this.#fail({ code: 'overloaded', message: 'This gateway holds as many request bytes as it may; try again shortly.', retryAfterMs: 1000 });
+    this.#fail({
+      code: 'overloaded',
+      message: 'This gateway holds as many request bytes as it may; try again shortly.',
+      retryAfterMs: 1000,
+    });
     return false;
   }
 
   #tooLarge(): GatewayError {
-    return { code: 'request_too_large', message: `The request body is larger than this gateway takes (${this.#maxBytes} bytes).` };
+    return {
+      code: 'request_too_large',
+      message: `The request body is larger than this gateway takes (${this.#maxBytes} bytes).`,
+    };
   }
 
   #fail(error: GatewayError): void {

@@ -1,11 +1,42 @@
 import type { ErrorCode } from './errors.ts';
-import type { Relay, RelayOutcome } from './relay.ts';
-import type { RequestRun } from './request-run.ts';
+import type { RequestFacts } from '../dialects/facts.ts';
+import type { Failure } from '../lib/failure.ts';
+import type { Usage } from '../lib/usage.ts';
+import type { Plan } from '../selection/types.ts';
+import type { Attempt } from './attempt.ts';
+import type { LoadedRoute } from './loaded-table.ts';
+import type { RequestContext } from './request-context.ts';
+
+/** A request that went to upstreams. */
+export interface RelayedRequest {
+  readonly run: RequestContext;
+  readonly loaded: LoadedRoute;
+  readonly facts: RequestFacts;
+  readonly plan: Plan;
+  readonly stream: boolean;
+  readonly attempts: readonly Attempt[];
+  /** Monotonic; 0 where there was none. */
+  readonly firstOutputMs: number;
+}
+
+/** How a request ended, for its log line and metrics. */
+export interface RelayOutcome {
+  readonly status: number;
+  /** null: the client got an upstream's answer. */
+  readonly errorCode: string | null;
+  readonly failure: Failure | null;
+  readonly served: Attempt | null;
+  readonly usage: Usage | null;
+  /** null: unknown, because the price is. */
+  readonly costMicroUsd: number | null;
+  readonly reason: string;
+  readonly bytesOut: number;
+}
 
 /** The one place where a request that is over enters the metrics and the log. */
 
 /** A request that no upstream answered: refused, or served by the gateway itself. */
-export function recordDirect(run: RequestRun, code: ErrorCode | 'client_gone' | null): void {
+export function recordDirect(run: RequestContext, code: ErrorCode | 'client_gone' | null): void {
   const { core } = run;
   const status = code === 'client_gone' ? 499 : run.response.statusCode;
   const metrics = run.loaded?.metrics ?? core.metrics.unrouted;
@@ -43,7 +74,7 @@ export function recordDirect(run: RequestRun, code: ErrorCode | 'client_gone' | 
   });
 }
 
-export function recordRelayed(relay: Relay, outcome: RelayOutcome): void {
+export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): void {
   const { run } = relay;
   const { core } = run;
   const { metrics } = core;
@@ -65,8 +96,8 @@ export function recordRelayed(relay: Relay, outcome: RelayOutcome): void {
   if (!core.logsRequests) return;
   core.log.request({
     requestId: run.requestId,
-    route: relay.route.id,
-    rule: relay.route.rules[relay.plan.rule]?.name ?? null,
+    route: relay.loaded.route.id,
+    rule: relay.loaded.route.rules[relay.plan.rule]?.name ?? null,
     operation: relay.facts.operation,
     model: run.model,
     target: served?.target.target.name ?? null,

@@ -17,14 +17,15 @@ import { nextAttempt, type TriedTarget } from '../selection/failover.ts';
 import { matchRule } from '../selection/match.ts';
 import type { ChoiceInput, Plan } from '../selection/types.ts';
 import { addLimitHeaders, passedHeaders, sendError, streamErrorEvent } from './answers.ts';
-import { Attempt, type AttemptHost, type UpstreamAnswer } from './attempt.ts';
+import type { UpstreamAnswer } from './answer-owner.ts';
+import { Attempt, type AttemptHost } from './attempt.ts';
 import type { BufferBudget } from './buffer-budget.ts';
 import { ClientStream } from './client-stream.ts';
 import type { GatewayError } from './errors.ts';
 import { exhaustedError, interruptedError, noCandidateError } from './explanations.ts';
 import type { LoadedRoute } from './loaded-table.ts';
 import { recordRelayed } from './record.ts';
-import type { RequestRun } from './request-run.ts';
+import type { RequestContext } from './request-context.ts';
 import { costMicroUsd, estimateUsage } from './settle.ts';
 
 /** Request headers that reach an upstream; a client's credentials and cookies never do. */
@@ -32,20 +33,6 @@ const FORWARDED_HEADERS = ['openai-beta', 'idempotency-key', 'traceparent', 'tra
 
 /** Reserved for output where the client set no bound: a typical answer. What is used beyond it is owed. */
 const DEFAULT_OUTPUT_TOKENS = 512;
-
-/** How a request ended, for its log line and metrics. */
-export interface RelayOutcome {
-  readonly status: number;
-  /** null: the client got an upstream's answer. */
-  readonly errorCode: string | null;
-  readonly failure: Failure | null;
-  readonly served: Attempt | null;
-  readonly usage: Usage | null;
-  /** null: unknown, because the price is. */
-  readonly costMicroUsd: number | null;
-  readonly reason: string;
-  readonly bytesOut: number;
-}
 
 /**
  * Answers one admitted request: choose → attempt ⟲ failover → relay → settle. `begin` is called once; afterwards exactly one of
@@ -58,7 +45,7 @@ export class Relay implements AttemptHost, ChoiceInput {
   readonly facts: RequestFacts;
   readonly stream: boolean;
   readonly includeUsage: boolean;
-  readonly run: RequestRun;
+  readonly run: RequestContext;
   readonly attempts: Attempt[] = [];
   firstOutputMs = 0;
 
@@ -72,7 +59,7 @@ export class Relay implements AttemptHost, ChoiceInput {
   #committed = false;
   #over = false;
 
-  constructor(run: RequestRun, loaded: LoadedRoute, body: ParsedBody | MultipartBody, facts: RequestFacts) {
+  constructor(run: RequestContext, loaded: LoadedRoute, body: ParsedBody | MultipartBody, facts: RequestFacts) {
     this.run = run;
     this.loaded = loaded;
     this.#body = body;
@@ -228,8 +215,16 @@ export class Relay implements AttemptHost, ChoiceInput {
       attempt.cancel();
       this.#closeAttempt(attempt, gone);
     }
-    const usage = attempt === null ? null : (attempt.usage ?? (this.#committed ? estimateUsage(this.facts, attempt.outputChars) : null));
-    this.#end(499, 'client_gone', gone, attempt, usage, attempt === null || usage === null ? null : costMicroUsd(attempt.target.target, usage));
+    const usage =
+      attempt === null ? null : (attempt.usage ?? (this.#committed ? estimateUsage(this.facts, attempt.outputChars) : null));
+    this.#end(
+      499,
+      'client_gone',
+      gone,
+      attempt,
+      usage,
+      attempt === null || usage === null ? null : costMicroUsd(attempt.target.target, usage),
+    );
   }
 
   /** The gateway cannot go on: a fault of its own, or the end of its drain. */
@@ -246,13 +241,17 @@ export class Relay implements AttemptHost, ChoiceInput {
     const policy = this.loaded.route.rules[this.#plan.rule]?.failover;
     if (target === undefined || policy === undefined) throw new Error(`target ${index} of route ${this.loaded.route.id} is gone`);
     const exchange = target.exchange(this.facts.operation);
-    if (exchange === null) throw new Error(`${target.target.provider} has no ${this.facts.operation}, but target ${target.target.name} was chosen for it`);
+    if (exchange === null)
+      throw new Error(
+        `${target.target.provider} has no ${this.facts.operation}, but target ${target.target.name} was chosen for it`,
+      );
     const attempt = new Attempt(this, target, exchange, policy.timeouts);
     this.#current = attempt;
     this.attempts.push(attempt);
     attempt.healthTicket = target.health.started(attempt.startedMs);
     if (!charged) target.retryBudget.countRequest(attempt.startedMs);
-    const body = this.#body.kind === 'json' ? spliceBody(this.#body, target.edit) : spliceMultipart(this.#body, target.target.model);
+    const body =
+      this.#body.kind === 'json' ? spliceBody(this.#body, target.edit) : spliceMultipart(this.#body, target.target.model);
     attempt.send(exchange.path(this.facts.model), this.#upstreamHeaders(exchange.headers), body);
     if (attempt.queued) this.run.core.metrics.upstreamQueued.add(1);
   }
@@ -273,7 +272,12 @@ export class Relay implements AttemptHost, ChoiceInput {
   #upstreamHeaders(base: readonly string[]): string[] {
     const headers = base.slice();
     const { headers: sent } = this.run.request;
-    headers.push('content-type', (this.#body.kind === 'multipart' ? sent['content-type'] : undefined) ?? 'application/json', 'x-request-id', this.run.requestId);
+    headers.push(
+      'content-type',
+      (this.#body.kind === 'multipart' ? sent['content-type'] : undefined) ?? 'application/json',
+      'x-request-id',
+      this.run.requestId,
+    );
     for (const name of FORWARDED_HEADERS) {
       const value = sent[name];
       if (typeof value === 'string') headers.push(name, value);
@@ -324,13 +328,26 @@ export class Relay implements AttemptHost, ChoiceInput {
     if (this.clientStream.opened) {
       this.clientStream.end(streamErrorEvent(this.facts.operation, error));
     } else {
-      const headers = ['x-fairlead-reason', reasonHeader(this.#plan, this.loaded.route, this.#tried, null), 'x-fairlead-attempts', String(this.attempts.length)];
+      const headers = [
+        'x-fairlead-reason',
+        reasonHeader(this.#plan, this.loaded.route, this.#tried, null),
+        'x-fairlead-attempts',
+        String(this.attempts.length),
+      ];
       sendError(response, requestId, { ...error, headers: [...headers, ...(error.headers ?? [])] });
     }
     this.#end(response.statusCode, error.code, attempt?.failure ?? null, null, null, null);
   }
 
-  #end(status: number, errorCode: string | null, failure: Failure | null, served: Attempt | null, usage: Usage | null, cost: number | null, bytesOut = this.clientStream.sentBytes): void {
+  #end(
+    status: number,
+    errorCode: string | null,
+    failure: Failure | null,
+    served: Attempt | null,
+    usage: Usage | null,
+    cost: number | null,
+    bytesOut = this.clientStream.sentBytes,
+  ): void {
     this.#over = true;
     clearTimeout(this.#timer);
     this.#current = null;
@@ -371,7 +388,14 @@ export class Relay implements AttemptHost, ChoiceInput {
   keepAlive(): void {
     if (this.#over || this.#committed) return;
     if (!this.clientStream.opened) {
-      this.clientStream.open(['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-request-id', this.run.requestId]);
+      this.clientStream.open([
+        'content-type',
+        'text/event-stream; charset=utf-8',
+        'cache-control',
+        'no-cache',
+        'x-request-id',
+        this.run.requestId,
+      ]);
     }
     this.clientStream.write(SSE_KEEP_ALIVE, () => {});
     this.#armKeepAlive();

@@ -15,29 +15,16 @@ import type { LoadedRoute, LoadedTable } from './loaded-table.ts';
 import { type BodyReader, RequestBody } from './read-body.ts';
 import { recordDirect } from './record.ts';
 import { Relay } from './relay.ts';
-import type { Indexed } from './running.ts';
+import type { RequestContext } from './request-context.ts';
+import type { RunningRequest } from './running.ts';
 
 type OperationEndpoint = Extract<Endpoint, { kind: 'operation' }>;
-
-/** What is known of a request when its answer begins, however far it got. For the log line and the metrics. */
-export interface RequestContext {
-  readonly core: GatewayCore;
-  readonly table: LoadedTable;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly requestId: string;
-  readonly startedMs: number;
-  caller: Caller;
-  operation: OperationEndpoint['operation'] | null;
-  model: string;
-  loaded: LoadedRoute | null;
-}
 
 /**
  * Admits one request: path, client key, body, route, limits; then hands it to its `Relay`. Callbacks, not promises: this is the
  * path every request takes.
  */
-export class RequestRun implements BodyReader, RequestContext, Indexed {
+export class RequestRun implements BodyReader, RequestContext, RunningRequest {
   readonly core: GatewayCore;
   readonly table: LoadedTable;
   readonly request: IncomingMessage;
@@ -78,7 +65,10 @@ export class RequestRun implements BodyReader, RequestContext, Indexed {
 
   /** The drain's time is over. */
   cutShort(): void {
-    const error: GatewayError = { code: 'shutting_down', message: 'This gateway pod is shutting down and its drain timeout is over; send the request again.' };
+    const error: GatewayError = {
+      code: 'shutting_down',
+      message: 'This gateway pod is shutting down and its drain timeout is over; send the request again.',
+    };
     if (this.#relay === null) this.fail(error);
     else this.#relay.abandon(error);
   }
@@ -124,7 +114,12 @@ export class RequestRun implements BodyReader, RequestContext, Indexed {
     if (this.table.table.settings.clientAuth === 'None') return true;
     const { headers } = this.request;
     const key = headers['api-key'] ?? headers['x-api-key'];
-    const found = authenticate(this.table.keys, headers.authorization, typeof key === 'string' ? key : undefined, this.core.clock.wallMs());
+    const found = authenticate(
+      this.table.keys,
+      headers.authorization,
+      typeof key === 'string' ? key : undefined,
+      this.core.clock.wallMs(),
+    );
     if (found.ok) {
       this.caller = found;
       return true;
@@ -155,7 +150,11 @@ export class RequestRun implements BodyReader, RequestContext, Indexed {
     this.operation = endpoint.operation;
     this.#endpoint = endpoint;
     if (this.core.running.size > this.core.maxInFlight) {
-      this.fail({ code: 'overloaded', message: 'This gateway pod has as many requests under way as it may; try again shortly.', retryAfterMs: 1000 });
+      this.fail({
+        code: 'overloaded',
+        message: 'This gateway pod has as many requests under way as it may; try again shortly.',
+        retryAfterMs: 1000,
+      });
       return;
     }
     this.#body = new RequestBody(this.request, this.core.budget, this.table.table.settings.maxRequestBytes, this);
@@ -166,7 +165,11 @@ export class RequestRun implements BodyReader, RequestContext, Indexed {
     const { model } = parsed;
     this.model = model;
     if (!modelAllowed(this.caller, model)) {
-      this.fail({ code: 'model_not_allowed', message: `This API key may not use the model ${JSON.stringify(model)}.`, param: 'model' });
+      this.fail({
+        code: 'model_not_allowed',
+        message: `This API key may not use the model ${JSON.stringify(model)}.`,
+        param: 'model',
+      });
       return;
     }
     const route = this.table.names.resolve(this.caller, model);
@@ -187,7 +190,11 @@ export class RequestRun implements BodyReader, RequestContext, Indexed {
       const tokens = relay.reservedTokens;
       const reserved = this.core.limiter.reserve(new Limited(this, loaded, tokens));
       if (!(reserved instanceof Promise)) this.#decided(relay, reserved);
-      else reserved.then((decision) => this.#decided(relay, decision), (error: unknown) => this.fault(error));
+      else
+        reserved.then(
+          (decision) => this.#decided(relay, decision),
+          (error: unknown) => this.fault(error),
+        );
     }
   }
 
@@ -210,7 +217,10 @@ export class RequestRun implements BodyReader, RequestContext, Indexed {
   /** An invariant broke: the client gets a 500 with the request id, the log the stack; everything held is given back. */
   fault(error: unknown): void {
     this.core.onFault(error, this.requestId);
-    const failure: GatewayError = { code: 'internal_error', message: `The gateway failed to handle this request; its log has the id ${this.requestId}.` };
+    const failure: GatewayError = {
+      code: 'internal_error',
+      message: `The gateway failed to handle this request; its log has the id ${this.requestId}.`,
+    };
     if (this.#relay === null) this.fail(failure);
     else this.#relay.abandon(failure);
   }

@@ -1,6 +1,14 @@
-/** An element that knows its own place. */
-export interface Indexed {
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** A request under way, as whoever counts or ends requests sees it. */
+export interface RunningRequest {
+  /** Its place in `Running`. */
   runningIndex: number;
+  readonly streaming: boolean;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** The drain's time is over. */
+  cutShort(): void;
 }
 
 /**
@@ -8,26 +16,26 @@ export interface Indexed {
  * and each discarded table that has been promoted to the old generation keeps the requests in it, with all they hold, alive until
  * the next major collection (measured: a third of the gateway's CPU went into that).
  */
-export class Running<T extends Indexed> implements Iterable<T> {
-  readonly #items: T[] = [];
+export class Running implements Iterable<RunningRequest> {
+  readonly #items: RunningRequest[] = [];
 
   get size(): number {
     return this.#items.length;
   }
 
-  add(item: T): void {
+  add(item: RunningRequest): void {
     item.runningIndex = this.#items.length;
     this.#items.push(item);
   }
 
-  delete(item: T): void {
+  delete(item: RunningRequest): void {
     const last = this.#items.pop();
     if (last === undefined || last === item) return;
     this.#items[item.runningIndex] = last;
     last.runningIndex = item.runningIndex;
   }
 
-  [Symbol.iterator](): Iterator<T> {
+  [Symbol.iterator](): Iterator<RunningRequest> {
     return this.#items.values();
   }
 }

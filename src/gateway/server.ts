@@ -30,7 +30,10 @@ export class ClientListener {
       noDelay: true,
     };
     this.#tls = settings.tls !== null;
-    this.server = settings.tls === null ? http.createServer(options, onRequest) : https.createServer({ ...options, ...certificate(settings) }, onRequest);
+    this.server =
+      settings.tls === null
+        ? http.createServer(options, onRequest)
+        : https.createServer({ ...options, ...certificate(settings) }, onRequest);
     this.server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
       // Nothing may be put into the middle of an answer, where it would pass for a part of it.
       if (!socket.writable || error.code === 'ECONNRESET' || answering(socket)) socket.destroy();

@@ -25,5 +25,9 @@ export function costMicroUsd(target: Target, usage: Usage): number | null {
   const { pricing } = target;
   if (pricing === null) return null;
   const fresh = Math.max(0, usage.inputTokens - usage.cachedInputTokens);
-  return fresh * pricing.inputMicroUsd + usage.cachedInputTokens * pricing.cachedInputMicroUsd + usage.outputTokens * pricing.outputMicroUsd;
+  return (
+    fresh * pricing.inputMicroUsd +
+    usage.cachedInputTokens * pricing.cachedInputMicroUsd +
+    usage.outputTokens * pricing.outputMicroUsd
+  );
 }

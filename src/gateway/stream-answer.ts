@@ -1,7 +1,7 @@
 import { SseSplitter } from '../dialects/sse.ts';
 import type { Failure } from '../lib/failure.ts';
 import { type AnswerHeaders, StreamEvent, type StreamReader } from '../providers/provider.ts';
-import type { Attempt } from './attempt.ts';
+import type { AnswerOwner } from './answer-owner.ts';
 
 /** Frames before the first output are held so that a failure among them can still fail over; more than this is output in disguise. */
 const HELD_MAX_BYTES = 1024 * 1024;
@@ -12,7 +12,7 @@ const HELD_MAX_BYTES = 1024 * 1024;
  * neither the upstream's end of body nor its `[DONE]` is proof of one.
  */
 export class StreamAnswer {
-  readonly #attempt: Attempt;
+  readonly #owner: AnswerOwner;
   readonly #headers: AnswerHeaders;
   readonly #reader: StreamReader;
   readonly #splitter = new SseSplitter();
@@ -23,10 +23,10 @@ export class StreamAnswer {
   #filtered: Failure | null = null;
   #over = false;
 
-  constructor(attempt: Attempt, headers: AnswerHeaders) {
-    this.#attempt = attempt;
+  constructor(owner: AnswerOwner, headers: AnswerHeaders) {
+    this.#owner = owner;
     this.#headers = headers;
-    this.#reader = attempt.exchange.readStream(headers);
+    this.#reader = owner.exchange.readStream(headers);
   }
 
   get reader(): StreamReader {
@@ -58,8 +58,8 @@ export class StreamAnswer {
       }
       let replaced: Buffer | null = null;
       if ((bits & StreamEvent.UsageOnly) !== 0) {
-        if (!this.#attempt.host.includeUsage) continue;
-        replaced = this.#attempt.host.decorateUsage(this.#attempt, event.bytes);
+        if (!this.#owner.includeUsage) continue;
+        replaced = this.#owner.decorateUsage(event.bytes);
       }
       if (this.#held !== null) {
         this.#hold(replaced ?? event.bytes);
@@ -96,7 +96,7 @@ export class StreamAnswer {
     this.#over = true;
     // A whole stream without a word of output (an empty completion) commits at its end.
     if (this.#held !== null) this.#commit();
-    this.#attempt.host.attemptEnded(this.#attempt, this.#doneMark ?? this.#attempt.exchange.streamEnd, this.#filtered);
+    this.#owner.ended(this.#doneMark ?? this.#owner.exchange.streamEnd, this.#filtered);
   }
 
   onBroken(failure: Failure): void {
@@ -124,15 +124,14 @@ export class StreamAnswer {
   #commit(): void {
     const held = this.#held ?? [];
     this.#giveBack();
-    this.#attempt.host.attemptCommitted(this.#attempt, this.#headers, 200);
-    if (!this.#over) this.#attempt.committed();
+    this.#owner.commit(this.#headers, 200);
     this.#write(held.length === 1 && held[0] !== undefined ? held[0] : Buffer.concat(held));
   }
 
   #write(bytes: Buffer): void {
     if (bytes.length === 0) return;
-    const attempt = this.#attempt;
-    if (!attempt.host.clientStream.write(bytes, () => attempt.resume())) attempt.pause();
+    const owner = this.#owner;
+    if (!owner.clientStream.write(bytes, () => owner.resume())) owner.pause();
   }
 
   /**
@@ -149,19 +148,19 @@ export class StreamAnswer {
   /** Before the commit the host decides (failover); after it the client is told. `frame` is the event that said so. */
   #fail(failure: Failure, frame: Buffer | null): void {
     this.#over = true;
-    const { host, exchange } = this.#attempt;
+    const { exchange } = this.#owner;
     const held = this.#held;
     this.#giveBack();
-    this.#attempt.cancel();
+    this.#owner.cancel();
     if (held === null) {
-      const told = failure.kind === 'stream_broken' ? { ...failure, sentBytes: host.clientStream.sentBytes } : failure;
-      host.attemptEnded(this.#attempt, null, told);
+      const told = failure.kind === 'stream_broken' ? { ...failure, sentBytes: this.#owner.clientStream.sentBytes } : failure;
+      this.#owner.ended(null, told);
     } else if (failure.kind === 'content_filtered' && frame !== null && this.#reader.finished) {
       // The provider's own way of saying it, for a route that does not fail over.
       const body = Buffer.concat([...held, frame, exchange.streamEnd]);
-      host.attemptFailed(this.#attempt, failure, { status: 200, headers: this.#headers, body });
+      this.#owner.failed(failure, { status: 200, headers: this.#headers, body });
     } else {
-      host.attemptFailed(this.#attempt, failure, null);
+      this.#owner.failed(failure, null);
     }
   }
 }

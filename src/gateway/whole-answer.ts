@@ -1,13 +1,13 @@
 import type { Failure } from '../lib/failure.ts';
 import type { AnswerHeaders } from '../providers/provider.ts';
-import type { Attempt } from './attempt.ts';
+import type { AnswerOwner } from './answer-owner.ts';
 
 /** Up to here an answer is held, so that one that turns out bad can still fail over; beyond it is passed on as it comes. */
 const HELD_MAX_BYTES = 8 * 1024 * 1024;
 
 /** Collects an answer that is not an event stream, and commits it at its end. */
 export class WholeAnswer {
-  readonly #attempt: Attempt;
+  readonly #owner: AnswerOwner;
   readonly #status: number;
   readonly #headers: AnswerHeaders;
   #chunks: Buffer[] = [];
@@ -15,8 +15,8 @@ export class WholeAnswer {
   /** Too large to hold: it flows to the client as it comes. */
   #spilling = false;
 
-  constructor(attempt: Attempt, status: number, headers: AnswerHeaders) {
-    this.#attempt = attempt;
+  constructor(owner: AnswerOwner, status: number, headers: AnswerHeaders) {
+    this.#owner = owner;
     this.#status = status;
     this.#headers = headers;
   }
@@ -26,55 +26,52 @@ export class WholeAnswer {
       this.#write(chunk);
       return;
     }
-    const fits = this.#heldBytes + chunk.length <= HELD_MAX_BYTES && this.#attempt.host.budget.take(chunk.length);
+    const fits = this.#heldBytes + chunk.length <= HELD_MAX_BYTES && this.#owner.budget.take(chunk.length);
     if (fits) {
       this.#heldBytes += chunk.length;
       this.#chunks.push(chunk);
-    } else if (this.#status < 400 && !this.#attempt.host.stream) {
+    } else if (this.#status < 400 && !this.#owner.stream) {
       this.#spill(chunk);
     } else {
       // An error of this size says nothing more after its first 8 MiB; neither does a stream that is none.
       const body = Buffer.concat(this.#chunks, this.#heldBytes);
-      const { failure } = this.#attempt.exchange.readAnswer(this.#status, this.#headers, body, false);
-      this.#attempt.cancel();
-      this.#attempt.host.attemptFailed(this.#attempt, failure ?? { kind: 'malformed', message: NOT_A_STREAM }, null);
+      const { failure } = this.#owner.exchange.readAnswer(this.#status, this.#headers, body, false);
+      this.#owner.cancel();
+      this.#owner.failed(failure ?? { kind: 'malformed', message: NOT_A_STREAM }, null);
     }
   }
 
   onComplete(): void {
     if (this.#spilling) {
-      this.#attempt.host.attemptEnded(this.#attempt, null, null);
+      this.#owner.ended(null, null);
       return;
     }
     const [only] = this.#chunks;
     const body = this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks, this.#heldBytes);
     this.release();
-    const { host } = this.#attempt;
-    const answer = this.#attempt.exchange.readAnswer(this.#status, this.#headers, body, true);
+    const answer = this.#owner.exchange.readAnswer(this.#status, this.#headers, body, true);
     const upstream = { status: this.#status, headers: this.#headers, body };
-    if (answer.failure !== null) host.attemptFailed(this.#attempt, answer.failure, upstream);
-    else if (host.stream) host.attemptFailed(this.#attempt, { kind: 'malformed', status: this.#status, message: NOT_A_STREAM }, null);
-    else host.attemptAnswered(this.#attempt, upstream, answer);
+    if (answer.failure !== null) this.#owner.failed(answer.failure, upstream);
+    else if (this.#owner.stream) this.#owner.failed({ kind: 'malformed', status: this.#status, message: NOT_A_STREAM }, null);
+    else this.#owner.answered(upstream, answer);
   }
 
   onBroken(failure: Failure): void {
     this.release();
-    const { host } = this.#attempt;
-    if (this.#spilling) host.attemptEnded(this.#attempt, null, failure);
-    else host.attemptFailed(this.#attempt, failure, null);
+    if (this.#spilling) this.#owner.ended(null, failure);
+    else this.#owner.failed(failure, null);
   }
 
   /** Gives back what is held. */
   release(): void {
-    this.#attempt.host.budget.give(this.#heldBytes);
+    this.#owner.budget.give(this.#heldBytes);
     this.#heldBytes = 0;
     this.#chunks = [];
   }
 
   #spill(chunk: Buffer): void {
     this.#spilling = true;
-    this.#attempt.host.attemptCommitted(this.#attempt, this.#headers, this.#status);
-    this.#attempt.committed();
+    this.#owner.commit(this.#headers, this.#status);
     const held = this.#chunks;
     this.release();
     for (const piece of held) this.#write(piece);
@@ -82,8 +79,8 @@ export class WholeAnswer {
   }
 
   #write(chunk: Buffer): void {
-    const attempt = this.#attempt;
-    if (!attempt.host.clientStream.write(chunk, () => attempt.resume())) attempt.pause();
+    const owner = this.#owner;
+    if (!owner.clientStream.write(chunk, () => owner.resume())) owner.pause();
   }
 }
 

@@ -1,0 +1,38 @@
+import type { Failure } from '../lib/failure.ts';
+import type { Answer, AnswerHeaders } from '../providers/provider.ts';
+import type { BufferBudget } from './buffer-budget.ts';
+import type { ClientStream } from './client-stream.ts';
+import type { LoadedExchange } from './loaded-table.ts';
+
+/** A complete upstream answer as it came, decoded. */
+export interface UpstreamAnswer {
+  readonly status: number;
+  readonly headers: AnswerHeaders;
+  readonly body: Buffer;
+}
+
+/** The upstream call that an answer belongs to: what a `WholeAnswer` or `StreamAnswer` reads, tells and steers. */
+export interface AnswerOwner {
+  readonly exchange: LoadedExchange;
+  readonly budget: BufferBudget;
+  readonly clientStream: ClientStream;
+  /** The client asked for a stream. */
+  readonly stream: boolean;
+  /** The client asked for the usage chunk. */
+  readonly includeUsage: boolean;
+  /** Nothing has reached the client. `answer`: what the upstream said, where it said something whole. */
+  failed(failure: Failure, answer: UpstreamAnswer | null): void;
+  /** A whole answer that the client may have. */
+  answered(upstream: UpstreamAnswer, answer: Answer): void;
+  /** The stream's first output, or an answer too large to hold, is about to go out: opens the client's side. */
+  commit(headers: AnswerHeaders, status: number): void;
+  /** A stream's usage event on its way to a client who asked for it: may add the cost. */
+  decorateUsage(event: Buffer): Buffer;
+  /** After the commit: the answer has ended well, or (`failure`) broke. `last` are bytes still to be written. */
+  ended(last: Buffer | null, failure: Failure | null): void;
+  /** The client is behind, or has caught up. */
+  pause(): void;
+  resume(): void;
+  /** Ends the upstream's work at once. */
+  cancel(): void;
+}
