@@ -5,6 +5,7 @@ import type { Remaining, RemainingByUnit } from '../limits/limiter.ts';
 import type { AnswerHeaders } from '../providers/provider.ts';
 import { modelAllowed } from '../auth/client-keys.ts';
 import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
+import { endWhenRead } from './linger.ts';
 import type { RequestContext } from './request-context.ts';
 
 /** What of an upstream's answer head reaches the client. Its rate limits are ours to keep, its account's names nobody's business. */
@@ -41,7 +42,7 @@ function resetText(ms: number): string {
   return `${Math.floor(seconds / 60)}m${seconds % 60}s`;
 }
 
-/** Answers with the gateway's own error. Where the body is refused unread, the connection is closed rather than read to its end. */
+/** Answers with the gateway's own error. After a body that is too large the connection is closed. */
 export function sendError(response: ServerResponse, requestId: string, error: GatewayError): void {
   if (response.headersSent) {
     response.destroy();
@@ -70,7 +71,8 @@ export function sendError(response: ServerResponse, requestId: string, error: Ga
   }
   if (status === 413) headers.push('connection', 'close');
   response.writeHead(status, headers);
-  response.end(body);
+  response.write(body);
+  endWhenRead(response);
 }
 
 export function streamErrorEvent(operation: Operation, error: GatewayError): Buffer {

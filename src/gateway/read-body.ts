@@ -92,7 +92,7 @@ export class RequestBody {
       if (error === null) {
         if (this.#hold(decoded.length)) this.#reader.onBody(decoded);
       } else if ('code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') {
-        this.#fail(this.#tooLarge());
+        this.#fail(this.#tooLarge(', decoded,'));
       } else {
         this.#fail({ code: 'invalid_body', message: `The request body is not valid ${encoding ?? ''} data: ${error.message}.` });
       }
@@ -112,10 +112,10 @@ export class RequestBody {
     return false;
   }
 
-  #tooLarge(): GatewayError {
+  #tooLarge(how = ''): GatewayError {
     return {
       code: 'request_too_large',
-      message: `The request body is larger than this gateway takes (${this.#maxBytes} bytes).`,
+      message: `The request body${how} is larger than this gateway takes (${this.#maxBytes} bytes).`,
     };
   }
 

@@ -159,6 +159,8 @@ export class RequestRun implements BodyReader, RequestContext, RunningRequest {
     }
     this.#body = new RequestBody(this.request, this.core.budget, this.table.table.settings.maxRequestBytes, this);
     this.#body.start();
+    // Only now, so that what is refused by its head is not even sent (RFC 9110, section 10.1.1).
+    if (this.request.headers.expect !== undefined && !this.#over) this.response.writeContinue();
   }
 
   #route(parsed: ParsedBody | MultipartBody, endpoint: OperationEndpoint): void {

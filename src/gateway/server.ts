@@ -34,6 +34,7 @@ export class ClientListener {
       settings.tls === null
         ? http.createServer(options, onRequest)
         : https.createServer({ ...options, ...certificate(settings) }, onRequest);
+    this.server.on('checkContinue', onRequest);
     this.server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
       // Nothing may be put into the middle of an answer, where it would pass for a part of it.
       if (!socket.writable || error.code === 'ECONNRESET' || answering(socket)) socket.destroy();
