@@ -11,7 +11,7 @@ export interface CallSink {
   onAnswer(status: number, headers: IncomingHttpHeaders): void;
   onChunk(chunk: Buffer): void;
   onComplete(): void;
-  /** `timeout`, `network`, `stream_broken` (after the answer's head) or `malformed`. */
+  /** `timeout`, `network`, `stream_broken` (after the answer's head), `malformed`, or `client_gone` for a reader that stays behind. */
   onBroken(failure: Failure): void;
 }
 
@@ -28,6 +28,9 @@ export interface CallRequest {
   readonly headers: readonly string[];
   readonly body: Buffer | null;
 }
+
+/** setTimeout takes longer times for 1 ms. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const CONNECT_CODES = new Set([
   'ECONNREFUSED',
@@ -62,6 +65,7 @@ export class UpstreamCall implements PooledHandler {
   #timer: NodeJS.Timeout | undefined;
   #over = false;
   #committed = false;
+  #paused = false;
 
   constructor(channel: Channel, sink: CallSink, timeouts: CallTimeouts, stream: boolean, clock: Clock) {
     this.#channel = channel;
@@ -98,12 +102,17 @@ export class UpstreamCall implements PooledHandler {
     if (!this.#over) this.#arm(this.#timeouts.idleMs, 'idle');
   }
 
+  /** Its reader is behind. While it stays so, silence is the reader's and not the upstream's. */
   pause(): void {
+    this.#paused = true;
     this.#controller?.pause();
   }
 
   resume(): void {
-    if (!this.#over) this.#controller?.resume();
+    if (this.#over) return;
+    this.#paused = false;
+    if (this.#committed) this.#timer?.refresh();
+    this.#controller?.resume();
   }
 
   /** Ends the call at once and closes its connection; the sink hears nothing more. */
@@ -115,7 +124,6 @@ export class UpstreamCall implements PooledHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    this.#queued = null;
     if (this.#over) {
       controller.abort(new Error('cancelled'));
       return;
@@ -141,25 +149,27 @@ export class UpstreamCall implements PooledHandler {
   onResponseEnd(): void {
     const over = this.#over;
     this.#finish();
-    this.#channel.release(this);
+    this.#channel.release(this, true);
     if (!over) this.#sink.onComplete();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
-    this.#channel.release(this);
+    this.#channel.release(this, false);
     if (!this.#over) this.#break(brokenBy(error, this.startedMs > 0, this.answeredMs > 0));
   }
 
   #arm(ms: number, phase: TimeoutPhase): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(onDeadline, ms, this, phase, ms);
+    this.#timer = setTimeout(onDeadline, Math.min(ms, MAX_TIMER_MS), this, phase, ms);
   }
 
   expire(phase: TimeoutPhase, ms: number): void {
     if (this.#over) return;
     this.#finish();
     this.#abort();
-    this.#sink.onBroken({ kind: 'timeout', phase, message: `no ${WAITED_FOR[phase]} within ${ms} ms` });
+    if (this.#paused && this.#committed)
+      this.#sink.onBroken({ kind: 'client_gone', message: `the client read nothing for ${ms} ms` });
+    else this.#sink.onBroken({ kind: 'timeout', phase, message: `no ${WAITED_FOR[phase]} within ${ms} ms` });
   }
 
   #break(failure: Failure): void {
@@ -174,13 +184,10 @@ export class UpstreamCall implements PooledHandler {
   }
 
   #abort(): void {
-    if (this.#queued !== null) {
-      this.#queued.cancel();
-      this.#queued = null;
-    } else {
-      // Before the request started there is no controller: onRequestStart sees that the call is over.
-      this.#controller?.abort(new Error('cancelled'));
-    }
+    if (this.#controller !== null) this.#controller.abort(new Error('cancelled'));
+    else if (this.client !== null) this.#channel.release(this, false);
+    else this.#queued?.cancel();
+    // A proxy's call that has not started is none of these: onRequestStart sees that it is over.
   }
 }
 

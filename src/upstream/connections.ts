@@ -4,10 +4,10 @@ import type { Target } from '../routetable/types.ts';
 import { AddressGuard, type AddressPolicy } from './address-policy.ts';
 import { OriginPool, type PooledHandler, type Queued } from './origin-pool.ts';
 
-/** How calls to one origin leave this process. `release` must follow the end of every call that `dispatch` took. */
+/** How calls to one origin leave this process; see `OriginPool`. `release` must follow the end of every call that `dispatch` took. */
 export interface Channel {
   dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler): Queued | null;
-  release(handler: PooledHandler): void;
+  release(handler: PooledHandler, reusable: boolean): void;
   readonly connections: number;
   readonly queued: number;
   close(): void;
@@ -21,6 +21,9 @@ export interface ConnectionOptions {
   /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, where set (either case). */
   readonly proxy: { readonly httpProxy?: string; readonly httpsProxy?: string; readonly noProxy?: string } | null;
 }
+
+/** What remains of a connection attempt after its call's own deadline ends here. undici's default of 10 s would cut longer deadlines short. */
+const CONNECT_MAX_MS = 60_000;
 
 /** The proxy settings of an environment, or null where none is set. */
 export function proxyFromEnvironment(env: Readonly<Record<string, string | undefined>>): ConnectionOptions['proxy'] {
@@ -107,11 +110,22 @@ export class Connections {
     if (proxy !== null && !target.trusted) {
       return new ProxyChannel(
         origin,
-        new EnvHttpProxyAgent({ ...proxy, connections: maxConnections, keepAliveTimeout: keepAliveMs, allowH2: false, connect, requestTls: connect }),
+        new EnvHttpProxyAgent({
+          ...proxy,
+          connections: maxConnections,
+          keepAliveTimeout: keepAliveMs,
+          allowH2: false,
+          connect,
+          requestTls: connect,
+        }),
       );
     }
     // One connector an origin, so that its connections resume each other's TLS sessions.
-    return new OriginPool(origin, { maxConnections, keepAliveMs, connect: buildConnector({ ...connect, allowH2: false, maxCachedSessions: 16 }) });
+    return new OriginPool(origin, {
+      maxConnections,
+      keepAliveMs,
+      connect: buildConnector({ ...connect, allowH2: false, maxCachedSessions: 16, timeout: CONNECT_MAX_MS }),
+    });
   }
 }
 

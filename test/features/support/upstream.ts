@@ -4,7 +4,7 @@ import tls from 'node:tls';
 import { onCleanUp } from './clean-up.ts';
 
 /** What an upstream does with a call. It may take its time; a call that nobody answers is a stall. */
-export type Respond = (call: ReceivedCall) => void | Promise<void>;
+export type Respond = (call: ReceivedCall) => unknown;
 
 export interface UpstreamOptions {
   /** PEM; the upstream speaks HTTPS. */
@@ -25,6 +25,7 @@ export class FakeUpstream {
   readonly #sockets = new Set<net.Socket>();
   #changed = Promise.withResolvers<void>();
   #taken = 0;
+  #onConnection: (socket: net.Socket) => unknown = () => {};
 
   private constructor(respond: Respond, { tls: certificate }: UpstreamOptions) {
     this.#respond = respond;
@@ -75,6 +76,11 @@ export class FakeUpstream {
     while (!holds()) await this.#changed.promise;
   }
 
+  /** What happens to connections, before anything is read from them. */
+  onConnection(accept: (socket: net.Socket) => unknown): void {
+    this.#onConnection = accept;
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -96,6 +102,7 @@ export class FakeUpstream {
       this.#sockets.delete(socket);
       this.#tell();
     });
+    this.#onConnection(socket);
     this.#tell();
   }
 
