@@ -1,8 +1,16 @@
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 
 /** How much of a refused request is read on, and for how long, before its connection is cut. */
 const LINGER_MAX_BYTES = 64 * 1024 * 1024;
 const LINGER_MAX_MS = 30_000;
+
+const lingering = new WeakSet<Socket>();
+
+/** Its answer is out and only the rest of its request is read. */
+export function isLingering(socket: Socket): boolean {
+  return lingering.has(socket);
+}
 
 /**
  * Ends an answer whose last byte is written. Where the client is still sending its request, the connection stays until it has
@@ -14,10 +22,13 @@ export function endWhenRead(response: ServerResponse): void {
     response.end();
     return;
   }
+  const { socket } = request;
+  lingering.add(socket);
   let bytes = 0;
   const timer = setTimeout(() => request.destroy(), LINGER_MAX_MS);
   const end = (): void => {
     clearTimeout(timer);
+    lingering.delete(socket);
     response.end();
   };
   request.once('end', end).once('close', end);

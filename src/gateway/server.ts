@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { errorBody } from '../dialects/openai/answer.ts';
 import type { GatewaySettings } from '../routetable/types.ts';
 import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
+import { isLingering } from './linger.ts';
 
 /** Longer than any proxy in front keeps its connections (cloud load balancers: 600 s), so that it is they who close them. */
 const KEEP_ALIVE_MS = 620_000;
@@ -36,8 +37,8 @@ export class ClientListener {
         : https.createServer({ ...options, ...certificate(settings) }, onRequest);
     this.server.on('checkContinue', onRequest);
     this.server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
-      // Nothing may be put into the middle of an answer, where it would pass for a part of it.
-      if (!socket.writable || error.code === 'ECONNRESET' || answering(socket)) socket.destroy();
+      // Nothing may be put into the middle of an answer, where it would pass for a part of it, nor after one that nobody asked for.
+      if (!socket.writable || error.code === 'ECONNRESET' || answering(socket) || isLingering(socket)) socket.destroy();
       else refuseGarbage(error, socket);
     });
   }
