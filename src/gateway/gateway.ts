@@ -15,7 +15,7 @@ import type { GatewayCore } from './core.ts';
 import { type LoadedTable, loadTable } from './loaded-table.ts';
 import { RequestRun } from './request-run.ts';
 import { Running } from './running.ts';
-import { ClientListener } from './server.ts';
+import { ClientListener, type ListenerTimeouts } from './server.ts';
 
 export interface GatewayOptions {
   readonly clock: Clock;
@@ -28,6 +28,7 @@ export interface GatewayOptions {
   readonly maxInFlight?: number;
   readonly maxBufferedBytes?: number;
   readonly keepAliveAfterMs?: number;
+  readonly listenerTimeouts?: ListenerTimeouts;
 }
 
 export interface ListenAddress {
@@ -132,7 +133,7 @@ export class Gateway implements GatewayCore {
         run.fault(error);
       }
     };
-    const listener = new ClientListener(table.table.settings, onRequest, (socket) => this.#answering(socket));
+    const listener = new ClientListener(table.table.settings, onRequest, (socket) => this.#answering(socket), this.#options.listenerTimeouts);
     const admin = await listenAdmin(adminApp(this), address.adminPort, address.adminHost);
     this.#admin = admin.server;
     try {

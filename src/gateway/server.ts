@@ -8,9 +8,18 @@ import { isLingering } from './linger.ts';
 
 /** Longer than any proxy in front keeps its connections (cloud load balancers: 600 s), so that it is they who close them. */
 const KEEP_ALIVE_MS = 620_000;
-const HEADERS_TIMEOUT_MS = 15_000;
-/** For the whole request, body included: 32 MiB at 1 Mbit/s. */
-const REQUEST_TIMEOUT_MS = 300_000;
+
+/** How long a client may take to send a request. */
+export interface ListenerTimeouts {
+  readonly headersMs: number;
+  /** For the whole request, body included. */
+  readonly requestMs: number;
+  /** How often both are looked at. */
+  readonly checkEveryMs: number;
+}
+
+/** 300 s: 32 MiB at 1 Mbit/s. */
+const TIMEOUTS: ListenerTimeouts = { headersMs: 15_000, requestMs: 300_000, checkEveryMs: 5_000 };
 
 /** The listener that clients speak to, over TLS where the settings say so. */
 export class ClientListener {
@@ -22,12 +31,13 @@ export class ClientListener {
     settings: GatewaySettings,
     onRequest: (request: http.IncomingMessage, response: http.ServerResponse) => void,
     answering: (socket: Socket) => boolean,
+    timeouts: ListenerTimeouts = TIMEOUTS,
   ) {
     const options = {
       keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: 5_000,
+      headersTimeout: timeouts.headersMs,
+      requestTimeout: timeouts.requestMs,
+      connectionsCheckingInterval: timeouts.checkEveryMs,
       noDelay: true,
     };
     this.#tls = settings.tls !== null;
