@@ -88,6 +88,9 @@ function certificate(settings: GatewaySettings): { cert: string; key: string } |
   return settings.tls === null ? {} : { cert: settings.tls.certificatePem, key: settings.tls.privateKeyPem.reveal() };
 }
 
+/** For the answer to be read; then the connection goes, whether or not the client lets go of it. */
+const REFUSED_LINGER_MS = 1_000;
+
 /** What is not HTTP gets an answer that says so in OpenAI's shape, as far as the connection still takes one. */
 function refuseGarbage(error: Error & { code?: string }, socket: Socket): void {
   const [status, why] = GARBAGE[error.code ?? ''] ?? [400, 'The request is not valid HTTP/1.1.'];
@@ -95,6 +98,7 @@ function refuseGarbage(error: Error & { code?: string }, socket: Socket): void {
   const body = errorBody(errorObject({ code, message: why }));
   const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nx-should-retry: ${GATEWAY_ERRORS[code].retryable}\r\nconnection: close\r\n\r\n`;
   socket.end(Buffer.concat([Buffer.from(head), body]));
+  setTimeout(() => socket.destroy(), REFUSED_LINGER_MS).unref();
 }
 
 const GARBAGE: Readonly<Record<string, readonly [number, string]>> = {
