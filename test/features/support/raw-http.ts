@@ -10,6 +10,8 @@ export interface RawAnswer {
 /** A connection that sends any bytes, for what no HTTP client would send, and reads the answers one by one. */
 export class RawConnection {
   readonly socket: net.Socket;
+  /** Everything that has come, as text. */
+  received = '';
   #bytes = Buffer.alloc(0);
   #ended = false;
   #wake: () => void = () => {};
@@ -17,6 +19,7 @@ export class RawConnection {
   private constructor(socket: net.Socket) {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => {
+      this.received += chunk.toString('latin1');
       this.#bytes = Buffer.concat([this.#bytes, chunk]);
       this.#wake();
     });
@@ -48,13 +51,13 @@ export class RawConnection {
         return found.answer;
       }
       if (this.#ended) return null;
-      await this.#more();
+      await this.more();
     }
   }
 
   /** Waits for the peer's end of the connection; what came after the answers taken so far. */
   async rest(): Promise<string> {
-    while (!this.#ended) await this.#more();
+    while (!this.#ended) await this.more();
     return this.#bytes.toString();
   }
 
@@ -62,7 +65,8 @@ export class RawConnection {
     this.socket.destroy();
   }
 
-  async #more(): Promise<void> {
+  /** Waits until something comes, or the end. */
+  async more(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
     await promise;
