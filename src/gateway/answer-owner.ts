@@ -26,7 +26,7 @@ export interface AnswerOwner {
   answered(upstream: UpstreamAnswer, answer: Answer): void;
   /** The stream's first output, or an answer too large to hold, is about to go out: opens the client's side. */
   commit(headers: AnswerHeaders, status: number): void;
-  /** A stream's usage event on its way to a client who asked for it: may add the cost. */
+  /** A stream's event with usage on its way to the client: may add the cost, else gives back the same buffer. */
   decorateUsage(event: Buffer): Buffer;
   /** After the commit: the answer has ended well, or (`failure`) broke. `last` are bytes still to be written. */
   ended(last: Buffer | null, failure: Failure | null): void;

@@ -11,10 +11,13 @@ import type { RequestContext } from './request-context.ts';
 /** What of an upstream's answer head reaches the client. Its rate limits are ours to keep, its account's names nobody's business. */
 const PASSED_HEADERS = ['content-type', 'content-disposition', 'openai-processing-ms', 'openai-version', 'retry-after'] as const;
 
+/** What HTTP/1.1 has no room for in a header's value, but an upstream may well have sent. */
+const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/;
+
 export function passedHeaders(headers: string[], upstream: AnswerHeaders): void {
   for (const name of PASSED_HEADERS) {
     const value = upstream[name];
-    if (value !== undefined) headers.push(name, value);
+    if (value !== undefined && !UNSENDABLE.test(value)) headers.push(name, value);
   }
 }
 
@@ -75,8 +78,9 @@ export function sendError(response: ServerResponse, requestId: string, error: Ga
   endWhenRead(response);
 }
 
-export function streamErrorEvent(operation: Operation, error: GatewayError): Buffer {
-  return errorEvent(operation, errorObject(error));
+/** `sequenceNumber`: what follows the last event sent, for the dialect that numbers them. */
+export function streamErrorEvent(operation: Operation, error: GatewayError, sequenceNumber: number): Buffer {
+  return errorEvent(operation, errorObject(error), sequenceNumber);
 }
 
 /** GET /v1/models: exact names and, as they were written, prefixes. */

@@ -28,7 +28,7 @@ export interface AttemptHost {
   attemptAnswered(attempt: Attempt, upstream: UpstreamAnswer, answer: Answer): void;
   /** The stream's first output, or an answer too large to hold, is about to go out: opens the client's side. */
   attemptCommitted(attempt: Attempt, headers: AnswerHeaders, status: number): void;
-  /** A stream's usage event on its way to a client who asked for it: may add the cost. */
+  /** A stream's event with usage on its way to the client: may add the cost, else gives back the same buffer. */
   decorateUsage(attempt: Attempt, event: Buffer): Buffer;
   /** After the commit: the answer has ended well, or (`failure`) broke. `last` are bytes still to be written. */
   attemptEnded(attempt: Attempt, last: Buffer | null, failure: Failure | null): void;
@@ -86,8 +86,15 @@ export class Attempt implements CallSink, AnswerOwner {
     return this.#answer instanceof StreamAnswer ? this.#answer.reader.usage : null;
   }
 
+  /** Of what the client was sent; of a whole answer that was too large to hold, all its bytes. */
   get outputChars(): number {
-    return this.#answer instanceof StreamAnswer ? this.#answer.reader.outputChars : 0;
+    if (this.#answer instanceof StreamAnswer) return this.#answer.reader.outputChars;
+    return this.#answer?.spilling === true ? this.clientStream.sentBytes : 0;
+  }
+
+  /** What follows the last event that the client was sent, in a dialect that numbers its events. */
+  get nextSequenceNumber(): number {
+    return this.#answer instanceof StreamAnswer ? this.#answer.nextSequenceNumber : 0;
   }
 
   failed(failure: Failure, answer: UpstreamAnswer | null): void {
@@ -161,9 +168,12 @@ export class Attempt implements CallSink, AnswerOwner {
   }
 }
 
-function isEventStream(contentType: string | undefined): boolean {
-  return contentType !== undefined && contentType.startsWith('text/event-stream');
+/** Media types are told in any case. */
+export function isEventStream(contentType: string | undefined): boolean {
+  return contentType !== undefined && contentType.slice(0, EVENT_STREAM.length).toLowerCase() === EVENT_STREAM;
 }
+
+const EVENT_STREAM = 'text/event-stream';
 
 /** Repeated headers joined; almost always there are none, and the object is taken as it is. */
 function flatten(headers: IncomingHttpHeaders): AnswerHeaders {

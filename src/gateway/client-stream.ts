@@ -9,10 +9,10 @@ import type { ServerResponse } from 'node:http';
  */
 export class ClientStream {
   readonly #response: ServerResponse;
-  #headers: readonly string[] = [];
   #opened = false;
   #chunked = true;
-  #waiting = false;
+  /** What to do when the client has caught up; null: nobody waits for it. */
+  #onDrain: (() => void) | null = null;
   /** Bytes of the body written so far. */
   sentBytes = 0;
 
@@ -28,23 +28,19 @@ export class ClientStream {
   open(headers: readonly string[]): void {
     if (this.#opened) return;
     this.#opened = true;
-    this.#headers = headers;
-    this.#response.writeHead(200, this.#headers as string[]);
+    this.#response.writeHead(200, headers as string[]);
     // From here on the body is framed by us (see above); an HTTP/1.0 client gets it unframed, ended by the connection's end.
     this.#chunked = this.#response.chunkedEncoding;
     this.#response.chunkedEncoding = false;
   }
 
-  /** False: the client is behind; `onDrain` is called once when it has caught up. */
+  /** False: the client is behind; the `onDrain` of the last such write is called once when it has caught up. */
   write(bytes: Buffer, onDrain: () => void): boolean {
     this.sentBytes += bytes.length;
     const flowing = this.#response.write(this.#chunked ? frame(bytes) : bytes);
-    if (!flowing && !this.#waiting) {
-      this.#waiting = true;
-      this.#response.once('drain', () => {
-        this.#waiting = false;
-        onDrain();
-      });
+    if (!flowing) {
+      if (this.#onDrain === null) this.#response.once('drain', () => this.#drained());
+      this.#onDrain = onDrain;
     }
     return flowing;
   }
@@ -62,7 +58,15 @@ export class ClientStream {
 
   /** Ends the connection in a way that no client can take for a whole answer. */
   abort(): void {
-    this.#response.destroy();
+    // Unframed, a mere end of the connection would be the end of the answer.
+    if (this.#chunked) this.#response.destroy();
+    else this.#response.socket?.resetAndDestroy();
+  }
+
+  #drained(): void {
+    const onDrain = this.#onDrain;
+    this.#onDrain = null;
+    onDrain?.();
   }
 }
 

@@ -123,6 +123,12 @@ export const GATEWAY_ERRORS = {
     retryable: false,
     meaning: 'Every model that the route allows for filtered requests refused this one too.',
   },
+  request_refused: {
+    status: 400,
+    type: 'invalid_request_error',
+    retryable: false,
+    meaning: 'The provider says, in the midst of an answer, that the request itself is wrong; the message quotes it.',
+  },
   upstream_failed: {
     status: 502,
     type: 'upstream_error',

@@ -110,6 +110,9 @@ function exhaustedCode(last: Failure): ErrorCode {
       return 'context_length_exceeded';
     case 'payload_too_large':
       return 'request_too_large';
+    case 'invalid_request':
+    case 'conflict':
+      return 'request_refused';
     case 'timeout':
       return 'upstream_timeout';
     default:
@@ -132,6 +135,10 @@ export function describe(failure: Failure | null): string {
     case 'network':
     case 'malformed':
     case 'stream_broken':
+    case 'invalid_request':
+    case 'conflict':
+    case 'context_exceeded':
+    case 'payload_too_large':
       return `${failure.kind} (${failure.message})`;
     case 'content_filtered':
       return failure.categories.length === 0

@@ -44,6 +44,8 @@ const DEFAULT_MAX_IN_FLIGHT = 20_000;
 const DEFAULT_MAX_BUFFERED_BYTES = 512 * 1024 * 1024;
 /** Proxies in front commonly cut a connection after 60 s of silence. */
 const DEFAULT_KEEP_ALIVE_AFTER_MS = 10_000;
+/** For the errors at the end of a drain to reach their clients. */
+const CUT_SHORT_MS = 1_000;
 /** Below the keep-alive of the providers' load balancers, so that it is rarely they who close a connection we are about to use. */
 const UPSTREAM_KEEP_ALIVE_MS = 55_000;
 
@@ -133,7 +135,12 @@ export class Gateway implements GatewayCore {
         run.fault(error);
       }
     };
-    const listener = new ClientListener(table.table.settings, onRequest, (socket) => this.#answering(socket), this.#options.listenerTimeouts);
+    const listener = new ClientListener(
+      table.table.settings,
+      onRequest,
+      (socket) => this.#answering(socket),
+      this.#options.listenerTimeouts,
+    );
     const admin = await listenAdmin(adminApp(this), address.adminPort, address.adminHost);
     this.#admin = admin.server;
     try {
@@ -162,11 +169,12 @@ export class Gateway implements GatewayCore {
     this.#draining = true;
     const listener = this.#listener;
     if (listener !== null) {
+      for (const run of this.running) run.lastOfItsConnection();
       const closed = listener.close();
-      const timer = setTimeout(() => {
+      let timer = setTimeout(() => {
         for (const run of [...this.running]) run.cutShort();
-        // Keep-alive connections of clients that never let go.
-        listener.server.closeAllConnections();
+        // A moment for what was just written, then those who do not read it.
+        timer = setTimeout(() => listener.server.closeAllConnections(), CUT_SHORT_MS);
       }, drainTimeoutMs);
       await closed;
       clearTimeout(timer);

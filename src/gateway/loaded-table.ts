@@ -77,6 +77,11 @@ export class LoadedTarget {
     for (const exchange of this.#exchanges.values()) if (exchange !== null) yield exchange.channel;
   }
 
+  /** Those that requests have asked for so far. */
+  operations(): Iterable<Operation> {
+    return this.#exchanges.keys();
+  }
+
   /** null: the provider has no such operation. */
   exchange(operation: Operation): LoadedExchange | null {
     let found = this.#exchanges.get(operation);
@@ -133,7 +138,10 @@ export function loadTable(table: RouteTable, context: LoadContext, previous: Loa
   const before = new Map(sameHosts ? previous?.routes.map((loaded) => [loaded.route.id, loaded]) : []);
   const routes = table.routes.map((route) => {
     const old = before.get(route.id);
-    return old !== undefined && old.route.digest === route.digest ? old : loadRoute(route, context);
+    if (old !== undefined && old.route.digest === route.digest) return old;
+    const loaded = loadRoute(route, context);
+    if (old !== undefined) keepConnections(loaded, old);
+    return loaded;
   });
   const byRoute = new Map(routes.map((loaded, index) => [table.routes[index] ?? loaded.route, loaded]));
   return {
@@ -147,6 +155,14 @@ export function loadTable(table: RouteTable, context: LoadContext, previous: Loa
       return loaded;
     },
   };
+}
+
+/** An edit of a route must not close the connections that its targets go on using: who names them from the start keeps them. */
+function keepConnections({ targets }: LoadedRoute, old: LoadedRoute): void {
+  for (const target of targets) {
+    const before = old.targets.find((candidate) => candidate.target.name === target.target.name);
+    for (const operation of before?.operations() ?? []) target.exchange(operation);
+  }
 }
 
 /** What a target's provider does not have; null: nothing. */

@@ -18,7 +18,7 @@ import { matchRule } from '../selection/match.ts';
 import type { ChoiceInput, Plan } from '../selection/types.ts';
 import { addLimitHeaders, passedHeaders, sendError, streamErrorEvent } from './answers.ts';
 import type { UpstreamAnswer } from './answer-owner.ts';
-import { Attempt, type AttemptHost } from './attempt.ts';
+import { Attempt, type AttemptHost, isEventStream } from './attempt.ts';
 import type { BufferBudget } from './buffer-budget.ts';
 import { ClientStream } from './client-stream.ts';
 import type { GatewayError } from './errors.ts';
@@ -55,7 +55,8 @@ export class Relay implements AttemptHost, ChoiceInput {
   #plan: Plan = NO_PLAN;
   #reservation: Reservation = NO_LIMITS;
   #current: Attempt | null = null;
-  #timer: NodeJS.Timeout | undefined;
+  #keepAliveTimer: NodeJS.Timeout | undefined;
+  #backoffTimer: NodeJS.Timeout | undefined;
   #committed = false;
   #over = false;
 
@@ -154,7 +155,7 @@ export class Relay implements AttemptHost, ChoiceInput {
     this.loaded.metrics.failedOver(attempt.target.target.name, to, next.reason);
     if (failure.kind === 'content_filtered') this.loaded.metrics.contentFilterFailedOver(failure.phase, to);
     if (next.backoffMs > 0) {
-      setTimeout(() => this.#attemptLater(next.target, next.charged), next.backoffMs);
+      this.#backoffTimer = setTimeout(() => this.#attemptLater(next.target, next.charged), next.backoffMs);
     } else {
       this.#attempt(next.target, next.charged);
     }
@@ -181,7 +182,8 @@ export class Relay implements AttemptHost, ChoiceInput {
 
   attemptCommitted(attempt: Attempt, headers: AnswerHeaders, _status: number): void {
     this.#committed = true;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#keepAliveTimer);
+    if (!this.stream) this.#tellSpilled(attempt);
     this.firstOutputMs = this.clock.nowMs();
     attempt.target.health.succeeded(attempt.healthTicket, this.facts.operation, this.firstOutputMs);
     attempt.target.upstreamMetrics.firstToken((this.firstOutputMs - attempt.startedMs) / 1000);
@@ -198,13 +200,19 @@ export class Relay implements AttemptHost, ChoiceInput {
   attemptEnded(attempt: Attempt, last: Buffer | null, failure: Failure | null): void {
     if (this.#over || attempt !== this.#current) return;
     this.#closeAttempt(attempt, failure);
-    const broke = failure !== null && failure.kind !== 'content_filtered';
-    if (!broke) this.clientStream.end(last);
-    else if (this.stream) this.clientStream.end(streamErrorEvent(this.facts.operation, interruptedError(failure, attempt)));
-    else this.clientStream.abort();
     const usage = attempt.usage ?? estimateUsage(this.facts, attempt.outputChars);
-    const code = broke ? 'stream_interrupted' : null;
-    this.#end(200, code, failure, attempt, usage, costMicroUsd(attempt.target.target, usage));
+    const cost = costMicroUsd(attempt.target.target, usage);
+    // A filter that let the stream come to its proper end is told by the provider's own finish reason.
+    if (failure === null || last !== null) {
+      this.clientStream.end(last);
+      this.#end(200, null, failure, attempt, usage, cost);
+    } else if (failure.kind === 'client_gone') {
+      this.clientStream.abort();
+      this.#end(499, 'client_gone', failure, attempt, usage, cost);
+    } else {
+      this.#interrupt(interruptedError(failure, attempt), attempt);
+      this.#end(200, 'stream_interrupted', failure, attempt, usage, cost);
+    }
   }
 
   /** The client left: the upstream stops at once, and what was used until then is settled. */
@@ -291,6 +299,8 @@ export class Relay implements AttemptHost, ChoiceInput {
     const nowMs = this.clock.nowMs();
     attempt.endedMs = nowMs;
     attempt.failure = failure;
+    const { connectMs } = attempt;
+    if (connectMs !== null) this.run.core.metrics.upstreamConnect.observe(connectMs / 1000);
     const { health } = attempt.target;
     // A stream has told of its success when it committed.
     if (failure !== null) health.failed(attempt.healthTicket, failure, this.facts.operation, nowMs);
@@ -303,30 +313,40 @@ export class Relay implements AttemptHost, ChoiceInput {
   /** No further attempt. What the upstream said about the request itself is the client's to see; what it said about us is not. */
   #giveUp(attempt: Attempt, failure: Failure, answer: UpstreamAnswer | null, stop: string): void {
     const itsOwn = stop === 'final' || stop === 'content-filter' || stop === 'context-overflow';
-    if (!itsOwn || answer === null) {
+    if (!itsOwn || answer === null || !this.#passOn(attempt, failure, answer)) {
       this.#refuse(exhaustedError(this.attempts, failure), attempt);
-      return;
     }
-    const usage = null;
-    if (answer.status === 200 && this.stream) {
-      if (!this.clientStream.opened) this.clientStream.open(this.#headers(attempt, answer.headers));
-      this.clientStream.end(answer.body);
-    } else if (this.clientStream.opened) {
-      this.#refuse(exhaustedError(this.attempts, failure), attempt);
-      return;
+  }
+
+  /** False: the client cannot take this answer for what it is, a refusal. */
+  #passOn(attempt: Attempt, failure: Failure, { status, headers, body }: UpstreamAnswer): boolean {
+    const asStream = this.stream && status < 300;
+    if (asStream) {
+      if (!isEventStream(headers['content-type'])) return false;
+      if (!this.clientStream.opened) this.clientStream.open(this.#headers(attempt, headers));
+      this.clientStream.end(body);
     } else {
-      const headers = this.#headers(attempt, answer.headers);
-      headers.push('content-length', String(answer.body.length));
-      this.run.response.writeHead(answer.status, headers);
-      this.run.response.end(answer.body);
+      const plainError = status < 300 && failure.kind !== 'content_filtered';
+      if (plainError || this.clientStream.opened) return false;
+      const all = this.#headers(attempt, headers);
+      all.push('content-length', String(body.length));
+      this.run.response.writeHead(status, all);
+      this.run.response.end(body);
     }
-    this.#end(answer.status, failure.kind, failure, attempt, usage, null);
+    this.#end(status, failure.kind, failure, attempt, null, null, asStream ? this.clientStream.sentBytes : body.length);
+    return true;
+  }
+
+  /** Ends an answer that has begun, so that no client takes it for whole. */
+  #interrupt(error: GatewayError, attempt: Attempt | null): void {
+    if (!this.stream) this.clientStream.abort();
+    else this.clientStream.end(streamErrorEvent(this.facts.operation, error, attempt?.nextSequenceNumber ?? 0));
   }
 
   #refuse(error: GatewayError, attempt: Attempt | null): void {
     const { response, requestId } = this.run;
     if (this.clientStream.opened) {
-      this.clientStream.end(streamErrorEvent(this.facts.operation, error));
+      this.#interrupt(error, attempt);
     } else {
       const headers = [
         'x-fairlead-reason',
@@ -349,7 +369,8 @@ export class Relay implements AttemptHost, ChoiceInput {
     bytesOut = this.clientStream.sentBytes,
   ): void {
     this.#over = true;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#keepAliveTimer);
+    clearTimeout(this.#backoffTimer);
     this.#current = null;
     // Whatever produced no output has used nothing: the reservation goes back whole.
     if (usage === null) this.#reservation.release();
@@ -360,7 +381,8 @@ export class Relay implements AttemptHost, ChoiceInput {
 
   reason(served: Attempt | null): string {
     const index = served === null ? null : this.loaded.targets.indexOf(served.target);
-    const before = served !== null && served.failure !== null ? this.#tried.slice(0, -1) : this.#tried;
+    // An attempt that failed before its first output is among those that were tried.
+    const before = served !== null && this.#tried.length === this.attempts.length ? this.#tried.slice(0, -1) : this.#tried;
     return reasonHeader(this.#plan, this.loaded.route, before, index);
   }
 
@@ -380,8 +402,17 @@ export class Relay implements AttemptHost, ChoiceInput {
     return headers;
   }
 
+  #tellSpilled(attempt: Attempt): void {
+    const { requestId, core } = this.run;
+    const { name } = attempt.target.target;
+    core.log.logger.info(
+      { requestId, target: name },
+      'an answer too large to hold was passed on before its end: it could not fail over',
+    );
+  }
+
   #armKeepAlive(): void {
-    this.#timer = setTimeout(keepAlive, this.run.core.keepAliveAfterMs, this);
+    this.#keepAliveTimer = setTimeout(keepAlive, this.run.core.keepAliveAfterMs, this);
   }
 
   /** Nothing has reached the client for so long that a proxy in between may cut the connection. */

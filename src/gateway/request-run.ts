@@ -55,7 +55,7 @@ export class RequestRun implements BodyReader, RequestContext, RunningRequest {
 
   start(): void {
     this.core.running.add(this);
-    if (this.core.draining) this.response.shouldKeepAlive = false;
+    if (this.core.draining) this.lastOfItsConnection();
     this.response.on('close', () => this.#closed());
     const endpoint = matchEndpoint(this.request.method ?? '', this.request.url ?? '');
     if (!this.#authenticate()) return;
@@ -63,7 +63,10 @@ export class RequestRun implements BodyReader, RequestContext, RunningRequest {
     else this.#answerDirectly(endpoint);
   }
 
-  /** The drain's time is over. */
+  lastOfItsConnection(): void {
+    this.response.shouldKeepAlive = false;
+  }
+
   cutShort(): void {
     const error: GatewayError = {
       code: 'shutting_down',
@@ -192,11 +195,7 @@ export class RequestRun implements BodyReader, RequestContext, RunningRequest {
       const tokens = relay.reservedTokens;
       const reserved = this.core.limiter.reserve(new Limited(this, loaded, tokens));
       if (!(reserved instanceof Promise)) this.#decided(relay, reserved);
-      else
-        reserved.then(
-          (decision) => this.#decided(relay, decision),
-          (error: unknown) => this.fault(error),
-        );
+      else reserved.then((decision) => this.#decided(relay, decision)).catch((error: unknown) => this.fault(error));
     }
   }
 

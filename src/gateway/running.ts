@@ -7,6 +7,8 @@ export interface RunningRequest {
   readonly streaming: boolean;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  /** The gateway drains: where the answer's head is not out yet, it says that the connection closes. */
+  lastOfItsConnection(): void;
   /** The drain's time is over. */
   cutShort(): void;
 }

@@ -6,6 +6,8 @@ import type { GatewaySettings } from '../routetable/types.ts';
 import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
 import { isLingering } from './linger.ts';
 
+/** How soon a drain closes the connections that have become idle. */
+const SWEEP_EVERY_MS = 100;
 /** Longer than any proxy in front keeps its connections (cloud load balancers: 600 s), so that it is they who close them. */
 const KEEP_ALIVE_MS = 620_000;
 
@@ -78,7 +80,12 @@ export class ClientListener {
   /** No new connections; resolves when the last one has ended. */
   async close(): Promise<void> {
     return new Promise((resolve) => {
-      this.server.close(() => resolve());
+      // Streams that began before have promised keep-alive: their connections are closed once they are idle.
+      const sweep = setInterval(() => this.server.closeIdleConnections(), SWEEP_EVERY_MS);
+      this.server.close(() => {
+        clearInterval(sweep);
+        resolve();
+      });
       this.server.closeIdleConnections();
     });
   }

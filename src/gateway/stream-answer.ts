@@ -6,6 +6,8 @@ import type { AnswerOwner } from './answer-owner.ts';
 /** Frames before the first output are held so that a failure among them can still fail over; more than this is output in disguise. */
 const HELD_MAX_BYTES = 1024 * 1024;
 
+const SEQUENCE_NUMBER = /"sequence_number": ?(\d{1,15})\b/;
+
 /**
  * Relays an event stream. Until the first output (the commit point) frames are held; from then on they pass as they came,
  * byte for byte, but for a usage chunk that the client did not ask for. A stream ends cleanly only after a finish reason:
@@ -18,6 +20,10 @@ export class StreamAnswer {
   readonly #splitter = new SseSplitter();
   #held: Buffer[] | null = [];
   #heldBytes = 0;
+  /** What of it the budget has given. */
+  #takenBytes = 0;
+  /** Of the last event that was read. */
+  #lastData = '';
   #doneMark: Buffer | null = null;
   /** A filter cut the model short after output had flowed. */
   #filtered: Failure | null = null;
@@ -33,6 +39,12 @@ export class StreamAnswer {
     return this.#reader;
   }
 
+  /** What follows the last event that the client was sent, in a dialect that numbers its events. */
+  get nextSequenceNumber(): number {
+    const last = this.#held === null ? SEQUENCE_NUMBER.exec(this.#lastData) : null;
+    return last === null ? 0 : Number(last[1]) + 1;
+  }
+
   onChunk(chunk: Buffer): void {
     if (this.#over) return;
     this.#splitter.push(chunk);
@@ -46,6 +58,7 @@ export class StreamAnswer {
     let start = 0;
     let end = 0;
     for (let event = splitter.next(); event !== null; event = splitter.next()) {
+      const { usage } = this.#reader;
       const bits = event.data === '' ? 0 : this.#reader.read(event.event, event.data);
       if ((bits & StreamEvent.Failed) !== 0 && !this.#endsFiltered()) {
         if (source !== null) this.#write(source.subarray(start, end));
@@ -56,14 +69,12 @@ export class StreamAnswer {
         this.#doneMark = event.bytes;
         continue;
       }
-      let replaced: Buffer | null = null;
-      if ((bits & StreamEvent.UsageOnly) !== 0) {
-        if (!this.#owner.includeUsage) continue;
-        replaced = this.#owner.decorateUsage(event.bytes);
-      }
+      if ((bits & StreamEvent.UsageOnly) !== 0 && !this.#owner.includeUsage) continue;
+      const replaced = this.#reader.usage === usage ? null : this.#decorated(event.bytes);
+      if (event.data !== '') this.#lastData = event.data;
       if (this.#held !== null) {
-        this.#hold(replaced ?? event.bytes);
-        if ((bits & StreamEvent.Output) !== 0 || this.#heldBytes > HELD_MAX_BYTES) this.#commit();
+        const fits = this.#hold(replaced ?? event.bytes);
+        if ((bits & StreamEvent.Output) !== 0 || !fits) this.#commit();
         continue;
       }
       if (source !== null && (source !== event.source || end !== event.start || replaced !== null)) {
@@ -81,6 +92,14 @@ export class StreamAnswer {
     }
     if (source !== null) this.#write(source.subarray(start, end));
     if (splitter.overflowed) this.#fail({ kind: 'malformed', message: 'a frame of the stream is larger than 8 MiB' }, null);
+    else if (this.#isComplete()) this.#finish();
+  }
+
+  /** All that the client needs is there; the transport's end may be long in coming. */
+  #isComplete(): boolean {
+    if (!this.#reader.finished) return false;
+    // A dialect without an end mark has a last event, which alone tells a finish reason.
+    return this.#doneMark !== null || (this.#owner.exchange.streamEnd.length === 0 && this.#reader.finishReason !== null);
   }
 
   onComplete(): void {
@@ -89,21 +108,12 @@ export class StreamAnswer {
     this.#splitter.end();
     this.#relayEvents();
     if (this.#over) return;
-    if (!this.#reader.finished) {
-      this.#fail({ kind: 'stream_broken', sentBytes: 0, message: 'the stream ended without a finish reason' }, null);
-      return;
-    }
-    this.#over = true;
-    // A whole stream without a word of output (an empty completion) commits at its end.
-    if (this.#held !== null) this.#commit();
-    this.#owner.ended(this.#doneMark ?? this.#owner.exchange.streamEnd, this.#filtered);
+    if (this.#reader.finished) this.#finish();
+    else this.#fail({ kind: 'stream_broken', sentBytes: 0, message: 'the stream ended without a finish reason' }, null);
   }
 
   onBroken(failure: Failure): void {
-    if (this.#over) return;
-    // Everything arrived, then the connection broke instead of ending: the client lacks nothing.
-    if (failure.kind === 'stream_broken' && this.#reader.finished && this.#doneMark !== null) this.onComplete();
-    else this.#fail(failure, null);
+    if (!this.#over) this.#fail(failure, null);
   }
 
   release(): void {
@@ -111,12 +121,28 @@ export class StreamAnswer {
     this.#giveBack();
   }
 
-  #hold(bytes: Buffer): void {
+  /** The call itself goes on until its transport ends: a connection that is not cut can be used again. */
+  #finish(): void {
+    this.#over = true;
+    // A whole stream without a word of output (an empty completion) commits at its end.
+    if (this.#held !== null) this.#commit();
+    this.#owner.ended(this.#doneMark ?? this.#owner.exchange.streamEnd, this.#filtered);
+    // Nobody will read on, however far behind the client is.
+    this.#owner.resume();
+  }
+
+  /** False: there is no room for more. */
+  #hold(bytes: Buffer): boolean {
     this.#held?.push(bytes);
     this.#heldBytes += bytes.length;
+    if (this.#heldBytes > HELD_MAX_BYTES || !this.#owner.budget.take(bytes.length)) return false;
+    this.#takenBytes += bytes.length;
+    return true;
   }
 
   #giveBack(): void {
+    this.#owner.budget.give(this.#takenBytes);
+    this.#takenBytes = 0;
     this.#held = null;
     this.#heldBytes = 0;
   }
@@ -126,6 +152,12 @@ export class StreamAnswer {
     this.#giveBack();
     this.#owner.commit(this.#headers, 200);
     this.#write(held.length === 1 && held[0] !== undefined ? held[0] : Buffer.concat(held));
+  }
+
+  /** null: the usage event goes out as it is. */
+  #decorated(bytes: Buffer): Buffer | null {
+    const decorated = this.#owner.decorateUsage(bytes);
+    return decorated === bytes ? null : decorated;
   }
 
   #write(bytes: Buffer): void {
@@ -139,8 +171,8 @@ export class StreamAnswer {
    * that clients know, so the stream goes on to its proper end.
    */
   #endsFiltered(): boolean {
-    const { failure } = this.#reader;
-    if (this.#held !== null || failure?.kind !== 'content_filtered' || !this.#reader.finished) return false;
+    const { failure, finishReason } = this.#reader;
+    if (this.#held !== null || failure?.kind !== 'content_filtered' || finishReason !== 'content_filter') return false;
     this.#filtered = failure;
     return true;
   }

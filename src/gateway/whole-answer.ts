@@ -30,7 +30,7 @@ export class WholeAnswer {
     if (fits) {
       this.#heldBytes += chunk.length;
       this.#chunks.push(chunk);
-    } else if (this.#status < 400 && !this.#owner.stream) {
+    } else if (this.#status < 300 && !this.#owner.stream) {
       this.#spill(chunk);
     } else {
       // An error of this size says nothing more after its first 8 MiB; neither does a stream that is none.
@@ -60,6 +60,11 @@ export class WholeAnswer {
     this.release();
     if (this.#spilling) this.#owner.ended(null, failure);
     else this.#owner.failed(failure, null);
+  }
+
+  /** An answer too large to hold is on its way to the client. */
+  get spilling(): boolean {
+    return this.#spilling;
   }
 
   /** Gives back what is held. */

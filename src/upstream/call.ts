@@ -81,7 +81,7 @@ export class UpstreamCall implements PooledHandler {
     try {
       this.#queued = this.#channel.dispatch(
         {
-          method: request.method as Dispatcher.HttpMethod,
+          method: request.method,
           path: request.path,
           headers: request.headers as string[],
           body: request.body,
