@@ -29,9 +29,9 @@ interface Setting {
   readonly url: string;
   readonly gateway: TestGateway;
   /** Applies this beside the route \`good\`, which must serve on. */
-  apply(...yaml: readonly string[]): Promise<Compiled>;
+  readonly apply: (...yaml: readonly string[]) => Promise<Compiled>;
   /** Asks for a model; what comes back: 200, or the error's code and message. */
-  ask(model: string): Promise<number | { readonly status: number; readonly code: string; readonly message: string }>;
+  readonly ask: (model: string) => Promise<number | { readonly status: number; readonly code: string; readonly message: string }>;
 }
 
 async function start(): Promise<Setting> {
@@ -48,7 +48,7 @@ async function start(): Promise<Setting> {
     url: upstream.url,
     gateway,
     ask,
-    async apply(...yaml) {
+    apply: async (...yaml) => {
       const compiled = compileYaml(documents(good, ...yaml));
       if (compiled.table === null) throw new Error('nothing is served any more');
       gateway.gateway.apply(compiled.table);
