@@ -105,6 +105,16 @@ export function modelAllowed(caller: Caller, model: string): boolean {
   return false;
 }
 
+/** The part of a name, exact or a prefix, that the key's own list of models admits. */
+export function allowedPart(caller: Caller, name: ModelName): readonly ModelName[] {
+  if (caller.models === null) return [name];
+  if (!name.wildcard) return modelAllowed(caller, name.value) ? [name] : [];
+  return caller.models.flatMap((allowed) => {
+    if (allowed.value.startsWith(name.value)) return [allowed];
+    return allowed.wildcard && name.value.startsWith(allowed.value) ? [name] : [];
+  });
+}
+
 /** Lower-case hex, as a key's Secret stores it. */
 export function sha256Hex(key: string): string {
   return hash('sha256', key, 'hex');

@@ -3,7 +3,7 @@ import { errorBody, errorEvent, modelObject, modelsList } from '../dialects/open
 import type { Operation } from '../lib/operation.ts';
 import type { Remaining, RemainingByUnit } from '../limits/limiter.ts';
 import type { AnswerHeaders } from '../providers/provider.ts';
-import { modelAllowed } from '../auth/client-keys.ts';
+import { allowedPart, modelAllowed } from '../auth/client-keys.ts';
 import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
 import { endWhenRead } from './linger.ts';
 import type { RequestContext } from './request-context.ts';
@@ -83,13 +83,13 @@ export function streamErrorEvent(operation: Operation, error: GatewayError, sequ
   return errorEvent(operation, errorObject(error), sequenceNumber);
 }
 
-/** GET /v1/models: exact names and, as they were written, prefixes. */
+/** GET /v1/models: exact names and, as they were written, prefixes; of both what the key may use. */
 export function sendModelsList(context: RequestContext): void {
   const names = context.table.names
     .list(context.caller)
-    .filter(({ value, wildcard }) => wildcard || modelAllowed(context.caller, value))
+    .flatMap((name) => allowedPart(context.caller, name))
     .map(({ value, wildcard }) => (wildcard ? `${value}*` : value));
-  sendJson(context, modelsList(names, CREATED_SECONDS));
+  sendJson(context, modelsList([...new Set(names)].sort(), CREATED_SECONDS));
 }
 
 /** GET /v1/models/{id}; false where the caller may not use it. */
