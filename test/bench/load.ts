@@ -128,6 +128,7 @@ export class EventCounter {
   #tail = '';
 
   add(chunk: Buffer): void {
+    if (chunk.length === 0) return;
     let from = this.#endsWithNewline && chunk[0] === 0x0a ? 1 : 0;
     this.count += from;
     for (let at = chunk.indexOf('\n\n', from); at >= 0; at = chunk.indexOf('\n\n', from)) {

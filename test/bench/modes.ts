@@ -47,7 +47,10 @@ function closedLoop(what: string, sizeBytes: number, rounds: number): LoadMode {
     againstDirect: false,
     warmUp: (target) => ({ ...job(target), seconds: WARM_UP_SECONDS }),
     // A number of requests, not a time: so that each is answered, and can be counted on both sides.
-    load: (target, seconds, warmUp) => ({ ...job(target), requests: Math.max(CONNECTIONS, Math.round(rateOf(warmUp) * seconds)) }),
+    load: (target, seconds, warmUp) => ({
+      ...job(target),
+      requests: Math.max(CONNECTIONS, Math.round(rateOf(warmUp) * seconds)),
+    }),
     figures: (all) => {
       const cpuUs = all.map((round) => round.cpuUs / round.outcome.answered);
       const typicalUs = median(cpuUs);
@@ -72,8 +75,10 @@ function fixedRate(
 ): LoadMode {
   const stream = which === 'firstEvent';
   const events = stream ? shape.events : 0;
-  const p50 = (rounds: readonly Round[]) => median(rounds.map(({ outcome }) => (stream ? outcome.firstEventP50Us : outcome.p50Us)));
-  const p99 = (rounds: readonly Round[]) => median(rounds.map(({ outcome }) => (stream ? outcome.firstEventP99Us : outcome.p99Us)));
+  const p50 = (rounds: readonly Round[]) =>
+    median(rounds.map(({ outcome }) => (stream ? outcome.firstEventP50Us : outcome.p50Us)));
+  const p99 = (rounds: readonly Round[]) =>
+    median(rounds.map(({ outcome }) => (stream ? outcome.firstEventP99Us : outcome.p99Us)));
   return {
     what,
     shape,

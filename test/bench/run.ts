@@ -45,7 +45,7 @@ options
   --rounds N       of each peer in each mode (default: 5 in thr, else 3)
   --seconds S      of a round (default: about 2)
   --gateway FILE   starts the gateway under test (default: test/bench/gateway)
-  --out FILE       where the results go (default: test/bench/results.json)
+  --out FILE       where the results go (default: test/bench/results.json; with --peers nowhere)
 `;
 
 interface Options {
@@ -54,7 +54,8 @@ interface Options {
   readonly rounds: number | null;
   readonly seconds: number | null;
   readonly gateway: string;
-  readonly out: string;
+  /** null: nowhere. */
+  readonly out: string | null;
 }
 
 class UsageError extends Error {}
@@ -75,7 +76,8 @@ function readOptions(): Options | null {
     rounds: positive('--rounds', values.rounds),
     seconds: positive('--seconds', values.seconds),
     gateway: resolve(values.gateway ?? join(import.meta.dirname, 'gateway')),
-    out: resolve(values.out ?? RESULTS),
+    // A run of some peers must not take the others out of what the README shows.
+    out: values.out === undefined && values.peers !== undefined ? null : resolve(values.out ?? RESULTS),
   };
 }
 
@@ -95,7 +97,8 @@ function setUpPeers(options: Options, commit: string): Map<string, { peer: Peer;
   const all: Record<string, Peer> = { nginx, haproxy, envoy, tensorzero, portkey, litellm };
   all[GATEWAY] = gatewayUnderTest(options.gateway, commit);
   const unknown = options.peers?.find((name) => name !== 'direct' && !(name in all));
-  if (unknown !== undefined) throw new UsageError(`no peer is called ${unknown}: there are direct, ${Object.keys(all).join(', ')}`);
+  if (unknown !== undefined)
+    throw new UsageError(`no peer is called ${unknown}: there are direct, ${Object.keys(all).join(', ')}`);
   const ready = new Map<string, { peer: Peer; program: string; version: string }>();
   for (const [name, peer] of Object.entries(all)) {
     if (options.peers !== null && !options.peers.includes(name)) continue;
@@ -192,12 +195,13 @@ try {
   if (options === null) {
     console.log(HELP);
   } else {
-    if (!CAN_MEASURE) console.error('CPU time and memory of other processes are read from /proc, which is not here: no such figures');
+    if (!CAN_MEASURE)
+      console.error('CPU time and memory of other processes are read from /proc, which is not here: no such figures');
     if (CORES === null) console.error('no taskset, or one core only: server and load share the cores, figures will vary');
     const busy = loadavg()[0] ?? 0;
     if (busy > 0.5) console.error(`this machine has other things to do (load ${busy.toFixed(1)}): figures will vary`);
     const results = await bench(options);
-    writeResults(options.out, results);
+    if (options.out !== null) writeResults(options.out, results);
     console.log(`\n${renderTable(results)}\n`);
     for (const line of judgeTargets(results)) console.log(line);
     const ours = Object.values(results.modes).map((mode) => mode.figures[GATEWAY]);

@@ -49,7 +49,9 @@ function count(value: number | undefined): string | undefined {
 /** Only what was measured has a column, and a row. */
 export function renderTable(results: Results): string {
   const columns = COLUMNS.filter(({ mode }) => results.modes[mode] !== undefined);
-  const rows = Object.entries(TITLES).filter(([name]) => columns.some(({ mode }) => figuresOf(results, mode, name) !== undefined));
+  const rows = Object.entries(TITLES).filter(([name]) =>
+    columns.some(({ mode }) => figuresOf(results, mode, name) !== undefined),
+  );
   const lines = [
     `| | ${columns.map(({ title }) => title).join(' | ')} |`,
     `|---|${columns.map(() => '--:|').join('')}`,

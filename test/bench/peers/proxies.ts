@@ -93,9 +93,7 @@ export const envoy: Peer = {
       stat_prefix: 'chat',
       generate_request_id: false,
       route_config: { virtual_hosts: [everything] },
-      http_filters: [
-        { name: 'envoy.filters.http.router', typed_config: { '@type': `${FILTERS}.http.router.v3.Router` } },
-      ],
+      http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': `${FILTERS}.http.router.v3.Router` } }],
     };
     const listener = {
       address: at(port),
