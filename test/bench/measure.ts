@@ -54,8 +54,12 @@ export async function measureMode(bench: Bench, mode: LoadMode, servers: readonl
   const warm: { server: Server; warmUp: Outcome; rounds: CountedRound[] }[] = [];
   for (const server of servers) {
     const warmUp = await runLoad(bench, mode.warmUp(server.target));
-    if (warmUp.good === 0) found.leftOut[server.name] = warmUp.firstError;
-    else warm.push({ server, warmUp, rounds: [] });
+    if (warmUp.good > 0) {
+      warm.push({ server, warmUp, rounds: [] });
+    } else {
+      found.leftOut[server.name] = warmUp.firstError;
+      bench.progress(`without ${server.name}: ${warmUp.firstError}`);
+    }
   }
   for (let round = 0; round < extent.rounds; round++) {
     // Each comes first once: what the one before leaves behind (garbage, closing sockets) falls on all.
