@@ -80,7 +80,7 @@ function caption(results: Results): string {
   const core = machine.pinned ? 'one core for the server, the rest for the load' : 'cores shared with the load';
   return (
     `${machine.cpu}, ${machine.cores} cores (${core}), ${machine.system}, Node.js ${node.replace('v', '')}; ` +
-    `${days.join(', ')}, commit ${commits.join(', ')}. ${peers.join(', ')}. \`make bench\` repeats it.`
+    `${days.join(', ')}, commit ${commits.join(', ')}. ${peers.length > 0 ? `${peers.join(', ')}. ` : ''}\`make bench\` repeats it.`
   );
 }
 
