@@ -167,6 +167,8 @@ export class Relay implements AttemptHost, ChoiceInput {
     this.firstOutputMs = this.clock.nowMs();
     const usage = answer.usage ?? estimateUsage(this.facts, upstream.body.length);
     const cost = costMicroUsd(attempt.target.target, usage);
+    // Before the headers, which say what is left.
+    this.#reservation.settle(usage.inputTokens + usage.outputTokens);
     const headers = this.#headers(attempt, upstream.headers);
     let { body } = upstream;
     if (cost !== null) {
@@ -354,6 +356,8 @@ export class Relay implements AttemptHost, ChoiceInput {
         'x-fairlead-attempts',
         String(this.attempts.length),
       ];
+      this.#reservation.release();
+      addLimitHeaders(headers, this.#reservation.remaining);
       sendError(response, requestId, { ...error, headers: [...headers, ...(error.headers ?? [])] });
     }
     this.#end(response.statusCode, error.code, attempt?.failure ?? null, null, null, null);

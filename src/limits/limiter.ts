@@ -35,9 +35,9 @@ export interface RemainingByUnit {
 export interface Reservation {
   readonly ok: true;
   readonly remaining: RemainingByUnit;
-  /** Once, at the end. What was used beyond the reservation is owed by the window; what was not used goes back. */
+  /** At the end; after the first of `settle` and `release` neither does anything. What was used beyond the reservation is owed by the window; what was not used goes back. */
   settle(actualTokens: number): void;
-  /** Once, instead of settle, when nothing reached an upstream: everything goes back. */
+  /** Instead of settle, when nothing reached an upstream: everything goes back. */
   release(): void;
 }
 
