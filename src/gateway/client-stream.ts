@@ -36,6 +36,8 @@ export class ClientStream {
 
   /** False: the client is behind; the `onDrain` of the last such write is called once when it has caught up. */
   write(bytes: Buffer, onDrain: () => void): boolean {
+    // An empty chunk would end the body.
+    if (bytes.length === 0) return true;
     this.sentBytes += bytes.length;
     const flowing = this.#response.write(this.#chunked ? frame(bytes) : bytes);
     if (!flowing) {

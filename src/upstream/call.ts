@@ -141,7 +141,8 @@ export class UpstreamCall implements PooledHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#over) return;
+    // undici's parser reports an empty chunk when it is resumed.
+    if (this.#over || chunk.length === 0) return;
     if (this.#committed) this.#timer?.refresh();
     this.#sink.onChunk(chunk);
   }

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
+import net from 'node:net';
 import { onCleanUp } from './clean-up.ts';
 
 export interface RequestOptions {
@@ -138,4 +139,14 @@ export function send(port: number, options: RequestOptions = {}): Sent {
 /** Sends a request and waits for its answer's end. */
 export async function request(port: number, options: RequestOptions = {}): Promise<Answer> {
   return send(port, options).answer;
+}
+
+/** Sends these bytes and reads until the connection ends; rejects where it is reset. */
+export async function readToEnd(port: number, bytes: string): Promise<string> {
+  const socket = net.connect({ port, host: '127.0.0.1' });
+  onCleanUp(() => socket.destroy());
+  socket.write(bytes);
+  const chunks: Buffer[] = [];
+  for await (const chunk of socket) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
 }
