@@ -50,7 +50,7 @@ export async function chat(request: ChatRequest, nowMs: () => number): Promise<C
   let firstTokenMs: number | null = null;
   if (response.headers.get('content-type')?.startsWith('text/event-stream') === true && response.body !== null) {
     const splitter = new SseSplitter();
-    for await (const bytes of response.body) {
+    for await (const bytes of response.body as AsyncIterable<Uint8Array>) {
       splitter.push(Buffer.from(bytes));
       for (let event = splitter.next(); event !== null; event = splitter.next()) {
         const text = event.data === '' || event.data === '[DONE]' ? '' : reader.read(event.data);

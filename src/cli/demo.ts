@@ -2,13 +2,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chooseTable, configure } from './configuration.ts';
 import { demoRoutes } from './demo-routes.ts';
 import { playScenes } from './demo-scenes.ts';
-import { CommandFailed, ExitCode, type Io } from './io.ts';
+import { ExitCode, type Io } from './io.ts';
+import { LiveConfiguration } from './live.ts';
 import { startMockModels } from './mock-models.ts';
-import { readObjects } from './read-objects.ts';
-import { printFindings } from './report.ts';
 import { stopped } from './run.ts';
 import { PortTaken, type ServeOptions, type Server, startServer } from './server.ts';
 import { counted, styleFor } from './style.ts';
@@ -33,14 +31,15 @@ export async function demo(io: Io, { once, port }: DemoOptions): Promise<ExitCod
   const file = join(folder, 'llmroute.yaml');
   try {
     await writeFile(file, demoRoutes(models.origin));
-    const table = await loadTable(io, file);
+    const routes = new LiveConfiguration(io, { files: [file], secrets: [], gateway: null });
+    const table = await routes.load();
     const server = await startSomewhere(io, table, port);
     try {
       await playScenes(io, style, server.url);
       await printTotals(io, server);
       if (once) return ExitCode.Ok;
       printInvitation(io, server, file);
-      await stopped(io, server);
+      await stopped(io, server, routes.follow(server));
     } finally {
       if (!server.gateway.draining) await server.gateway.close(0);
     }
@@ -49,16 +48,6 @@ export async function demo(io: Io, { once, port }: DemoOptions): Promise<ExitCod
     await rm(folder, { recursive: true, force: true });
   }
   return ExitCode.Ok;
-}
-
-async function loadTable(io: Io, file: string): Promise<RouteTable> {
-  const read = await readObjects([file], io);
-  const configuration = configure(read.objects, read.problems, { where: 'Laptop' });
-  if (configuration.findings.length > 0) {
-    printFindings(io, configuration.findings);
-    throw new CommandFailed("the demo's own routes are not served as they are written");
-  }
-  return chooseTable(configuration, null);
 }
 
 /** A taken port must not end a demo: unless one was asked for, any will do. */
@@ -94,7 +83,7 @@ async function printTotals(io: Io, { adminUrl }: Server): Promise<void> {
 
 function printInvitation(io: Io, server: Server, file: string): void {
   const style = styleFor(io.stdout, io.env);
-  const row = (name: string, text: string): void => void io.stdout.write(`${style.bold(name.padEnd(9))}${text}\n`);
+  const row = (name: string, text: string): void => io.stdout.write(`${style.bold(name.padEnd(9))}${text}\n`);
   io.stdout.write(`
 ${style.bold('Ask it yourself')} (models: chat, steady, guarded, limited, snappy):
 
@@ -105,6 +94,6 @@ ${style.bold('Ask it yourself')} (models: chat, steady, guarded, limited, snappy
   row('API', style.cyan(`${server.url}/v1`));
   row('metrics', `${server.adminUrl}/metrics`);
   row('config', `${server.adminUrl}/config`);
-  row('routes', file);
+  row('routes', `${file}  ${style.dim('edit it: changes are served at once')}`);
   io.stdout.write(`\n${style.dim('Serving until Ctrl-C. Next, with your own models: fairlead init')}\n`);
 }

@@ -1,5 +1,6 @@
 /** What is to be said of the objects in the files: one list of findings, from parse and from compile, each at its line. */
-import { type NotServed, type ObjectStatus, formatNotServed } from '../compile/status.ts';
+import type { ObjectStatus } from '../compile/status.ts';
+import { formatUnserved } from '../compile/unserved.ts';
 import type { ReadObject, ReadProblem, Source } from './read-objects.ts';
 
 /** error: not served. warning: served in part, or hardly meant so. note: this build serves it in another way. */
@@ -42,7 +43,7 @@ export function statusFindings(status: ObjectStatus, found: ReadObject | undefin
   for (const warning of status.warnings) findings.push(at('warning', warning.path, warning.reason, warning.message));
   for (const entry of status.notServed) {
     if (findings.some(({ path }) => path === entry.path)) continue;
-    findings.push(at('note', entry.path, 'NotServed', withoutPath(entry)));
+    findings.push(at('note', entry.path, 'NotServed', formatUnserved(entry)));
   }
   return findings;
 }
@@ -57,10 +58,6 @@ function conditionSeverity(type: string, reason: string): Severity {
 function place(source: Source | undefined, path: string): { readonly file: string | null; readonly line: number | null } {
   if (source === undefined || source.line === 0) return { file: null, line: null };
   return { file: source.file, line: source.lineOf(source.line, path) };
-}
-
-function withoutPath(entry: NotServed): string {
-  return formatNotServed(entry).slice(entry.path.length).trimStart();
 }
 
 /** A condition's message is its issues, each `path: text`, joined with `; `. */

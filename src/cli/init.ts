@@ -1,6 +1,6 @@
 /** `fairlead init`: a starter file that runs on a laptop and in a cluster. */
 import { writeFile } from 'node:fs/promises';
-import { CommandFailed, ExitCode, type Io, messageOf } from './io.ts';
+import { codeOf, CommandFailed, ExitCode, type Io, messageOf } from './io.ts';
 import { STARTER } from './starter.ts';
 import { styleFor } from './style.ts';
 
@@ -19,7 +19,7 @@ export async function init(io: Io, { file, force }: InitOptions): Promise<ExitCo
     // `wx` refuses in the same step that creates: nothing is overwritten that appeared in between.
     await writeFile(file, STARTER, { flag: force ? 'w' : 'wx' });
   } catch (error) {
-    const exists = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+    const exists = codeOf(error) === 'EEXIST';
     const why = exists
       ? `${file} is already there; --force overwrites it, another name writes beside it`
       : `cannot write ${file}: ${messageOf(error)}`;

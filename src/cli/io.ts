@@ -38,5 +38,15 @@ export class CommandFailed extends Error {}
 
 /** Of anything thrown, what a person needs: never a stack. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return textOf(error, 'message') ?? String(error);
+}
+
+/** Node's code of a system error, e.g. `ENOENT`; null: it has none. */
+export function codeOf(error: unknown): string | null {
+  return textOf(error, 'code');
+}
+
+function textOf(error: unknown, name: 'message' | 'code'): string | null {
+  const value: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, name) : undefined;
+  return typeof value === 'string' ? value : null;
 }

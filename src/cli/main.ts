@@ -81,8 +81,8 @@ function helpWidth(columns: number | undefined): number {
 type Done = (code: ExitCode) => void;
 
 interface RunFlags {
-  readonly file: readonly string[];
-  readonly secret: readonly string[];
+  readonly file?: readonly string[];
+  readonly secret?: readonly string[];
   readonly gateway?: string;
   readonly host: string;
   readonly port?: number;
@@ -138,7 +138,7 @@ Examples:
     .action(async (files: readonly string[], flags: RunFlags) => {
       const { secret, gateway, host, port, adminPort, watch, log } = flags;
       const options = {
-        secrets: secret,
+        secrets: secret ?? [],
         gateway: gateway ?? null,
         host,
         port: port ?? null,
@@ -173,15 +173,15 @@ Examples:
     )
     .action(async (prompt: string, flags: TryFlags) => {
       const { file, secret, url, keyEnv, model, stream, gateway, output } = flags;
-      const here = { files: file, secrets: secret, gateway: gateway ?? null };
+      const here = { files: file ?? [], secrets: secret ?? [], gateway: gateway ?? null };
       const there = { url: url ?? null, keyEnv: keyEnv ?? null };
       done(await tryPrompt(io, { ...here, ...there, model, prompt, stream: stream === true, output: output ?? null }));
     });
 }
 
 interface TryFlags {
-  readonly file: readonly string[];
-  readonly secret: readonly string[];
+  readonly file?: readonly string[];
+  readonly secret?: readonly string[];
   readonly gateway?: string;
   readonly url?: string;
   readonly keyEnv?: string;
@@ -191,10 +191,10 @@ interface TryFlags {
 }
 
 interface ExplainFlags {
-  readonly file: readonly string[];
+  readonly file?: readonly string[];
   readonly request: string;
   readonly path: string;
-  readonly header: readonly string[];
+  readonly header?: readonly string[];
   readonly as?: string;
   readonly gateway?: string;
   readonly output?: DataFormat;
@@ -221,7 +221,7 @@ function addChecking(program: Command, io: Io, done: Done): void {
     .addOption(filesOption())
     .addOption(outputOption())
     .action(
-      async (files: readonly string[], { file, output }: { readonly file: readonly string[]; readonly output?: DataFormat }) => {
+      async (files: readonly string[], { file, output }: { readonly file?: readonly string[]; readonly output?: DataFormat }) => {
         done(await validate(io, { files: allFiles(file, files), output: output ?? null }));
       },
     );
@@ -236,7 +236,7 @@ function addChecking(program: Command, io: Io, done: Done): void {
     .addOption(filesOption())
     .requiredOption('--request <file>', "file with the request's body, - for stdin")
     .option('--path <path>', 'the path that the client calls', '/v1/chat/completions')
-    .addOption(new Option('--header <name=value>', 'a request header; may be repeated').argParser(collect).default([], 'none'))
+    .addOption(new Option('--header <name=value>', 'a request header; may be repeated').argParser(collect))
     .option('--as <caller>', 'a tenant, or NAMESPACE/NAME of a client key (default: a caller who may use every route)')
     .addOption(gatewayOption())
     .addOption(outputOption())
@@ -248,7 +248,7 @@ Example:
     )
     .action(async (files: readonly string[], flags: ExplainFlags) => {
       const { request, path, header, as, gateway, output } = flags;
-      const asked = { request, path, headers: header, as: as ?? null };
+      const asked = { request, path, headers: header ?? [], as: as ?? null };
       done(await explain(io, { files: allFiles(flags.file, files), ...asked, gateway: gateway ?? null, output: output ?? null }));
     });
 }
@@ -303,16 +303,14 @@ Examples:
 }
 
 function filesOption(what = 'file, directory or - (stdin); may be repeated'): Option {
-  return new Option('-f, --file <file>', what).argParser(collect).default([], 'none');
+  return new Option('-f, --file <file>', what).argParser(collect);
 }
 
 function secretOption(): Option {
   return new Option(
     '--secret <name/key=variable>',
     "a Secret's value, [NAMESPACE/]NAME/KEY, from an environment variable; may be repeated",
-  )
-    .argParser(collect)
-    .default([], 'none');
+  ).argParser(collect);
 }
 
 function gatewayOption(): Option {
@@ -329,14 +327,14 @@ function outputOption(): Option {
 }
 
 /** `-f a -f b` and, because shells expand `-f *.yaml` so, `-f a b`. */
-function allFiles(flags: readonly string[], rest: readonly string[]): readonly string[] {
+function allFiles(flags: readonly string[] = [], rest: readonly string[]): readonly string[] {
   const files = [...flags, ...rest];
   if (files.length === 0)
     throw new UsageError('which files? Give them with -f, e.g. -f llmroute.yaml (`fairlead init` writes one)');
   return files;
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 

@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ApiObject, parseObject } from '../api/parse.ts';
 import { parseYamlDocuments } from '../api/yaml.ts';
-import { CommandFailed, type Io, messageOf } from './io.ts';
+import { codeOf, CommandFailed, type Io, messageOf } from './io.ts';
 import { type LineOf, lineFinder } from './locate.ts';
 
 export interface Source {
@@ -94,7 +94,7 @@ async function readText(file: string, io: Io): Promise<Text> {
 }
 
 function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = codeOf(error);
   if (code === 'ENOENT') return 'there is no such file';
   if (code === 'EACCES') return 'permission denied';
   return messageOf(error);
@@ -113,7 +113,8 @@ export function objectsOf(texts: readonly Text[]): ReadResult {
       if (!parsed.ok) {
         const object = labelOf(value);
         const fatal = !isForeign(value, parsed.error);
-        for (const { path, reason, message } of parsed.error) {
+        for (const { path, reason, message: text } of parsed.error) {
+          const message = fatal ? text : `${text}; it is passed over`;
           problems.push({ file: name, line: lineOf(line, path), object, fatal, path, reason, message });
         }
         continue;

@@ -8,7 +8,7 @@ import { column, counted, printable, type Style, styleFor } from './style.ts';
 
 const SEVERITIES = ['error', 'warning', 'note'] as const;
 
-/** One line a finding; then how to give a Secret, where one is missing. */
+/** One line a finding. */
 export function printFindings(io: Io, findings: readonly Finding[]): void {
   const style = styleFor(io.stderr, io.env);
   const paint = { error: style.red, warning: style.yellow, note: style.cyan };
@@ -17,11 +17,15 @@ export function printFindings(io: Io, findings: readonly Finding[]): void {
     const mark = `${finding.severity}: `;
     io.stderr.write(`${line.replace(mark, () => paint[finding.severity](mark))}\n`);
   }
-  if (findings.some(({ reason }) => reason === 'SecretNotFound' || reason === 'SecretKeyMissing')) {
-    io.stderr.write(
-      `${style.dim('A Secret can stand in the files, or come from the environment: --secret NAMESPACE/NAME/KEY=ENVVAR')}\n`,
-    );
-  }
+}
+
+/** How to give a Secret, where one is missing. For commands that take `--secret`. */
+export function printSecretHint(io: Io, findings: readonly Finding[]): void {
+  if (!findings.some(({ reason }) => reason === 'SecretNotFound' || reason === 'SecretKeyMissing')) return;
+  const style = styleFor(io.stderr, io.env);
+  io.stderr.write(
+    `${style.dim('A Secret can stand in the files, or come from the environment: --secret NAMESPACE/NAME/KEY=ENVVAR')}\n`,
+  );
 }
 
 /** `2 errors, 1 warning`; empty where there is nothing. */

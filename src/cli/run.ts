@@ -1,21 +1,14 @@
 /** `fairlead run`: serves what the files say, and follows them. */
-import { createCompileMemo, type CompileMemo } from '../compile/compile.ts';
 import { formatDuration } from '../lib/duration.ts';
 import type { RouteTable } from '../routetable/types.ts';
-import { chooseTable, configure, type Configuration } from './configuration.ts';
-import { parseEnvSecret, withSecrets } from './secrets.ts';
 import { CommandFailed, ExitCode, type Io, type StopSignal, UsageError } from './io.ts';
-import { keepLastGood } from './last-good.ts';
-import { objectLabel, readObjects, type ReadObject } from './read-objects.ts';
-import { countFindings, printFindings, printStates, servedNames } from './report.ts';
+import { LiveConfiguration, type LiveOptions } from './live.ts';
+import { printStates, servedNames } from './report.ts';
 import { type LogFormat, startServer, type Server } from './server.ts';
 import { counted, styleFor } from './style.ts';
-import { watchPaths, type WatchOptions } from './watch.ts';
+import type { WatchOptions } from './watch.ts';
 
-export interface RunOptions {
-  readonly files: readonly string[];
-  readonly secrets: readonly string[];
-  readonly gateway: string | null;
+export interface RunOptions extends LiveOptions {
   readonly host: string;
   /** null: the LLMGateway's. */
   readonly port: number | null;
@@ -29,10 +22,14 @@ export interface RunOptions {
 
 export async function run(io: Io, options: RunOptions): Promise<ExitCode> {
   if (options.watch && options.files.includes('-')) throw new UsageError('--watch needs files: stdin (-f -) is read once');
-  const source = new ConfigurationSource(io, options);
+  const source = new LiveConfiguration(io, options);
   const table = await source.load();
   printStates(io, source.configuration, table);
-  if (table.routes.length === 0) throw new CommandFailed('nothing can be served: the files have no LLMRoute that is accepted');
+  if (table.routes.every(({ targets }) => targets.length === 0)) {
+    throw new CommandFailed(
+      `nothing can be served: ${table.routes.length === 0 ? 'no LLMRoute is accepted' : 'no model is left in any route'}`,
+    );
+  }
   const server = await startServer(io, table, {
     host: options.host,
     port: options.port ?? table.settings.port,
@@ -40,70 +37,9 @@ export async function run(io: Io, options: RunOptions): Promise<ExitCode> {
     log: options.log ?? (io.stdout.isTTY ? 'text' : 'json'),
   });
   announce(io, server, table, options.host);
-  const stopWatching = options.watch
-    ? watchPaths(options.files, () => reload(io, source, server, table), options.timing)
-    : () => {};
+  const stopWatching = options.watch ? source.follow(server, options.timing) : () => {};
   await stopped(io, server, stopWatching);
   return ExitCode.Ok;
-}
-
-/** The files, read again and again; what was good once is kept where it has become bad. */
-class ConfigurationSource {
-  readonly #io: Io;
-  readonly #options: RunOptions;
-  readonly #memo: CompileMemo = createCompileMemo();
-  #lastGood: readonly ReadObject[] = [];
-  #keepAsking = false;
-  /** The last one with a table. */
-  configuration: Configuration = { tables: new Map(), statuses: new Map(), findings: [], gateways: [], standIn: true };
-  /** Labels of the objects that the last load kept in an earlier version. */
-  kept: readonly string[] = [];
-
-  constructor(io: Io, options: RunOptions) {
-    this.#io = io;
-    this.#options = options;
-  }
-
-  /** Says what is to be said of the files; throws UsageError or CommandFailed where there is no table. */
-  async load(): Promise<RouteTable> {
-    const { files, secrets, gateway } = this.#options;
-    // Before anything is read: a slip in the command line is told first.
-    const fromEnv = secrets.map((text) => parseEnvSecret(text, this.#io.env));
-    const read = await readObjects(files, this.#io);
-    if (read.objects.length === 0 && read.problems.length === 0) throw new CommandFailed('the files are empty');
-    const { objects, kept } = keepLastGood(read, this.#lastGood);
-    const configuration = configure(withSecrets(objects, fromEnv), read.problems, {
-      where: 'Laptop',
-      keepAsking: this.#keepAsking,
-      memo: this.#memo,
-    });
-    printFindings(this.#io, configuration.findings);
-    const table = chooseTable(configuration, gateway);
-    this.#lastGood = objects;
-    this.#keepAsking ||= configuration.standIn && table.settings.clientAuth === 'APIKey';
-    this.configuration = configuration;
-    this.kept = kept.map(({ object }) => objectLabel(object));
-    return table;
-  }
-}
-
-async function reload(io: Io, source: ConfigurationSource, { gateway }: Server, first: RouteTable): Promise<void> {
-  const style = styleFor(io.stderr, io.env);
-  try {
-    const table = await source.load();
-    const changed = gateway.table?.table.digest !== table.digest;
-    gateway.apply(table);
-    if (table.settings.port !== first.settings.port) io.stderr.write('spec.listener.port is taken up at the next start.\n');
-    if ((table.settings.tls === null) !== (first.settings.tls === null))
-      io.stderr.write('spec.listener.tls is taken up at the next start.\n');
-    for (const label of source.kept) io.stderr.write(`${style.yellow('Kept')}: ${label} is served as it was before the edit.\n`);
-    const findings = countFindings(source.configuration.findings);
-    const what = changed ? `${style.green('Reloaded')}: ${counted(table.routes.length, 'route')}` : 'Nothing to change';
-    io.stderr.write(`${what}${findings === '' ? '' : ` (${findings})`}\n`);
-  } catch (error) {
-    if (!(error instanceof CommandFailed) && !(error instanceof UsageError)) throw error;
-    io.stderr.write(`${style.yellow('Not reloaded')}: ${error.message}. What was served before still is.\n`);
-  }
 }
 
 function announce(io: Io, server: Server, table: RouteTable, host: string): void {

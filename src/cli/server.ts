@@ -4,7 +4,7 @@ import type { RouteTable } from '../routetable/types.ts';
 import { createLog, type Log, type RequestLine } from '../telemetry/log.ts';
 import type { GatewayMetrics } from '../telemetry/metrics.ts';
 import { proxyFromEnvironment } from '../upstream/connections.ts';
-import { CommandFailed, type Io } from './io.ts';
+import { codeOf, CommandFailed, type Io, messageOf } from './io.ts';
 import { requestText, timeOfDay } from './log-text.ts';
 import { styleFor } from './style.ts';
 
@@ -59,23 +59,20 @@ export async function startServer(io: Io, table: RouteTable, options: ServeOptio
 export class PortTaken extends CommandFailed {}
 
 function listenFailure(error: unknown, { host }: ServeOptions): unknown {
-  if (!(error instanceof Error) || !('code' in error)) return error;
-  const port = 'port' in error ? String(error.port) : '';
-  const where = `${host}:${port}`;
-  switch (error.code) {
+  const code = codeOf(error);
+  if (code === null) return error;
+  const port: unknown = typeof error === 'object' && error !== null && 'port' in error ? error.port : undefined;
+  const where = `cannot listen on ${host}${typeof port === 'number' ? `:${port}` : ''}`;
+  switch (code) {
     case 'EADDRINUSE':
-      return new PortTaken(`cannot listen on ${where}: the port is in use; choose others with --port and --admin-port`, {
-        cause: error,
-      });
+      return new PortTaken(`${where}: the port is in use; choose others with --port and --admin-port`, { cause: error });
     case 'EACCES':
-      return new CommandFailed(`cannot listen on ${where}: not permitted; choose a port above 1023 with --port`, {
-        cause: error,
-      });
+      return new CommandFailed(`${where}: not permitted; choose a port above 1023 with --port`, { cause: error });
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return new CommandFailed(`cannot listen on ${where}: ${host} is not an address of this machine`, { cause: error });
+      return new CommandFailed(`${where}: ${host} is not an address of this machine`, { cause: error });
     default:
-      return new CommandFailed(`cannot listen on ${where}: ${error.message}`, { cause: error });
+      return new CommandFailed(`${where}: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -55,5 +55,5 @@ export function milliseconds(ms: number): string {
 
 /** Text of others made fit for a terminal: no escape or control character of theirs reaches it. */
 export function printable(text: string): string {
-  return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+  return text.replaceAll(/[\p{Cc}--[\t\n]]/gv, '\ufffd');
 }

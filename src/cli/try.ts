@@ -5,7 +5,7 @@ import { chooseTable, configure } from './configuration.ts';
 import { CommandFailed, ExitCode, type Io, messageOf, UsageError } from './io.ts';
 import { type DataFormat, printData } from './output.ts';
 import { readObjects } from './read-objects.ts';
-import { printFindings } from './report.ts';
+import { printFindings, printSecretHint } from './report.ts';
 import { parseEnvSecret, withSecrets } from './secrets.ts';
 import { startServer } from './server.ts';
 import { milliseconds, printable, styleFor } from './style.ts';
@@ -44,6 +44,7 @@ async function askHere(io: Io, options: TryOptions): Promise<ChatAnswer> {
     io,
     configuration.findings.filter(({ severity }) => severity !== 'note'),
   );
+  printSecretHint(io, configuration.findings);
   const table = withoutListenerSecurity(chooseTable(configuration, options.gateway));
   const server = await startServer(io, table, { host: '127.0.0.1', port: 0, adminPort: 0, log: 'none' });
   try {
@@ -71,8 +72,9 @@ async function ask(io: Io, { model, prompt, stream, output }: TryOptions, url: s
   try {
     return await chat({ url, key, model, prompt, stream, ...shown }, () => io.clock.nowMs());
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error);
-    throw new CommandFailed(`no answer from ${url}: ${cause}`, { cause: error });
+    // fetch itself says only that it failed; its cause says why.
+    const cause: unknown = typeof error === 'object' && error !== null && 'cause' in error ? error.cause : error;
+    throw new CommandFailed(`no answer from ${url}: ${messageOf(cause)}`, { cause: error });
   }
 }
 

@@ -13,12 +13,20 @@ export interface WatchOptions {
   readonly lookEveryMs?: number;
 }
 
+/** What files were like at one moment. Equal for two moments: nothing has changed between them. */
+export type PathsState = string;
+
 /**
- * Calls `onChange` after files (or what is in directories) have changed and have been left alone for a moment; the next call
- * comes after the one before has resolved. Returns how to stop.
+ * Calls `onChange` after files (or what is in directories) have become other than in `since` and have been left alone for a
+ * moment; the next call comes after the one before has resolved. Returns how to stop.
  */
-export function watchPaths(paths: readonly string[], onChange: () => Promise<void>, options: WatchOptions = {}): () => void {
-  const watcher = new PathWatcher(paths, onChange, options);
+export function watchPaths(
+  paths: readonly string[],
+  since: PathsState,
+  onChange: () => Promise<void>,
+  options: WatchOptions = {},
+): () => void {
+  const watcher = new PathWatcher(paths, since, onChange, options);
   return () => watcher.stop();
 }
 
@@ -29,16 +37,18 @@ class PathWatcher {
   readonly #watchers: FSWatcher[] = [];
   readonly #looking: NodeJS.Timeout;
   #settling: NodeJS.Timeout | undefined;
-  /** What was last told of; null until the first look. */
-  #told: string | null = null;
+  /** What was last told of. */
+  #told: PathsState;
   #busy = false;
   #stopped = false;
 
   constructor(
     paths: readonly string[],
+    since: PathsState,
     onChange: () => Promise<void>,
     { settleMs = SETTLE_MS, lookEveryMs = LOOK_EVERY_MS }: WatchOptions,
   ) {
+    this.#told = since;
     this.#paths = paths;
     this.#onChange = onChange;
     this.#settleMs = settleMs;
@@ -72,10 +82,8 @@ class PathWatcher {
     if (this.#busy || this.#stopped) return;
     this.#busy = true;
     try {
-      const seen = await signature(this.#paths);
-      if (this.#told === null) {
-        this.#told = seen;
-      } else if (seen !== this.#told) {
+      const seen = await stateOf(this.#paths);
+      if (seen !== this.#told) {
         this.#told = seen;
         await this.#onChange();
       }
@@ -85,10 +93,10 @@ class PathWatcher {
   }
 }
 
-/** Of all files: which they are, their sizes and times. Equal signatures: nothing has changed. */
-async function signature(paths: readonly string[]): Promise<string> {
+/** Of all files: which they are, their sizes and times. */
+export async function stateOf(paths: readonly string[]): Promise<PathsState> {
   const parts = await Promise.all(
-    paths.map(async (path) => ((await isDirectory(path)) ? directorySignature(path) : fileSignature(path))),
+    paths.map(async (path) => ((await isDirectory(path)) ? directoryState(path) : fileState(path))),
   );
   return parts.join('\n');
 }
@@ -98,12 +106,12 @@ async function isDirectory(path: string): Promise<boolean> {
   return found?.isDirectory() ?? false;
 }
 
-async function directorySignature(path: string): Promise<string> {
+async function directoryState(path: string): Promise<string> {
   const names = await readdir(path).catch((): string[] => []);
-  return (await Promise.all(names.sort().map((name) => fileSignature(`${path}/${name}`)))).join('\n');
+  return (await Promise.all(names.sort().map((name) => fileState(`${path}/${name}`)))).join('\n');
 }
 
-async function fileSignature(path: string): Promise<string> {
+async function fileState(path: string): Promise<string> {
   const found = await stat(path, { bigint: true }).catch(() => null);
   return found === null ? `${path} -` : `${path} ${found.ino} ${found.size} ${found.mtimeNs}`;
 }

@@ -1,0 +1,198 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { configure } from './configuration.ts';
+import { formatFinding, splitMessage } from './findings.ts';
+import { UsageError } from './io.ts';
+import { keepLastGood } from './last-good.ts';
+import { objectLabel, objectsOf, type ReadResult, readObjects } from './read-objects.ts';
+import { parseEnvSecret, withSecrets } from './secrets.ts';
+import { STARTER } from './starter.ts';
+import { TestIo } from './testdata/test-io.ts';
+import { stateOf, watchPaths } from './watch.ts';
+
+const route = (name: string, more = ''): string => `apiVersion: fairlead.dev/v1alpha1
+kind: LLMRoute
+metadata: {name: ${name}}
+spec:
+  modelNames: [${name}]
+  models:
+  - name: only
+    provider: {type: OpenAI}
+    auth: {type: APIKey, apiKey: {secretKeyRef: {name: openai}}}
+${more}  rules:
+  - {name: default, targets: [{model: only}]}
+`;
+
+function messages(read: ReadResult): readonly string[] {
+  return configure(read.objects, read.problems, { where: 'Laptop' }).findings.map(formatFinding);
+}
+
+describe('what files say', () => {
+  it('points at the line at fault, in any document, and reads the others', () => {
+    const text = `${route('one')}---\n${route('two', '  modells: []\n')}---\n${route('three')}`;
+    const read = objectsOf([{ name: 'routes.yaml', text }]);
+    expect(read.objects.map(({ object }) => objectLabel(object))).toEqual(['LLMRoute default/one', 'LLMRoute default/three']);
+    const said = messages(read);
+    expect(said).toContain('routes.yaml:9: warning: spec.models[0].auth.apiKey.secretKeyRef: Secret default/openai is not found');
+    expect(said).toContain('routes.yaml:22: error: spec.modells: unknown field "modells"; did you mean models?');
+  });
+
+  it('points into lists of objects', () => {
+    const items = `kind: List
+apiVersion: v1
+items:
+- ${route('one').trimEnd().replaceAll('\n', '\n  ')}
+- apiVersion: fairlead.dev/v1alpha1
+  kind: LLMRoute
+  metadata: {name: two}
+  spec:
+    modelNames: [two]
+    models:
+    - name: x
+      provider:
+        type: Nobody
+      auth: {type: None}
+    rules:
+    - name: default
+      targets: [{model: x}]
+`;
+    const said = messages(objectsOf([{ name: 'list.yaml', text: items }]));
+    expect(said.join('\n')).toMatch(/^list\.yaml:23: error: spec\.models\[0\]\.provider\.type: "Nobody" is not supported/m);
+  });
+
+  it('refuses the second of two objects with one name and says where the first is', () => {
+    const read = objectsOf([
+      { name: 'a.yaml', text: route('one') },
+      { name: 'b.yaml', text: `\n${route('one')}` },
+    ]);
+    expect(read.objects).toHaveLength(1);
+    expect(read.problems.map(({ file, line, message }) => `${file}:${line} ${message}`)).toEqual([
+      'b.yaml:2 LLMRoute default/one is already in a.yaml:1, which is used',
+    ]);
+  });
+
+  it('passes over what is of somebody else, but not a slip in what is ours', () => {
+    const foreign = 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n';
+    const slip = 'apiVersion: fairlead.dev/v1alpha1\nkind: LLMRout\nmetadata: {name: x}\n';
+    expect(objectsOf([{ name: 'f', text: foreign }]).problems.map(({ fatal }) => fatal)).toEqual([false]);
+    expect(objectsOf([{ name: 'f', text: slip }]).problems.map(({ fatal, message }) => [fatal, message])).toEqual([
+      [true, expect.stringMatching(/did you mean LLMRoute\?/)],
+    ]);
+  });
+
+  it('takes a condition apart into its issues', () => {
+    expect(splitMessage('spec.models[0].auth: a; b; spec.rules[1].targets: c')).toEqual([
+      { path: 'spec.models[0].auth', message: 'a; b' },
+      { path: 'spec.rules[1].targets', message: 'c' },
+    ]);
+    expect(splitMessage('LLMGateway x is not found')).toEqual([{ path: '', message: 'LLMGateway x is not found' }]);
+  });
+});
+
+describe('a bad edit', () => {
+  const good = objectsOf([{ name: 'f', text: `${route('one')}---\n${route('two')}` }]);
+
+  it('keeps the version that an object had, by its name', () => {
+    const next = objectsOf([{ name: 'f', text: `${route('one', '  nonsense: 1\n')}---\n${route('two')}` }]);
+    const { objects, kept } = keepLastGood(next, good.objects);
+    expect(kept).toEqual([good.objects[0]]);
+    expect(objects).toHaveLength(2);
+  });
+
+  it('keeps all that its file had where the object cannot be told, and lets go what was deleted elsewhere', () => {
+    const other = objectsOf([{ name: 'other', text: route('gone') }]);
+    const next = objectsOf([{ name: 'f', text: `${route('one')}---\nfoo: [` }]);
+    const { kept } = keepLastGood(next, [...good.objects, ...other.objects]);
+    expect(kept.map(({ object }) => objectLabel(object))).toEqual(['LLMRoute default/two']);
+  });
+
+  it('keeps nothing when nothing is wrong', () => {
+    expect(keepLastGood(objectsOf([{ name: 'f', text: route('one') }]), good.objects).kept).toEqual([]);
+  });
+});
+
+describe('--secret', () => {
+  const env = { KEY: 'sk-very-secret', EMPTY: '' };
+
+  it('resolves a reference without the value ever being printed', () => {
+    const { objects } = objectsOf([{ name: 'f', text: route('one') }]);
+    const given = withSecrets(objects, [parseEnvSecret('openai/api-key=KEY', env)]);
+    const { findings, tables } = configure(given, [], { where: 'Laptop' });
+    expect(findings).toEqual([]);
+    const [table] = tables.values();
+    expect(table?.routes[0]?.targets[0]?.credential?.value.reveal()).toBe('sk-very-secret');
+    expect(JSON.stringify(given)).not.toContain('sk-very-secret');
+  });
+
+  it('sets a key of a Secret that is there and leaves the others', () => {
+    const secret = 'apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: team}\nstringData: {a: one, b: two}\n';
+    const { objects } = objectsOf([{ name: 'f', text: secret }]);
+    const [{ object } = { object: null }] = withSecrets(objects, [parseEnvSecret('team/s/b=KEY', env)]);
+    const data = object?.kind === 'Secret' ? object.data : {};
+    expect([data['a']?.reveal(), data['b']?.reveal()]).toEqual(['one', 'sk-very-secret']);
+  });
+
+  it.each([
+    'openai/api-key=sk-live-pasted-by-mistake',
+    'sk-live-pasted-by-mistake',
+    'a/b/c/d=KEY',
+    'openai=KEY',
+    'openai/api-key=NONE',
+    'openai/api-key=EMPTY',
+  ])('refuses %p without repeating what may be a secret', (text) => {
+    expect(() => parseEnvSecret(text, env)).toThrow(UsageError);
+    expect(() => parseEnvSecret(text, env)).not.toThrow(/sk-live/);
+  });
+});
+
+describe('files on disk', () => {
+  let folder = '';
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'fairlead-files-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('reads the YAML and JSON files of a directory in order, and stdin', async () => {
+    writeFileSync(join(folder, 'b.yml'), route('b'));
+    writeFileSync(join(folder, 'a.json'), '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}');
+    writeFileSync(join(folder, 'notes.txt'), 'not: [yaml');
+    const io = new TestIo({ stdin: route('c') });
+    const { objects, problems } = await readObjects([folder, '-'], io);
+    io.dispose();
+    expect(problems).toEqual([]);
+    expect(objects.map(({ object }) => objectLabel(object))).toEqual(['Namespace a', 'LLMRoute default/b', 'LLMRoute default/c']);
+  });
+
+  it('tells of a file that is written, added or removed since it was read', async () => {
+    const file = join(folder, 'a.yaml');
+    writeFileSync(file, 'one');
+    let told = Promise.withResolvers<void>();
+    const next = async (): Promise<void> => {
+      await told.promise;
+      told = Promise.withResolvers<void>();
+    };
+    const before = await stateOf([folder]);
+    expect(await stateOf([folder])).toBe(before);
+    writeFileSync(file, 'two!');
+    const stop = watchPaths([folder], before, async () => told.resolve(), { settleMs: 20, lookEveryMs: 50 });
+    try {
+      await next();
+      writeFileSync(join(folder, 'b.yaml'), 'new');
+      await next();
+      rmSync(file);
+      await next();
+    } finally {
+      stop();
+    }
+  }, 20_000);
+});
+
+describe('the starter file', () => {
+  it('is valid, and lacks nothing but the key', () => {
+    const read = objectsOf([{ name: 'llmroute.yaml', text: STARTER }]);
+    const { findings } = configure(read.objects, read.problems, { where: 'Cluster' });
+    expect(findings.map(({ severity, reason }) => [severity, reason])).toEqual([['warning', 'SecretNotFound']]);
+  });
+});

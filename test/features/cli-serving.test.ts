@@ -1,0 +1,337 @@
+/** What the command line serves: the demo, files, files that change, signals. Once as a process of its own. */
+import { spawn } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
+import http, { type Server, type ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+
+import { main } from '../../src/cli/main.ts';
+import { startMockModels } from '../../src/cli/mock-models.ts';
+import { run } from '../../src/cli/run.ts';
+import { ask, endpoint, fairlead, folder, newIo, PATIENCE_MS, routeYaml, serving, write } from './support/cli.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+describe('fairlead demo', () => {
+  it(
+    "shows each promise with the gateway's own reason, counts them, and ends without a terminal",
+    async () => {
+      const { code, out, err } = await fairlead(['demo', '--port', '0']);
+      expect(err).toBe('');
+      expect(code).toBe(0);
+      expect(out).toMatch(/answered by fast [789], strong [123] +weighted/);
+      for (const reason of [
+        'failover:ServerError(flaky)',
+        'failover:ConnectFailure(flaky)',
+        'failover:RateLimited(flaky)',
+        'spilled',
+        'failover:Timeout(slow)',
+      ]) {
+        expect(out).toContain(reason);
+      }
+      expect(out.match(/failover:ContentFilter\(filtered\)/g)).toHaveLength(2);
+      expect(out).toMatch(/429: limit per-key, retry-after \d+ s +rate_limit_exceeded/);
+      expect(out).toMatch(/first token at .*, \d+ tokens in/);
+      expect(out).toMatch(/Metrics {2}22 requests, 6 failovers, 2 of them for a content filter, 1 limited/);
+      expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'goes on serving at a terminal, what its curl asks included, until it is stopped',
+    async () => {
+      const io = newIo({ terminal: true, env: { NO_COLOR: '1' } });
+      const ended = main(['demo', '--port', '0'], io);
+      await io.stdout.until(/Serving until Ctrl-C/);
+      const [, url = ''] = /^API +(\S+)/m.exec(io.stdout.text) ?? [];
+      const answer = await ask(url, 'steady');
+      expect([answer.status, answer.headers.get('x-fairlead-model')]).toEqual([200, 'strong']);
+      await answer.text();
+      io.stop('SIGINT');
+      expect(await ended).toBe(0);
+      await expect(fetch(url)).rejects.toThrow();
+      expect(io.stdout.text).not.toContain('\u001b');
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'runs as a process of its own',
+    async () => {
+      const child = spawn(process.execPath, [join(ROOT, 'cmd/fairlead/main.ts'), 'demo', '--once', '--port', '0'], {
+        cwd: folder,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let out = '';
+      let err = '';
+      child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+      child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+      const code = await new Promise((resolve) => child.once('close', resolve));
+      expect([code, err]).toEqual([0, '']);
+      expect(out).toMatch(/Metrics {2}22 requests/);
+    },
+    PATIENCE_MS,
+  );
+});
+
+describe('fairlead run', () => {
+  it(
+    'serves a file, says the state of each object, logs requests on stdout, and never shows a secret',
+    async () => {
+      const models = await startMockModels();
+      const file = write('routes.yaml', routeYaml(models.origin, { more: '  cache: {}\n' }));
+      const { io, url, ended } = await serving(['-f', file]);
+      const answer = await ask(url, 'chat');
+      expect([answer.status, answer.headers.get('x-fairlead-model')]).toEqual([200, 'fast']);
+      await answer.text();
+      expect((await ask(url, 'nope')).status).toBe(404);
+      io.stop();
+      expect(await ended).toBe(0);
+      await models.close();
+      expect(io.stderr.text).toMatch(/^LLMRoute default\/chat +Accepted +ResolvedRefs +2 models: fast, strong$/m);
+      expect(io.stderr.text).toMatch(/routes\.yaml:\d+: note: spec\.cache: it is not served by this build/);
+      expect(io.logLines()).toMatchObject([
+        { msg: 'request', route: 'default/chat', target: 'fast', status: 200 },
+        { msg: 'request', status: 404, errorCode: 'model_not_found' },
+      ]);
+      expect(io.everything()).not.toContain('sk-upstream-secret');
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'serves what is right of files with errors in them, and names the errors',
+    async () => {
+      const models = await startMockModels();
+      const bad = write(
+        'bad.yaml',
+        'apiVersion: fairlead.dev/v1alpha1\nkind: LLMRoute\nmetadata: {name: bad}\nspec: {modelName: [x]}\n---\nfoo: [\n',
+      );
+      const good = write('good.yaml', routeYaml(models.origin));
+      const { io, url, ended } = await serving(['-f', bad, good, '--log', 'none']);
+      const answer = await ask(url, 'chat');
+      expect([answer.status, answer.status === 200 ? '' : await answer.clone().text()]).toEqual([200, '']);
+      await answer.text();
+      io.stop();
+      expect(await ended).toBe(0);
+      await models.close();
+      expect(io.stderr.text).toMatch(/bad\.yaml:4: error: spec\.modelName: unknown field "modelName"; did you mean modelNames\?/);
+      expect(io.stderr.text).toMatch(/bad\.yaml:\d+: error: Flow sequence/);
+      expect(io.stderr.text).toMatch(/^LLMRoute default\/bad +invalid$/m);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'asks for the keys that `key create` makes, and keeps asking when their Secret goes',
+    async () => {
+      const created = newIo();
+      expect(await main(['key', 'create', '--name', 'alice', '--models', 'chat', '--tenant', 'blue'], created)).toBe(0);
+      const key = /fl-[\w-]+/.exec(created.stderr.text)?.[0] ?? '';
+      expect(key).toHaveLength(46);
+      expect(created.stdout.text).not.toContain(key);
+
+      const models = await startMockModels();
+      const routes = write('routes.yaml', routeYaml(models.origin));
+      const keys = write('keys.yaml', created.stdout.text);
+      const { io, url, ended } = await serving(['-f', folder, '--watch']);
+      expect((await ask(url, 'chat')).status).toBe(401);
+      const answer = await ask(url, 'chat', { key });
+      expect([answer.status, answer.status === 200 ? '' : await answer.clone().text()]).toEqual([200, '']);
+      await answer.text();
+
+      const seen = io.stderr.text.length;
+      rmSync(keys);
+      await io.stderr.until(/Reloaded/, seen);
+      expect((await ask(url, 'chat')).status).toBe(401);
+      expect((await ask(url, 'chat', { key })).status).toBe(401);
+      io.stop();
+      await ended;
+      await models.close();
+      expect(io.logLines()).toContainEqual(expect.objectContaining({ tenant: 'blue', keyId: 'default/alice', status: 200 }));
+      expect(io.everything()).not.toContain(key);
+      expect(readFileSync(routes, 'utf8')).not.toContain(key);
+    },
+    PATIENCE_MS,
+  );
+
+  it.each([
+    ['nothing in it', '', 1, /the files are empty/],
+    ['no route that could be served', 'apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n', 1, /nothing can be served/],
+    [
+      'only a route whose Secret is missing',
+      routeYaml('http://127.0.0.1:1').replace('name: upstream}\nstring', 'name: other}\nstring'),
+      1,
+      /Secret default\/upstream is not found[^]*--secret NAMESPACE[^]*no model is left/,
+    ],
+  ])('ends where a file has %s', async (_, text, code, message) => {
+    const ran = await fairlead(['run', '-f', '-', '--port', '0'], { stdin: text });
+    expect(ran.code).toBe(code);
+    expect(ran.err).toMatch(message);
+  });
+
+  it('names the port that is taken', async () => {
+    const other = http.createServer();
+    await new Promise<void>((resolve) => {
+      other.listen(0, '127.0.0.1', resolve);
+    });
+    const address = other.address();
+    const port = String(typeof address === 'object' ? address?.port : '');
+    const ran = await fairlead(['run', '-f', '-', '--port', port, '--admin-port', '0'], {
+      stdin: routeYaml('http://127.0.0.1:1'),
+    });
+    other.close();
+    expect([ran.code, ran.err]).toEqual([1, expect.stringContaining(`127.0.0.1:${port}: the port is in use`)]);
+  });
+
+  it('takes one of several gateways by name, and says which there are', async () => {
+    const gateway = (name: string): string =>
+      `---\napiVersion: fairlead.dev/v1alpha1\nkind: LLMGateway\nmetadata: {name: ${name}}\n`;
+    const text = gateway('one') + gateway('two');
+    const unclear = await fairlead(['run', '-f', '-'], { stdin: text });
+    expect([unclear.code, unclear.err]).toEqual([2, expect.stringContaining('--gateway (default/one, default/two)')]);
+    const wrong = await fairlead(['run', '-f', '-', '--gateway', 'default/three'], { stdin: text });
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('there are default/one, default/two')]);
+  });
+});
+
+/** An upstream whose streams stay open until they are released. */
+class HeldUpstream {
+  readonly #server: Server;
+  readonly #held: ServerResponse[] = [];
+
+  constructor() {
+    this.#server = http.createServer((request, response) => {
+      request.resume();
+      request.once('end', () => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write('data: {"choices":[{"index":0,"delta":{"content":"begun"},"finish_reason":null}]}\n\n');
+        this.#held.push(response);
+      });
+    });
+  }
+
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve) => {
+      this.#server.listen(0, '127.0.0.1', resolve);
+    });
+    const address = this.#server.address();
+    return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+  }
+
+  release(): void {
+    for (const response of this.#held.splice(0)) {
+      response.end('data: {"choices":[{"index":0,"delta":{"content":" and ended"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n');
+    }
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+}
+
+async function begin(url: string): Promise<{ rest(): Promise<string> }> {
+  const response = await ask(url, 'chat', { stream: true });
+  const reader = (response.body as ReadableStream<Uint8Array<ArrayBuffer>>).pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  while (!text.includes('begun')) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`the stream ended early: ${text}`);
+    text += value;
+  }
+  return {
+    async rest() {
+      for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value;
+      return text;
+    },
+  };
+}
+
+describe('fairlead run --watch', () => {
+  it(
+    'serves a good edit at once, tells a bad one and keeps what was good, and loses no open stream',
+    async () => {
+      const upstream = new HeldUpstream();
+      const origin = await upstream.listen();
+      const file = write('routes.yaml', routeYaml(origin));
+      const io = newIo();
+      const timing = { settleMs: 20, lookEveryMs: 100 };
+      const options = {
+        files: [file],
+        secrets: [],
+        gateway: null,
+        host: '127.0.0.1',
+        port: 0,
+        adminPort: 0,
+        watch: true,
+        log: 'none' as const,
+        timing,
+      };
+      const ended = run(io, options);
+      const url = await endpoint(io, ended);
+      const stream = await begin(url);
+
+      let seen = io.stderr.text.length;
+      write('routes.yaml', routeYaml(origin).replace('targets: [', 'target: ['));
+      await io.stderr.until(/Kept: LLMRoute default\/chat[^]*Nothing to change/, seen);
+      expect(io.stderr.text.slice(seen)).toMatch(/routes\.yaml:\d+: error: spec\.rules\[0\]\.target: unknown field/);
+      expect((await begin(url)).rest).toBeDefined();
+
+      seen = io.stderr.text.length;
+      write('routes.yaml', '');
+      await io.stderr.until(/Not reloaded: the files are empty/, seen);
+
+      seen = io.stderr.text.length;
+      write('routes.yaml', routeYaml(origin, { name: 'renamed' }));
+      await io.stderr.until(/Reloaded: 1 route/, seen);
+      expect((await ask(url, 'chat', { stream: true })).status).toBe(404);
+      expect((await ask(url, 'renamed', { stream: true })).status).toBe(200);
+
+      upstream.release();
+      expect(await stream.rest()).toMatch(/and ended[^]*\[DONE\]/);
+      io.stop();
+      expect(await ended).toBe(0);
+      upstream.close();
+    },
+    PATIENCE_MS,
+  );
+});
+
+describe('a signal', () => {
+  it(
+    'lets requests under way end',
+    async () => {
+      const upstream = new HeldUpstream();
+      const file = write('routes.yaml', routeYaml(await upstream.listen()));
+      const { io, url, ended } = await serving(['-f', file, '--log', 'none']);
+      const stream = await begin(url);
+      io.stop('SIGTERM');
+      await io.stderr.until(/Waiting for 1 request, 10s at most/);
+      upstream.release();
+      expect(await stream.rest()).toMatch(/and ended[^]*\[DONE\]/);
+      expect(await ended).toBe(0);
+      upstream.close();
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'the second time ends at once',
+    async () => {
+      const upstream = new HeldUpstream();
+      const file = write('routes.yaml', routeYaml(await upstream.listen()));
+      const { io, url, ended } = await serving(['-f', file, '--log', 'none']);
+      const stream = await begin(url);
+      io.stop('SIGINT');
+      await io.stderr.until(/Ctrl-C again ends at once/);
+      io.stop('SIGINT');
+      expect(await ended).toBe(0);
+      upstream.release();
+      await stream.rest();
+      upstream.close();
+    },
+    PATIENCE_MS,
+  );
+});

@@ -1,0 +1,203 @@
+/** What the command line says of files and requests: validate, init, explain, try, and what it makes of bad arguments. */
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
+
+import { startMockModels } from '../../src/cli/mock-models.ts';
+import type { TestIoOptions } from '../../src/cli/testdata/test-io.ts';
+import { VERSION } from '../../src/cli/version.ts';
+import { fairlead, folder, PATIENCE_MS, routeYaml, serving, write } from './support/cli.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+describe('fairlead validate', () => {
+  it('says everything that is wrong, for people and for programs', async () => {
+    const text = routeYaml('http://127.0.0.1:1').replace('modelNames', 'modelName').replace('[{model: fast,', '[{model: fest,');
+    const person = await fairlead(['validate', '-f', '-'], { stdin: text });
+    expect(person.code).toBe(1);
+    expect(person.err).toMatch(/stdin:5: error: spec\.modelName: unknown field[^]*did you mean modelNames/);
+    expect(person.out).toMatch(/^invalid: 1 object read, \d errors/);
+    const program = await fairlead(['validate', '-f', '-', '-o', 'json'], { stdin: text });
+    expect([program.code, program.err]).toEqual([1, '']);
+    expect(JSON.parse(program.out)).toMatchObject({
+      valid: false,
+      findings: expect.arrayContaining([expect.objectContaining({ severity: 'error', line: 5, path: 'spec.modelName' })]),
+    });
+  });
+
+  it('takes a reference to elsewhere for a warning, and what init writes for valid', async () => {
+    const file = join(folder, 'llmroute.yaml');
+    expect((await fairlead(['init', file])).code).toBe(0);
+    const again = await fairlead(['init', file]);
+    expect([again.code, again.err]).toEqual([1, expect.stringContaining('--force')]);
+    const { code, out } = await fairlead(['validate', file, '-o', 'yaml']);
+    expect(code).toBe(0);
+    expect(parse(out)).toMatchObject({ valid: true, findings: [{ severity: 'warning', reason: 'SecretNotFound' }] });
+  });
+});
+
+describe('fairlead explain', () => {
+  const body = JSON.stringify({
+    model: 'chat',
+    messages: [{ role: 'user', content: 'Hello' }],
+    tools: [{ type: 'function', function: { name: 'f' } }],
+  });
+
+  it(
+    'decides as the gateway does, and says why the others are left out',
+    async () => {
+      const models = await startMockModels();
+      const text = routeYaml(models.origin).replace(
+        '    pricing: {input: "1", output: "2"}\n',
+        '    pricing: {input: "1", output: "2"}\n    capabilities: {tools: false}\n',
+      );
+      const file = write('routes.yaml', text);
+      const request = write('body.json', body);
+      const { code, out } = await fairlead(['explain', '-f', file, '--request', request, '-o', 'json']);
+      expect(code).toBe(0);
+      const decision = JSON.parse(out) as { chosen: string; leftOut: unknown[] };
+      expect(decision).toMatchObject({
+        model: 'chat',
+        route: 'default/chat',
+        rule: 'default',
+        chosen: 'strong',
+        reason: 'spilled',
+        leftOut: [{ name: 'fast', reason: 'tools' }],
+      });
+
+      const { io, url, ended } = await serving(['-f', file, '--log', 'none']);
+      const answer = await fetch(`${url}/chat/completions`, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'application/json' },
+      });
+      expect([answer.headers.get('x-fairlead-model'), answer.headers.get('x-fairlead-reason')]).toEqual([
+        decision.chosen,
+        'spilled',
+      ]);
+      await answer.text();
+      io.stop();
+      await ended;
+      await models.close();
+    },
+    PATIENCE_MS,
+  );
+
+  it('needs no keys, shows shares of a draw, and sees models that no build could serve', async () => {
+    const yaml = routeYaml('http://127.0.0.1:1', {
+      targets: '[{model: fast, weight: 3}, {model: strong, weight: 1}, {model: other}]',
+    }).replace('  rules:', '  - name: other\n    provider: {type: Anthropic}\n    auth: {type: None}\n  rules:');
+    const file = write('routes.yaml', yaml.slice(0, yaml.indexOf('---')));
+    const { code, out } = await fairlead(['explain', '-f', file, '--request', '-'], { stdin: body });
+    expect(code).toBe(0);
+    expect(out).toMatch(/^weights +fast 75 %, strong 25 %$/m);
+    expect(out).toMatch(/^left out +- +other +"Anthropic" is not served by this build/m);
+  });
+
+  it('is told by a caller whom no route admits', async () => {
+    const file = write(
+      'routes.yaml',
+      routeYaml('http://127.0.0.1:1').replace('spec:\n', 'spec:\n  access: {from: Tenants, tenants: [blue]}\n'),
+    );
+    const blue = await fairlead(['explain', '-f', file, '--request', '-', '--as', 'blue'], { stdin: body });
+    expect(blue.code).toBe(0);
+    const red = await fairlead(['explain', '-f', file, '--request', '-', '--as', 'red'], { stdin: body });
+    expect([red.code, red.err]).toEqual([
+      1,
+      expect.stringMatching(/answers 404: no route that this caller may use has the model "chat"/),
+    ]);
+  });
+});
+
+describe('fairlead try', () => {
+  it(
+    'prints the answer on stdout and how it was made on stderr',
+    async () => {
+      const models = await startMockModels();
+      const file = write('routes.yaml', routeYaml(models.origin));
+      const whole = await fairlead(['try', '-f', file, '-m', 'chat', 'Hello']);
+      expect([whole.code, whole.out]).toEqual([0, expect.stringMatching(/^Small, quick and cheap.*\n$/)]);
+      expect(whole.err).toMatch(/fast answered · only · 1 attempt · \d+ \+ \d+ tokens · \$0\.\d+/);
+      const streamed = await fairlead(['try', '-f', file, '-m', 'chat', '--stream', 'Hello']);
+      expect(streamed.out).toBe(whole.out);
+      expect(streamed.err).toMatch(/\$0\.\d+ · first token after/);
+      const unknown = await fairlead(['try', '-f', file, '-m', 'nope', '-o', 'json', 'Hello']);
+      expect(unknown.code).toBe(1);
+      expect(JSON.parse(unknown.out)).toMatchObject({ status: 404, error: { code: 'model_not_found' } });
+      await models.close();
+    },
+    PATIENCE_MS,
+  );
+
+  it('asks a running gateway with a key from the environment, and says where none answers', async () => {
+    let authorization: string | undefined;
+    const other = http.createServer((request, response) => {
+      ({ authorization } = request.headers);
+      response.end('{"choices":[{"message":{"content":"from afar"}}]}');
+    });
+    await new Promise<void>((resolve) => {
+      other.listen(0, '127.0.0.1', resolve);
+    });
+    const address = other.address();
+    const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+    const answered = await fairlead(['try', '--url', `${url}/v1/`, '--key-env', 'MY_KEY', '-m', 'm', 'Hello'], {
+      env: { MY_KEY: 'fl-abc' },
+    });
+    expect([answered.out, authorization]).toEqual(['from afar\n', 'Bearer fl-abc']);
+    other.close();
+    other.closeAllConnections();
+    const gone = await fairlead(['try', '--url', url, '-m', 'm', 'Hello']);
+    expect([gone.code, gone.err]).toEqual([1, expect.stringMatching(/no answer from http.*ECONNREFUSED/)]);
+  });
+});
+
+describe('the command line', () => {
+  it.each([
+    [['rum'], /unknown command 'rum'[^]*Did you mean run\?/],
+    [['run', '--wach', '-f', 'x'], /unknown option '--wach'[^]*Did you mean --watch\?/],
+    [['run'], /which files\?/],
+    [['run', '-f', '-', '--watch'], /--watch needs files/],
+    [['run', '-f', 'x', '--port', '99999'], /A port is a number/],
+    [['run', '-f', 'x', '--secret', 'openai/api-key=UNSET_VARIABLE'], /UNSET_VARIABLE is not set/],
+    [['validate', '-f', 'x', '-o', 'xml'], /Allowed choices are json, yaml/],
+    [['key', 'create'], /--name/],
+    [['key', 'create', '--name', 'Alice'], /metadata\.name/],
+    [['key', 'create', '--name', 'a', '--expires', 'tomorrow'], /is not a time like/],
+    [['key', 'create', '--name', 'a', '--expires', '2020-01-01T00:00:00Z'], /in the past/],
+    [['explain', '-f', 'x', '--request', 'y', '--header', 'bad header'], /write NAME=VALUE/],
+    [['try', '-m', 'm', 'Hello'], /either --file.*or --url/],
+    [['try', '--url', 'http://x', '--key-env', 'UNSET_VARIABLE', '-m', 'm', 'Hello'], /not set/],
+  ])('%j is a usage error', async (argv, message) => {
+    const { code, out, err } = await fairlead(argv);
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toMatch(message);
+  });
+
+  it('has the version of the package, and help on stdout', async () => {
+    const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+    expect(VERSION).toBe(manifest.version);
+    expect(await fairlead(['--version'])).toEqual({ code: 0, out: `${VERSION}\n`, err: '' });
+    for (const argv of [[], ['--help'], ['run', '--help'], ['help', 'explain']]) {
+      const { code, out, err } = await fairlead(argv);
+      expect([code, err]).toEqual([0, '']);
+      expect(out).toMatch(/^Usage: fairlead/);
+    }
+  });
+
+  it('cannot read a file that is not there, and says so', async () => {
+    const { code, err } = await fairlead(['validate', '-f', join(folder, 'none.yaml')]);
+    expect([code, err]).toEqual([1, expect.stringContaining('none.yaml: there is no such file')]);
+  });
+
+  it('paints only terminals, and none with NO_COLOR', async () => {
+    const text = routeYaml('http://127.0.0.1:1');
+    const painted = async (options: TestIoOptions): Promise<boolean> =>
+      (await fairlead(['validate', '-f', '-'], { stdin: text, ...options })).out.includes('\u001b');
+    expect(await painted({ terminal: true })).toBe(true);
+    expect(await painted({ terminal: true, env: { NO_COLOR: '1' } })).toBe(false);
+    expect(await painted({ terminal: true, env: { TERM: 'dumb' } })).toBe(false);
+    expect(await painted({})).toBe(false);
+  });
+});
