@@ -57,6 +57,7 @@ function announce(io: Io, server: Server, table: RouteTable, host: string): void
       `${style.yellow('warning: ')}whoever reaches ${host} can use these models: client keys are made with \`fairlead key create\`\n`,
     );
   }
+  io.stderr.write('\n');
 }
 
 function isLoopback(host: string): boolean {

@@ -50,7 +50,7 @@ describe('fairlead demo', () => {
       await answer.text();
       io.stop('SIGINT');
       expect(await ended).toBe(0);
-      await expect(fetch(url)).rejects.toThrow();
+      await expect(fetch(url)).rejects.toThrow('fetch failed');
       expect(io.stdout.text).not.toContain('\u001b');
     },
     PATIENCE_MS,
@@ -277,7 +277,7 @@ describe('fairlead run --watch', () => {
       write('routes.yaml', routeYaml(origin).replace('targets: [', 'target: ['));
       await io.stderr.until(/Kept: LLMRoute default\/chat[^]*Nothing to change/, seen);
       expect(io.stderr.text.slice(seen)).toMatch(/routes\.yaml:\d+: error: spec\.rules\[0\]\.target: unknown field/);
-      expect((await begin(url)).rest).toBeDefined();
+      await begin(url);
 
       seen = io.stderr.text.length;
       write('routes.yaml', '');
