@@ -6,6 +6,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { digestOf } from '../routetable/digest.ts';
 import { byText } from '../routetable/order.ts';
 import type { GatewaySettings } from '../routetable/types.ts';
+import { certificateFault } from './certificate.ts';
 import { clientKeys, type ClientKeys, type KeyMemo } from './keys.ts';
 import type { Read } from './memo.ts';
 import { parseQuantity } from './quantity.ts';
@@ -83,9 +84,7 @@ function compileTls({ metadata: { namespace }, spec }: LLMGateway, read: Read): 
   if (!certificate.ok) return certificate;
   const key = secretValue(read, namespace, { name, key: 'tls.key' }, path);
   if (!key.ok) return key;
-  if (!certificate.value.reveal().includes('-----BEGIN CERTIFICATE-----'))
-    return err(issue(path, 'ArtifactInvalid', `Secret ${namespace}/${name} holds no PEM certificate under "tls.crt"`));
-  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key.value.reveal()))
-    return err(issue(path, 'ArtifactInvalid', `Secret ${namespace}/${name} holds no PEM private key under "tls.key"`));
+  const fault = certificateFault(certificate.value.reveal(), key.value.reveal());
+  if (fault !== null) return err(issue(path, 'ArtifactInvalid', `Secret ${namespace}/${name} ${fault}`));
   return ok({ certificatePem: certificate.value.reveal(), privateKeyPem: key.value });
 }

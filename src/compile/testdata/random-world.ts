@@ -1,5 +1,6 @@
 /** Random worlds, small enough that everything collides: few namespaces, few names, every kind of reference, good and broken. */
 import { parseObject, type ApiObject } from '../../api/parse.ts';
+import { CERTIFICATE_PEM, PRIVATE_KEY_PEM } from './certificate.ts';
 
 export interface RandomWorld {
   /** Replaces, adds or removes one object. */
@@ -37,7 +38,7 @@ export function randomWorld(random: () => number, size: number): RandomWorld {
       metadata: { name: pick(['k1', 'k2']), namespace: pick(NAMESPACES), creationTimestamp: created(), labels: { 'fairlead.dev/api-key': pick(['true', 'true', 'no']) } },
       stringData: { sha256: pick(HASHES), tenant: pick(['acme', 'team-b']) },
     }),
-    () => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'tls', namespace: 'platform' }, stringData: { 'tls.crt': '-----BEGIN CERTIFICATE-----', 'tls.key': '-----BEGIN PRIVATE KEY-----' } }),
+    () => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'tls', namespace: 'platform' }, stringData: { 'tls.crt': CERTIFICATE_PEM, 'tls.key': pick([PRIVATE_KEY_PEM, PRIVATE_KEY_PEM, 'none']) } }),
     () => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'ca', namespace: pick(NAMESPACES) }, data: { 'ca.crt': pick(['-----BEGIN CERTIFICATE-----\n1', 'none']) } }),
     () => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: pick(NAMESPACES), labels: { stage: pick(['prod', 'dev']) } } }),
     () => ({
