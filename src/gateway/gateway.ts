@@ -117,8 +117,9 @@ export class Gateway implements GatewayCore {
       },
       this.#table,
     );
-    this.#table = loaded;
+    // First, because a certificate that cannot be used throws: then everything stays as it was.
     this.#listener?.reload(table.settings);
+    this.#table = loaded;
     this.#forgetUnused(loaded);
     this.metrics.tableApplied(table.digest, refusedEntries);
   }
