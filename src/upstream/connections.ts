@@ -115,6 +115,9 @@ export class Connections {
           connections: maxConnections,
           keepAliveTimeout: keepAliveMs,
           allowH2: false,
+          // Deadlines are the call's own.
+          headersTimeout: 0,
+          bodyTimeout: 0,
           connect,
           requestTls: connect,
         }),
