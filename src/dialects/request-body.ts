@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import type { Operation } from '../lib/operation.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { decodeString, duplicateMember, MAX_JSON_DEPTH, nestsDeeperThan, scanObject, skipSpace, stringEnd } from './json-span.ts';
@@ -48,12 +48,12 @@ export interface ParsedBody {
 /** Members whose meaning the gateway depends on, so no two parsers may read them differently. */
 const UNIQUE_MEMBERS: readonly string[] = ['model', 'stream', 'stream_options'];
 
-const MODEL_KEY = Buffer.from('"model"');
-const STREAM_PREFIX = Buffer.from('"stream');
-const OPTIONS_SUFFIX = Buffer.from('_options"');
-const ESCAPE_PREFIX = Buffer.from('\\u00');
+const MODEL_KEY = '"model"';
+const STREAM_PREFIX = '"stream';
+const OPTIONS_SUFFIX = '_options"';
+const ESCAPE_PREFIX = '\\u00';
 /** The letters of `UNIQUE_MEMBERS` are all within 0x5f..0x74, so an escape of one of them begins so. */
-const LETTER_ESCAPES: readonly Buffer[] = [Buffer.from('\\u005'), Buffer.from('\\u006'), Buffer.from('\\u007')];
+const LETTER_ESCAPES = ['\\u005', '\\u006', '\\u007'];
 const QUOTE = 0x22;
 const COLON = 0x3a;
 
@@ -67,7 +67,11 @@ export function readRequestBody(
   operation: Operation,
   urlModel: string | null = null,
 ): Result<ParsedBody, BodyError> {
-  const read = readObject(bytes);
+  if (bytes.length === 0) return refuse('empty_body', 'The request has no body; a JSON object is expected.', null);
+  const ascii = isAscii(bytes);
+  if (!ascii && !isUtf8(bytes)) return refuse('invalid_utf8', 'The body is not valid UTF-8.', null);
+  const text = bytes.toString(ascii ? 'latin1' : 'utf8');
+  const read = readObject(bytes, text);
   if (!read.ok) return read;
   const json = read.value;
 
@@ -79,13 +83,19 @@ export function readRequestBody(
   }
 
   const bodyModel = named.value;
-  const start = modelValueStart(bytes, json, bodyModel !== null);
+  const start = modelValueStart(bytes, text, json, bodyModel !== null);
   if (!start.ok) return start;
   const modelStart = start.value;
-  const modelEnd = modelStart === -1 ? -1 : stringEnd(bytes, modelStart);
-  // What is cut out must be what was read: routing and access were decided on it.
-  if (bodyModel !== null && decodeString(bytes, modelStart, modelEnd) !== bodyModel) {
-    throw new Error('invariant: the scanned model is not the parsed one');
+  let modelEnd = -1;
+  if (bodyModel !== null) {
+    // What is cut out must be what was read: routing and access were decided on it. As it stands in the text it has no escape,
+    // or it would not be longer by the two quotes alone.
+    const plainEnd = modelStart + bodyModel.length + 2;
+    const plain = ascii && text.startsWith(bodyModel, modelStart + 1) && bytes[plainEnd - 1] === QUOTE && !bodyModel.includes('\\');
+    modelEnd = plain ? plainEnd : stringEnd(bytes, modelStart);
+    if (!plain && decodeString(bytes, modelStart, modelEnd) !== bodyModel) {
+      throw new Error('invariant: the scanned model is not the parsed one');
+    }
   }
 
   return ok({
@@ -120,12 +130,10 @@ export function checkModel(model: string): BodyError | null {
   return null;
 }
 
-function readObject(bytes: Buffer): Result<JsonObject, BodyError> {
-  if (bytes.length === 0) return refuse('empty_body', 'The request has no body; a JSON object is expected.', null);
-  if (!isUtf8(bytes)) return refuse('invalid_utf8', 'The body is not valid UTF-8.', null);
+function readObject(bytes: Buffer, text: string): Result<JsonObject, BodyError> {
   let value: unknown;
   try {
-    value = JSON.parse(bytes.toString());
+    value = JSON.parse(text);
   } catch (thrown) {
     return refuse('invalid_json', parseErrorMessage(bytes, thrown), null);
   }
@@ -176,14 +184,15 @@ function readModel(json: JsonObject, urlModel: string | null): Result<string | n
  * no second one exists; a nested key, a value "model" or a string that ends in `\"model"` would be a second occurrence. The
  * same holds for the other names: at most one occurrence, at most one key; and none where JSON.parse found none.
  */
-function modelValueStart(bytes: Buffer, json: JsonObject, hasModel: boolean): Result<number, BodyError> {
-  if (!mayEscapeLetters(bytes)) {
-    const first = bytes.indexOf(MODEL_KEY);
-    const single = hasModel ? bytes.indexOf(MODEL_KEY, first + MODEL_KEY.length) === -1 : first === -1;
+function modelValueStart(bytes: Buffer, text: string, json: JsonObject, hasModel: boolean): Result<number, BodyError> {
+  if (!mayEscapeLetters(text)) {
+    const first = text.indexOf(MODEL_KEY);
+    const single = hasModel ? text.indexOf(MODEL_KEY, first + MODEL_KEY.length) === -1 : first === -1;
     const streams = Object.hasOwn(json, 'stream') || Object.hasOwn(json, 'stream_options');
-    if (single && !(streams && mayRepeatStream(bytes))) {
+    if (single && !(streams && mayRepeatStream(text))) {
       if (!hasModel) return ok(-1);
-      const colon = skipSpace(bytes, first + MODEL_KEY.length);
+      const key = text.length === bytes.length ? first : bytes.indexOf(MODEL_KEY);
+      const colon = skipSpace(bytes, key + MODEL_KEY.length);
       if (bytes[colon] === COLON) return ok(skipSpace(bytes, colon + 1));
     }
   }
@@ -195,20 +204,20 @@ function modelValueStart(bytes: Buffer, json: JsonObject, hasModel: boolean): Re
   return ok(spans.value.members.find((member) => member.name === 'model')?.start ?? -1);
 }
 
-function mayEscapeLetters(bytes: Buffer): boolean {
-  const first = bytes.indexOf(ESCAPE_PREFIX);
-  return first !== -1 && LETTER_ESCAPES.some((escape) => bytes.indexOf(escape, first) !== -1);
+function mayEscapeLetters(text: string): boolean {
+  const first = text.indexOf(ESCAPE_PREFIX);
+  return first !== -1 && LETTER_ESCAPES.some((escape) => text.includes(escape, first));
 }
 
 /** False where `"stream"` and `"stream_options"` each occur once at most. */
-function mayRepeatStream(bytes: Buffer): boolean {
+function mayRepeatStream(text: string): boolean {
   let streams = 0;
   let options = 0;
   let others = 0;
-  for (let at = bytes.indexOf(STREAM_PREFIX); at !== -1; at = bytes.indexOf(STREAM_PREFIX, at)) {
+  for (let at = text.indexOf(STREAM_PREFIX); at !== -1; at = text.indexOf(STREAM_PREFIX, at)) {
     at += STREAM_PREFIX.length;
-    if (bytes[at] === QUOTE) streams++;
-    else if (bytes.subarray(at, at + OPTIONS_SUFFIX.length).equals(OPTIONS_SUFFIX)) options++;
+    if (text.charCodeAt(at) === QUOTE) streams++;
+    else if (text.startsWith(OPTIONS_SUFFIX, at)) options++;
     else others++;
     // A body full of such words is cheaper to scan once.
     if (streams > 1 || options > 1 || others > 8) return true;

@@ -6,7 +6,7 @@ import type { Answer, AnswerHeaders } from '../provider.ts';
 import { classifyError, failureOf, type ErrorOrigin, type Verdict } from '../shared/classify.ts';
 import { filterFindings } from '../shared/content-filter.ts';
 import { NO_FACTS, readErrorFacts, type ErrorFacts } from '../shared/error-facts.ts';
-import { isObject, objectsOf, parseJson, stringOf, type JsonObject } from '../shared/json.ts';
+import { isObject, objectsOf, parseJson, parseWithoutContent, stringOf, type JsonObject } from '../shared/json.ts';
 import type { FailureTable } from './failure.ts';
 import { finishFailure, finishVerdict, normalFinish } from './finish.ts';
 import { readUsage } from './usage.ts';
@@ -34,7 +34,8 @@ export function readAnswer(
     case 'completions':
     case 'embeddings':
     case 'responses': {
-      const parsed = parseJson(body.toString('utf8'));
+      const text = body.toString('utf8');
+      const parsed = operation === 'chat' ? parseWithoutContent(text) : parseJson(text);
       return isObject(parsed) ? readSuccess(table, operation, origin, parsed) : unreadable(table, parsed, body, origin);
     }
     // Files of sound and pictures, and answers that nothing is decided on: passed through as they are.

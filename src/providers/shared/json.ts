@@ -18,6 +18,32 @@ export function parseJson(text: string): unknown {
   }
 }
 
+const CONTENT_MEMBER = '"content":"';
+const BACKSLASH = 0x5c;
+
+/**
+ * As `parseJson`, but the text of the first `content` member is left out of what is parsed and reads as '': nothing is decided on
+ * what a model wrote, and its text is most of an answer. Inside a string that byte sequence cannot stand (its quotes would be
+ * escaped), so what is cut is the value of a member, to its closing quote. All else is held to JSON's grammar.
+ */
+export function parseWithoutContent(text: string): unknown {
+  const member = text.indexOf(CONTENT_MEMBER);
+  if (member === -1) return parseJson(text);
+  const start = member + CONTENT_MEMBER.length;
+  const end = closingQuote(text, start);
+  return end === -1 ? undefined : parseJson(text.slice(0, start) + text.slice(end));
+}
+
+/** The quote that ends the string whose text begins at `start`; -1: none. An odd run of backslashes before a quote escapes it. */
+function closingQuote(text: string, start: number): number {
+  for (let quote = text.indexOf('"', start); quote !== -1; quote = text.indexOf('"', quote + 1)) {
+    let run = quote;
+    while (run > start && text.charCodeAt(run - 1) === BACKSLASH) run--;
+    if ((quote - run) % 2 === 0) return quote;
+  }
+  return -1;
+}
+
 /** '' for anything but a string. */
 export function stringOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
