@@ -158,6 +158,11 @@ export class Gateway implements GatewayCore {
     return { contentType: this.metrics.contentType, text: await this.metrics.render() };
   }
 
+  /** Connections to upstreams, idle ones included, and the calls that wait for one. */
+  upstreamConnections(): { readonly connections: number; readonly queued: number } {
+    return this.#connections.count();
+  }
+
   onFault(error: unknown, requestId: string): void {
     this.log.logger.error({ requestId, err: error }, 'the gateway failed to handle a request');
   }
