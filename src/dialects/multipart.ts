@@ -138,6 +138,10 @@ function readField(bytes: Buffer, start: number, end: number, name: string, head
   return ok(value.toString());
 }
 
+/** A type and parameters, each a token and a token or quoted string; values in any encoding. */
+const DISPOSITION =
+  /^content-disposition[ \t]*:[ \t]*[a-z-]+(?:[ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9a-z-]+[ \t]*=[ \t]*(?:"(?:[^"\\]|\\.)*"|[^\s;"]+))*[ \t]*;?[ \t]*$/i;
+
 /** The part's name as each parser would read it; null: it has none, so it is no field. */
 function fieldName(headers: string): Result<string | null, BodyError> {
   if (/\r(?!\n)|(?<!\r)\n|\r\n[ \t]/.test(headers))
@@ -145,6 +149,8 @@ function fieldName(headers: string): Result<string | null, BodyError> {
   const dispositions = headers.split('\r\n').filter((line) => /^content-disposition[ \t]*:/i.test(line));
   if (dispositions.length !== 1) return invalid('a part has no content-disposition, or several');
   const line = dispositions[0] ?? '';
+  // A stray quote is where parsers part ways: `name="a; name="model"` is a field `model` to some of them.
+  if (!DISPOSITION.test(line)) return invalid('a content-disposition is not well-formed (RFC 6266, section 4.1)');
   if (/;\s*name\*/i.test(line))
     return invalid('a part has a name in extended notation (name*=), which RFC 7578 does not allow in forms');
   const names = [...line.matchAll(/;\s*name\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/gi)];
