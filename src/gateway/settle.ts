@@ -20,10 +20,10 @@ export function estimateUsage(facts: RequestFacts, outputChars: number): Usage {
   };
 }
 
-/** null: the target's price is unknown, and so is the cost. */
+/** null: the cost is unknown, because the target's price is, or (a picture, a sound) what was used. */
 export function costMicroUsd(target: Target, usage: Usage): number | null {
   const { pricing } = target;
-  if (pricing === null) return null;
+  if (pricing === null || (usage.estimated && usage.inputTokens + usage.outputTokens === 0)) return null;
   const fresh = Math.max(0, usage.inputTokens - usage.cachedInputTokens);
   return (
     fresh * pricing.inputMicroUsd +
