@@ -209,6 +209,17 @@ describe('to the client', () => {
     expect(answer.headers['x-fairlead-cost']).toBe('0.000025');
   });
 
+  it('the cost is not told where nothing is known of it', async () => {
+    const { gateway } = await start((call) => call.answer(200, '{"created":1,"data":[{"b64_json":"AAEC"}]}'));
+    const answer = await request(gateway.port, {
+      path: '/v1/images/generations',
+      body: { model: 'chat', prompt: 'A tower' },
+      headers: PRIVATE,
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.headers).not.toHaveProperty('x-fairlead-cost');
+  });
+
   it.each(Object.keys(DIALECTS))('of a stream of %s', async (name) => {
     const dialect = DIALECTS[name as keyof typeof DIALECTS];
     const { gateway } = await start((call) => call.stream(streamOf(dialect, 'Hello'), OF_THE_ACCOUNT));

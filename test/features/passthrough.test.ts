@@ -184,6 +184,15 @@ describe('an answer', () => {
     expect(answer.headers['x-fairlead-reason']).toContain('failover:ServerError(a)');
   });
 
+  it('that unfolds into far more than it was is held to a bound, and fails over', async () => {
+    const bomb = zlib.gzipSync(Buffer.alloc(64 * 1024 * 1024, 0x20), { level: 9 });
+    const first = await FakeUpstream.start((call) => call.answer(500, bomb, { 'content-encoding': 'gzip' }));
+    const second = await FakeUpstream.start((call) => call.answer(200, chat.whole('Second')));
+    const gateway = await startGateway(routeYaml({ a: first.url, b: second.url }), { maxBufferedBytes: 16 * 1024 * 1024 });
+    expect((await request(gateway.port, { body: { ...chat.body } })).text).toBe(chat.whole('Second'));
+    expect(gateway.gateway.budget.usedBytes).toBe(0);
+  });
+
   it('that is a redirect is not followed', async () => {
     const elsewhere = await FakeUpstream.start((call) => call.answer(200, chat.whole('Elsewhere')));
     const { gateway } = await start((call) => call.answer(307, '', { location: `${elsewhere.url}/chat/completions` }));
