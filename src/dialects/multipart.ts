@@ -146,7 +146,10 @@ const DISPOSITION =
 function fieldName(headers: string): Result<string | null, BodyError> {
   if (/\r(?!\n)|(?<!\r)\n|\r\n[ \t]/.test(headers))
     return invalid("a part's headers have folded lines or line ends other than CRLF");
-  const dispositions = headers.split('\r\n').filter((line) => /^content-disposition[ \t]*:/i.test(line));
+  const lines = headers.split('\r\n');
+  if (headers !== '' && !lines.every((line) => /^[!#$%&'*+.^_`|~0-9a-z-]+[ \t]*:/i.test(line)))
+    return invalid("a part has a line among its headers that is not a header ('Name: value')");
+  const dispositions = lines.filter((line) => /^content-disposition[ \t]*:/i.test(line));
   if (dispositions.length !== 1) return invalid('a part has no content-disposition, or several');
   const line = dispositions[0] ?? '';
   // A stray quote is where parsers part ways: `name="a; name="model"` is a field `model` to some of them.
