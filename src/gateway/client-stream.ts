@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { writeHead } from './write-head.ts';
 
 /**
  * The client's side of a streamed answer. Opened at the commit point, or earlier when silence has lasted so long that a proxy in
@@ -28,7 +29,7 @@ export class ClientStream {
   open(headers: readonly string[]): void {
     if (this.#opened) return;
     this.#opened = true;
-    this.#response.writeHead(200, headers as string[]);
+    writeHead(this.#response, 200, headers);
     // From here on the body is framed by us (see above); an HTTP/1.0 client gets it unframed, ended by the connection's end.
     this.#chunked = this.#response.chunkedEncoding;
     this.#response.chunkedEncoding = false;

@@ -27,6 +27,7 @@ import type { LoadedRoute } from './loaded-table.ts';
 import { recordRelayed } from './record.ts';
 import type { RequestContext } from './request-context.ts';
 import { costMicroUsd, estimateUsage } from './settle.ts';
+import { writeHead } from './write-head.ts';
 
 /** Request headers that reach an upstream; a client's credentials and cookies never do. */
 const FORWARDED_HEADERS = ['openai-beta', 'idempotency-key', 'traceparent', 'tracestate'];
@@ -177,7 +178,7 @@ export class Relay implements AttemptHost, ChoiceInput {
       if (this.header('x-fairlead-include-cost') === 'true') body = spliceUsageCost(body, usd);
     }
     headers.push('content-length', String(body.length));
-    this.run.response.writeHead(upstream.status, headers);
+    writeHead(this.run.response, upstream.status, headers);
     this.run.response.end(body);
     this.#end(upstream.status, null, null, attempt, usage, cost, body.length);
   }
@@ -332,7 +333,7 @@ export class Relay implements AttemptHost, ChoiceInput {
       if (plainError || this.clientStream.opened) return false;
       const all = this.#headers(attempt, headers);
       all.push('content-length', String(body.length));
-      this.run.response.writeHead(status, all);
+      writeHead(this.run.response, status, all);
       this.run.response.end(body);
     }
     this.#end(status, failure.kind, failure, attempt, null, null, asStream ? this.clientStream.sentBytes : body.length);

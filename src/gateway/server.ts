@@ -6,6 +6,8 @@ import type { GatewaySettings } from '../routetable/types.ts';
 import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
 import { isLingering } from './linger.ts';
 
+/** Connections that wait to be accepted: with Node's 511 a burst of clients would be told to come back in a second, by their own kernels. */
+const BACKLOG = 4_096;
 /** How soon a drain closes the connections that have become idle. */
 const SWEEP_EVERY_MS = 100;
 /** Longer than any proxy in front keeps its connections (cloud load balancers: 600 s), so that it is they who close them. */
@@ -69,7 +71,7 @@ export class ClientListener {
     const { server } = this;
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, host, () => {
+      server.listen({ port, host, backlog: BACKLOG }, () => {
         server.off('error', reject);
         const address = server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : port);
