@@ -214,7 +214,7 @@ export async function refusingPort(): Promise<number> {
 }
 
 async function listening(server: net.Server): Promise<void> {
-  server.listen(0, '127.0.0.1');
+  server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 });
   await event(server, 'listening');
 }
 
