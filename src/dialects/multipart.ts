@@ -121,11 +121,22 @@ function readFields(bytes: Buffer, boundary: string): Result<Fields, BodyError> 
     }
   }
 
+  if (hasLooseBoundary(bytes, delimiter)) return invalid('its boundary is also found after a line end other than CRLF');
   for (let after = at + 2; after < bytes.length; after++) {
     const byte = bytes[after];
     if (byte !== 0x0d && byte !== 0x0a && byte !== 0x20 && byte !== 0x09) return invalid('something follows its last boundary');
   }
   return ok({ model, stream: stream === true });
+}
+
+/** RFC 2046 has CRLF before each boundary; parsers that take CR or LF alone would find further parts, a second `model` among them. */
+function hasLooseBoundary(bytes: Buffer, delimiter: Buffer): boolean {
+  const boundary = delimiter.subarray(2);
+  for (let found = bytes.indexOf(boundary, 1); found !== -1; found = bytes.indexOf(boundary, found + boundary.length)) {
+    const before = bytes[found - 1];
+    if (before === 0x0d || (before === 0x0a && bytes[found - 2] !== 0x0d)) return true;
+  }
+  return false;
 }
 
 function readField(bytes: Buffer, start: number, end: number, name: string, headers: string): Result<string, BodyError> {
