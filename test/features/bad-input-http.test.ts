@@ -150,6 +150,7 @@ describe('on the socket', () => {
     expect(errorOf(answer?.body)).toMatchObject({ code: 'bad_request', message: expect.stringMatching(/not valid HTTP\/1\.1/) });
     expect(answer?.headers['connection']).toBe('close');
     expect(await connection.rest()).toBe('');
+    connection.close();
     expect(upstream.calls).toHaveLength(0);
     await servesOn(gateway);
   });

@@ -37,7 +37,7 @@ async function quickUpstream(arrived: Arrived): Promise<number> {
           : completions;
       const streams = type.startsWith('application/json')
         ? (JSON.parse(body.toString()) as { stream?: unknown }).stream === true
-        : /name="stream"\r\n\r\ntrue/.test(body.toString('latin1'));
+        : streamsForm(body);
       response.setHeader('content-type', streams ? 'text/event-stream' : 'application/json');
       response.end(
         streams
@@ -138,12 +138,24 @@ function wronglyServed(sent: FuzzedRequest, came: { readonly body: Buffer; reado
   return isDeepStrictEqual(before, after) ? null : 'more than the model has changed';
 }
 
+/** Reads a form as lenient parsers do: any line end before a boundary, any order of parameters, escapes taken off. */
+function fieldsOf(body: Buffer): readonly (readonly [string, string])[] {
+  const parts = `\n${body.toString()}`.split(/(?:\r\n|\r|\n)--b/).slice(1, -1);
+  return parts.map((part) => {
+    const [head = '', ...value] = part.split('\r\n\r\n');
+    const [, quoted, bare] = /;\s*name\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/i.exec(head) ?? [];
+    return [quoted?.replaceAll(/\\(.)/g, '$1') ?? bare ?? '', value.join('\r\n\r\n')];
+  });
+}
+
+function streamsForm(body: Buffer): boolean {
+  return fieldsOf(body).some(([name, value]) => name === 'stream' && /^(true|1|yes|on|t|y)$/i.test(value));
+}
+
 function wrongForm(body: Buffer): string | null {
-  const text = body.toString('latin1').replaceAll(/\\(.)/g, '$1');
-  const models = [...text.matchAll(/name="?model"?\r\n\r\n([^\r]*)\r\n/g)].map(([, model]) => model);
-  return models.length === 1 && (models[0] === 'a-upstream' || models[0]?.startsWith('free/'))
-    ? null
-    : `the form's models are ${models.join()}`;
+  const models = fieldsOf(body).flatMap(([name, value]) => (name === 'model' ? [value] : []));
+  const right = models.length === 1 && (models[0] === 'a-upstream' || models[0]?.startsWith('free/'));
+  return right ? null : `the form's models are ${models.join()}`;
 }
 
 /** What is wrong with a refusal, or null. */
