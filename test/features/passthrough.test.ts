@@ -135,17 +135,11 @@ describe('an answer', () => {
   it.each(Object.keys(DIALECTS))('streamed comes back frame by frame as it was (%s)', async (name) => {
     const dialect = DIALECTS[name as keyof typeof DIALECTS];
     const frames = streamOf(dialect, 'Hello', 'é😀', 'there');
-    const odd = [
-      ': comment\n\n',
-      ...frames.map((frame) => frame.replace('data: {', 'data:{ ').replaceAll('\n', '\r\n')),
-      'id: 7\nretry: 10\n\n',
-    ];
-    const { gateway } = await start((call) => call.stream([odd.join('')]));
+    const [first = '', ...rest] = frames.map((frame) => frame.replace('data: {', 'data:{ ').replaceAll('\n', '\r\n'));
+    const odd = [': comment\n\n', first, 'id: 7\nretry: 10\n\n', ...rest].join('');
+    const { gateway } = await start((call) => call.stream([odd]));
     const answer = await request(gateway.port, { path: dialect.path, body: { ...dialect.body, stream: true } });
-    // The end mark comes last, whatever the upstream still had to say.
-    const mark = 'data: [DONE]\r\n\r\n';
-    const expected = odd.join('').replace(mark, '') + (odd.join('').includes(mark) ? mark : '');
-    expect(answer.text).toBe(expected);
+    expect(answer.text).toBe(odd);
   });
 
   it.each([
