@@ -4,7 +4,8 @@ import type { Failure } from '../lib/failure.ts';
 import type { Usage } from '../lib/usage.ts';
 import type { Plan } from '../selection/types.ts';
 import type { Attempt } from './attempt.ts';
-import type { LoadedRoute } from './loaded-table.ts';
+import { requestLabels } from '../telemetry/log.ts';
+import type { LoadedRoute, LoadedTarget } from './loaded-table.ts';
 import type { RequestContext } from './request-context.ts';
 
 /** A request that went to upstreams. */
@@ -94,16 +95,18 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
     served.target.metrics.cost(outcome.costMicroUsd);
   }
   if (!core.logsRequests) return;
+  const labels = labelsOf(relay, served);
   core.log.request({
+    labels: labels.json,
     requestId: run.requestId,
-    route: relay.loaded.route.id,
-    rule: relay.loaded.route.rules[relay.plan.rule]?.name ?? null,
-    operation: relay.facts.operation,
+    route: labels.route,
+    rule: labels.rule,
+    operation: labels.operation,
     model: run.model,
-    target: served?.target.target.name ?? null,
-    upstreamModel: served?.target.target.model ?? null,
-    tenant: run.caller.tenant,
-    keyId: run.caller.keyId,
+    target: labels.target,
+    upstreamModel: labels.upstreamModel,
+    tenant: labels.tenant,
+    keyId: labels.keyId,
     status: outcome.status,
     stream: relay.stream,
     reason: outcome.reason,
@@ -123,4 +126,36 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
     errorMessage: outcome.failure === null ? null : outcome.failure.message,
     clientGone: outcome.errorCode === 'client_gone',
   });
+}
+
+type Labels = Parameters<typeof requestLabels>[0] & { readonly json: string };
+
+/** Ready for the next request of the same client to the same target by the same rule and operation. */
+const keptLabels = new WeakMap<LoadedTarget, Map<string, Labels>>();
+const MAX_KEPT_LABELS = 1_000;
+
+function labelsOf(relay: RelayedRequest, served: Attempt | null): Labels {
+  if (served === null) return newLabels(relay, null);
+  let kept = keptLabels.get(served.target);
+  if (kept === undefined) keptLabels.set(served.target, (kept = new Map()));
+  const key = `${relay.run.caller.keyId} ${relay.plan.rule} ${relay.facts.operation}`;
+  let labels = kept.get(key);
+  if (labels === undefined) {
+    if (kept.size >= MAX_KEPT_LABELS) kept.clear();
+    kept.set(key, (labels = newLabels(relay, served)));
+  }
+  return labels;
+}
+
+function newLabels({ run, loaded, plan, facts }: RelayedRequest, served: Attempt | null): Labels {
+  const labels = {
+    route: loaded.route.id,
+    rule: loaded.route.rules[plan.rule]?.name ?? null,
+    operation: facts.operation,
+    target: served?.target.target.name ?? null,
+    upstreamModel: served?.target.target.model ?? null,
+    tenant: run.caller.tenant,
+    keyId: run.caller.keyId,
+  };
+  return { ...labels, json: requestLabels(labels) };
 }

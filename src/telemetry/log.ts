@@ -5,6 +5,7 @@ import { redactSecrets } from './redact.ts';
 import { formatRequestLine, type RequestLine } from './request-line.ts';
 
 export type { Logger } from 'pino';
+export { requestLabels } from './request-line.ts';
 export type { AttemptLine, RequestLine } from './request-line.ts';
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';

@@ -3,7 +3,8 @@ import { METRICS } from './metric-table.ts';
 /** docs/reference/metrics.md */
 export function renderMetricsReference(): string {
   const rows = Object.values(METRICS).map(
-    ({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${labels.length === 0 ? '' : `\`${labels.join('`, `')}\``} | ${help} |`,
+    ({ name, type, labels, help }) =>
+      `| \`${name}\` | ${type} | ${labels.length === 0 ? '' : `\`${labels.join('`, `')}\``} | ${help} |`,
   );
   return `<!-- Generated from src/telemetry by \`npm run generate\`. Do not edit. -->
 # Metrics

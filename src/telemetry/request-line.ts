@@ -12,6 +12,8 @@ export interface AttemptLine {
 
 /** What is logged of a request: no prompts, no answers, no credentials. null: does not apply, or was never reached. */
 export interface RequestLine {
+  /** `requestLabels` of this line, where the caller has kept them from an earlier one. */
+  readonly labels?: string;
   readonly requestId: string;
   readonly operation: string | null;
   /** `namespace/name`. */
@@ -46,12 +48,20 @@ export interface RequestLine {
 const MAX_MODEL_CHARS = 256;
 const MAX_MESSAGE_CHARS = 1_024;
 
+/** What is the same for all requests of one client to one target by one rule: worth keeping, as JSON members. */
+export function requestLabels(
+  line: Pick<RequestLine, 'operation' | 'route' | 'rule' | 'target' | 'upstreamModel' | 'tenant' | 'keyId'>,
+): string {
+  const asked = text('operation', line.operation) + text('route', line.route) + text('rule', line.rule);
+  const answered = text('target', line.target) + text('upstreamModel', line.upstreamModel);
+  return asked + answered + text('tenant', line.tenant) + text('keyId', line.keyId);
+}
+
 /** A line of JSON like pino's, put together by hand: cheaper than an object without its nulls that is serialized. `time`: ISO 8601. */
 export function formatRequestLine(line: RequestLine, level: string, time: string): string {
   let json = `{"level":"${level}","time":"${time}","msg":"request","requestId":${JSON.stringify(line.requestId)}`;
-  json += shared('operation', line.operation) + shared('route', line.route) + shared('rule', line.rule);
-  json += shared('model', cut(line.model, MAX_MODEL_CHARS)) + shared('target', line.target);
-  json += shared('upstreamModel', line.upstreamModel) + shared('tenant', line.tenant) + shared('keyId', line.keyId);
+  json += line.labels ?? requestLabels(line);
+  json += shared('model', cut(line.model, MAX_MODEL_CHARS));
   json += `,"status":${line.status},"stream":${line.stream}`;
   json += shared('reason', line.reason);
   json += ',"attempts":[';
