@@ -137,8 +137,8 @@ const MAX_KEPT_LABELS = 1_000;
 function labelsOf(relay: RelayedRequest, served: Attempt | null): Labels {
   if (served === null) return newLabels(relay, null);
   let kept = keptLabels.get(served.target);
-  if (kept === undefined) keptLabels.set(served.target, (kept = new Map()));
-  const key = `${relay.run.caller.keyId} ${relay.plan.rule} ${relay.facts.operation}`;
+  if (kept === undefined) keptLabels.set(served.target, (kept = new Map<string, Labels>()));
+  const key = `${relay.run.caller.keyId} ${relay.run.caller.tenant} ${relay.plan.rule} ${relay.facts.operation}`;
   let labels = kept.get(key);
   if (labels === undefined) {
     if (kept.size >= MAX_KEPT_LABELS) kept.clear();

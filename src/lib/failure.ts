@@ -16,9 +16,14 @@ interface FailureBase {
 }
 
 export type Failure = FailureBase &
+  /** `permanent`: this one request is larger than the whole limit. Waiting does not help it, and others are not in its way. */
   (
-    /** `permanent`: this one request is larger than the whole limit. Waiting does not help it, and others are not in its way. */
-    | { readonly kind: 'rate_limited'; readonly scope: RateLimitScope; readonly retryAfterMs: number | null; readonly permanent?: true }
+    | {
+        readonly kind: 'rate_limited';
+        readonly scope: RateLimitScope;
+        readonly retryAfterMs: number | null;
+        readonly permanent?: true;
+      }
     /** Money or a monthly allowance is used up: waiting does not help. */
     | { readonly kind: 'quota_exhausted'; readonly retryAfterMs: number | null }
     | { readonly kind: 'content_filtered'; readonly phase: FilterPhase; readonly categories: readonly string[] }

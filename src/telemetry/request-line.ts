@@ -104,7 +104,7 @@ function quoted(value: string): string {
 function shared(name: string, value: string | null): string {
   if (value === null) return '';
   let byValue = sharedMembers.get(name);
-  if (byValue === undefined) sharedMembers.set(name, (byValue = new Map()));
+  if (byValue === undefined) sharedMembers.set(name, (byValue = new Map<string, string>()));
   let member = byValue.get(value);
   if (member === undefined) {
     member = text(name, value);
