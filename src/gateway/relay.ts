@@ -325,12 +325,12 @@ export class Relay implements AttemptHost, ChoiceInput {
   #passOn(attempt: Attempt, failure: Failure, { status, headers, body }: UpstreamAnswer): boolean {
     const asStream = this.stream && status < 300;
     if (asStream) {
-      if (!isEventStream(headers['content-type'])) return false;
+      if (status !== 200 || !isEventStream(headers['content-type'])) return false;
       if (!this.clientStream.opened) this.clientStream.open(this.#headers(attempt, headers));
       this.clientStream.end(body);
     } else {
-      const plainError = status < 300 && failure.kind !== 'content_filtered';
-      if (plainError || this.clientStream.opened) return false;
+      const refused = status < 300 ? failure.kind === 'content_filtered' : status >= 400 && status < 500 && status !== 401;
+      if (!refused || this.clientStream.opened) return false;
       const all = this.#headers(attempt, headers);
       all.push('content-length', String(body.length));
       writeHead(this.run.response, status, all);

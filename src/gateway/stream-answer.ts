@@ -18,6 +18,8 @@ export class StreamAnswer {
   readonly #headers: AnswerHeaders;
   readonly #reader: StreamReader;
   readonly #splitter = new SseSplitter();
+  /** The dialect has no end mark but a last event, which alone tells a finish reason. */
+  readonly #endsItself: boolean;
   #held: Buffer[] | null = [];
   #heldBytes = 0;
   /** What of it the budget has given. */
@@ -33,6 +35,7 @@ export class StreamAnswer {
     this.#owner = owner;
     this.#headers = headers;
     this.#reader = owner.exchange.readStream(headers);
+    this.#endsItself = owner.exchange.streamEnd.length === 0;
   }
 
   get reader(): StreamReader {
@@ -67,6 +70,7 @@ export class StreamAnswer {
       }
       if ((bits & StreamEvent.Done) !== 0) {
         this.#doneMark = event.bytes;
+        if (this.#isComplete()) break;
         continue;
       }
       if ((bits & StreamEvent.UsageOnly) !== 0 && !this.#owner.includeUsage) continue;
@@ -89,6 +93,7 @@ export class StreamAnswer {
         }
         end = event.end;
       }
+      if (this.#endsItself && this.#isComplete()) break;
     }
     if (source !== null) this.#write(source.subarray(start, end));
     if (splitter.overflowed) this.#fail({ kind: 'malformed', message: 'a frame of the stream is larger than 8 MiB' }, null);
@@ -98,8 +103,7 @@ export class StreamAnswer {
   /** All that the client needs is there; the transport's end may be long in coming. */
   #isComplete(): boolean {
     if (!this.#reader.finished) return false;
-    // A dialect without an end mark has a last event, which alone tells a finish reason.
-    return this.#doneMark !== null || (this.#owner.exchange.streamEnd.length === 0 && this.#reader.finishReason !== null);
+    return this.#doneMark !== null || (this.#endsItself && this.#reader.finishReason !== null);
   }
 
   onComplete(): void {

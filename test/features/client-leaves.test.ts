@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import zlib from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
+import { eventually } from './support/clean-up.ts';
 import { request, type Sent, send } from './support/client.ts';
 import { chat, frame, streamOf } from './support/dialects.ts';
 import { serve } from './support/faults.ts';
@@ -127,7 +128,7 @@ describe('a client that leaves cancels the upstream', () => {
     const first = send(gateway.port, streaming);
     const call = await upstream.nextCall();
     const second = send(gateway.port, streaming);
-    await until(() => gateway.gateway.upstreamConnections().queued === 1);
+    await eventually(() => gateway.gateway.upstreamConnections().queued === 1);
     second.leave();
     await gateway.until(() => gateway.requests.length === 1);
     expect(gateway.gateway.upstreamConnections()).toEqual({ connections: 1, queued: 0 });
@@ -142,7 +143,7 @@ describe('a client that leaves cancels the upstream', () => {
       method: 'POST',
       headers: { 'content-length': '1000', 'content-type': 'application/json' },
     });
-    await until(() => gateway.gateway.running.size === 1);
+    await eventually(() => gateway.gateway.running.size === 1);
     await leave(sent, gateway, upstream);
     expect(upstream.accepted).toBe(0);
   });
@@ -224,11 +225,6 @@ async function sendAll(call: ReceivedCall, bytes: Buffer): Promise<undefined> {
   call.end();
   await call.gone;
   return undefined;
-}
-
-/** For what nothing tells: looks again at every turn of the event loop. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(1);
 }
 
 describe('frames', () => {

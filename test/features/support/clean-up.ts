@@ -1,15 +1,19 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach } from '@jest/globals';
 
-const pending: (() => unknown)[] = [];
+const pending = new Set<() => unknown>();
 
-/** Undone at the end of the test, the last first, whether it passes or fails. */
-export function onCleanUp(undo: () => unknown): void {
-  pending.push(undo);
+/** Undone at the end of the test, the last first, whether it passes or fails. Returns what takes it back. */
+export function onCleanUp(undo: () => unknown): () => void {
+  pending.add(undo);
+  return () => pending.delete(undo);
 }
 
 afterEach(async () => {
   const failures: unknown[] = [];
-  for (let undo = pending.pop(); undo !== undefined; undo = pending.pop()) {
+  const undoing = [...pending].reverse();
+  pending.clear();
+  for (const undo of undoing) {
     try {
       await undo();
     } catch (error) {
@@ -18,3 +22,8 @@ afterEach(async () => {
   }
   if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures, 'cleaning up failed');
 });
+
+/** For what nothing tells: looks again at every turn, for ten seconds at most. */
+export async function eventually(holds: () => boolean): Promise<void> {
+  for (let turns = 0; turns < 10_000 && !holds(); turns++) await sleep(1);
+}

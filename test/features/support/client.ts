@@ -65,6 +65,7 @@ export class Sent {
       options.caPem === undefined
         ? http.request(common)
         : https.request({ ...common, ca: options.caPem, servername: 'localhost' });
+    const done = onCleanUp(() => this.leave());
     this.#request.on('error', (error) => {
       head.reject(error);
       answer.reject(error);
@@ -77,6 +78,7 @@ export class Sent {
       });
       response.on('error', () => {});
       response.on('close', () => {
+        done();
         this.#ended = true;
         const all = Buffer.concat(this.#chunks);
         answer.resolve({
@@ -92,7 +94,6 @@ export class Sent {
       this.#tell();
     });
     this.#request.end(bytes);
-    onCleanUp(() => this.leave());
   }
 
   /** What has come so far. */

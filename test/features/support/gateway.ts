@@ -54,9 +54,9 @@ export interface TestGateway {
   readonly port: number;
   readonly adminPort: number;
   /** One a request that has ended, in that order. */
-  readonly requests: readonly RequestLine[];
+  readonly requests: RequestLine[];
   /** Everything else in the log, as JSON lines. */
-  readonly lines: readonly string[];
+  readonly lines: string[];
   /** Swaps the table. */
   apply(yaml: string): void;
   /** Waits until something holds; looked at whenever a request ends or a line is logged. */

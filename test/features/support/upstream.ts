@@ -81,8 +81,13 @@ export class FakeUpstream {
     this.#onConnection = accept;
   }
 
-  async close(): Promise<void> {
+  /** Closes every connection. */
+  cutAll(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.cutAll();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
