@@ -13,7 +13,10 @@ export interface AddressPolicy {
   readonly allow: readonly string[];
 }
 
-/** IANA special-purpose registries (RFC 6890 and successors): everything that is not globally reachable. */
+/**
+ * IANA's special-purpose registries (RFC 6890 and successors): everything that is not globally reachable. Of IPv6 only 2000::/3 is
+ * handed out at all.
+ */
 const RESERVED: readonly (readonly [string, number, 'ipv4' | 'ipv6'])[] = [
   ['0.0.0.0', 8, 'ipv4'],
   ['10.0.0.0', 8, 'ipv4'],
@@ -22,23 +25,23 @@ const RESERVED: readonly (readonly [string, number, 'ipv4' | 'ipv6'])[] = [
   ['172.16.0.0', 12, 'ipv4'],
   ['192.0.0.0', 24, 'ipv4'],
   ['192.0.2.0', 24, 'ipv4'],
+  ['192.88.99.0', 24, 'ipv4'],
   ['192.168.0.0', 16, 'ipv4'],
   ['198.18.0.0', 15, 'ipv4'],
   ['198.51.100.0', 24, 'ipv4'],
   ['203.0.113.0', 24, 'ipv4'],
   ['224.0.0.0', 3, 'ipv4'],
-  ['::', 128, 'ipv6'],
-  ['64:ff9b:1::', 48, 'ipv6'],
-  ['100::', 64, 'ipv6'],
+  ['::', 3, 'ipv6'],
   ['2001::', 23, 'ipv6'],
   ['2001:db8::', 32, 'ipv6'],
-  ['fc00::', 7, 'ipv6'],
-  ['fe80::', 10, 'ipv6'],
-  ['ff00::', 8, 'ipv6'],
+  ['3fff::', 20, 'ipv6'],
+  ['4000::', 2, 'ipv6'],
+  ['8000::', 1, 'ipv6'],
 ];
 
-const reserved = new net.BlockList();
-for (const [address, prefix, family] of RESERVED) reserved.addSubnet(address, prefix, family);
+/** One list a family: a BlockList takes an IPv4 address for its mapped form in ranges of IPv6. */
+const reserved = { ipv4: new net.BlockList(), ipv6: new net.BlockList() };
+for (const [address, prefix, family] of RESERVED) reserved[family].addSubnet(address, prefix, family);
 
 const loopback = new net.BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
@@ -112,7 +115,7 @@ export class AddressGuard {
     if (loopback.check(inner, family(inner))) {
       return this.#loopbackAllowed ? null : refusal(host, address, 'a loopback address');
     }
-    return reserved.check(inner, family(inner)) ? refusal(host, address, 'not a public address') : null;
+    return reserved[family(inner)].check(inner, family(inner)) ? refusal(host, address, 'not a public address') : null;
   }
 
   /** `dns.lookup` with every answer judged; for `net.connect` and `tls.connect`. */
