@@ -2,6 +2,8 @@
 /** @type {import('jest').Config} */
 export default {
   testEnvironment: 'node',
+  // A bound on what hangs, never on what is slow.
+  testTimeout: 120_000,
   roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/cmd'],
   testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
