@@ -79,6 +79,7 @@ export class StreamAnswer {
       if (this.#held !== null) {
         const fits = this.#hold(replaced ?? event.bytes);
         if ((bits & StreamEvent.Output) !== 0 || !fits) this.#commit();
+        if (this.#endsItself && this.#isComplete()) break;
         continue;
       }
       if (source !== null && (source !== event.source || end !== event.start || replaced !== null)) {

@@ -20,6 +20,8 @@ export class DecodingSink implements CallSink {
   readonly #sink: CallSink;
   #call: UpstreamCall | null = null;
   #decoder: Transform | null = null;
+  /** Anything at all has come to be decoded. */
+  #fed = false;
   #over = false;
 
   constructor(sink: CallSink) {
@@ -59,13 +61,15 @@ export class DecodingSink implements CallSink {
 
   onChunk(chunk: Buffer): void {
     if (this.#over) return;
+    this.#fed = true;
     if (this.#decoder === null) this.#sink.onChunk(chunk);
     else if (!this.#decoder.write(chunk)) this.#call?.pause();
   }
 
   onComplete(): void {
     if (this.#over) return;
-    if (this.#decoder === null) this.#sink.onComplete();
+    // No bytes are no body, whatever it would have been encoded in.
+    if (this.#decoder === null || !this.#fed) this.#sink.onComplete();
     else this.#decoder.end();
   }
 

@@ -4,6 +4,7 @@ import http from 'node:http';
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../src/lib/clock.ts';
 import { GATEWAY_ERRORS } from '../../src/gateway/errors.ts';
+import { isObject, parseWithoutContent } from '../../src/providers/shared/json.ts';
 import { eventually, onCleanUp } from './support/clean-up.ts';
 import { type Answer, request } from './support/client.ts';
 import { DIALECTS, type Dialect, responses } from './support/dialects.ts';
@@ -36,7 +37,8 @@ function disorder(answer: Answer, dialect: Dialect, stream: boolean): string | n
   if (headers['x-fairlead-model'] === undefined) return disorderOfError(text, headers['x-should-retry']);
   // What an upstream says about the request is passed on as it is, and only that.
   if (status >= 300) return status >= 400 && status < 500 && status !== 401 ? null : 'this status is not for the client';
-  if (!stream) return JSON.parse(text) instanceof Object ? null : 'it is not an object';
+  // Within the model's own text nothing is read: what is wrong in there is the upstream's.
+  if (!stream) return isObject(parseWithoutContent(text)) ? null : 'it is not an object';
   const last = lastEvent(text);
   if (last === '[DONE]') return dialect !== responses || ENDED.test(text) ? null : '[DONE] without an end';
   const { type, error, code } = last as { type?: unknown; error?: OpenAIError['error']; code?: unknown };

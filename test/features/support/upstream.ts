@@ -94,10 +94,11 @@ export class FakeUpstream {
   #accept(socket: net.Socket): void {
     this.accepted++;
     this.#sockets.add(socket);
+    const gone = closed(socket);
     let unread: Buffer = Buffer.alloc(0);
     socket.on('data', (chunk: Buffer) => {
       unread = unread.length === 0 ? chunk : Buffer.concat([unread, chunk]);
-      for (let call = takeCall(unread, socket); call !== null; call = takeCall(unread, socket)) {
+      for (let call = takeCall(unread, socket, gone); call !== null; call = takeCall(unread, socket, gone)) {
         unread = unread.subarray(call.length);
         this.#receive(call);
       }
@@ -136,7 +137,7 @@ export class ReceivedCall {
   /** The connection is closed, by whomever. */
   readonly gone: Promise<void>;
 
-  constructor(head: string, body: Buffer, length: number, socket: net.Socket) {
+  constructor(head: string, body: Buffer, length: number, socket: net.Socket, gone: Promise<void>) {
     const [requestLine = '', ...lines] = head.split('\r\n');
     const [method = '', path = ''] = requestLine.split(' ');
     const headers: Record<string, string> = {};
@@ -151,7 +152,7 @@ export class ReceivedCall {
     this.body = body;
     this.length = length;
     this.socket = socket;
-    this.gone = closed(socket);
+    this.gone = gone;
   }
 
   json(): unknown {
@@ -242,11 +243,11 @@ function head(status: number, headers: Readonly<Record<string, string>>): string
   return `HTTP/1.1 ${status} Scripted\r\n${lines.join('')}\r\n`;
 }
 
-function takeCall(bytes: Buffer, socket: net.Socket): ReceivedCall | null {
+function takeCall(bytes: Buffer, socket: net.Socket, gone: Promise<void>): ReceivedCall | null {
   const headEnd = bytes.indexOf('\r\n\r\n');
   if (headEnd === -1) return null;
   const text = bytes.toString('latin1', 0, headEnd);
   const announced = /^content-length: *(\d+)/im.exec(text)?.[1] ?? '0';
   const end = headEnd + 4 + Number(announced);
-  return bytes.length < end ? null : new ReceivedCall(text, Buffer.from(bytes.subarray(headEnd + 4, end)), end, socket);
+  return bytes.length < end ? null : new ReceivedCall(text, Buffer.from(bytes.subarray(headEnd + 4, end)), end, socket, gone);
 }

@@ -1,0 +1,190 @@
+import type net from 'node:net';
+import { describe, expect, it } from '@jest/globals';
+import { systemClock } from '../lib/clock.ts';
+import { type CallTimeouts, UpstreamCall } from './call.ts';
+import { OriginPool } from './origin-pool.ts';
+import { OK, RecordingSink, serve } from './testing.ts';
+
+const HOUR_MS = 3_600_000;
+const LONG: CallTimeouts = { connectMs: HOUR_MS, firstTokenMs: HOUR_MS, idleMs: HOUR_MS, totalMs: HOUR_MS };
+const STREAM = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n';
+const CHUNK = '3\r\nabc\r\n';
+
+interface Setting extends AsyncDisposable {
+  readonly pool: OriginPool;
+  call(timeouts: Partial<CallTimeouts>, stream?: boolean): { call: UpstreamCall; sink: RecordingSink };
+}
+
+async function against(respond: (socket: net.Socket) => unknown, maxConnections = 10): Promise<Setting> {
+  const server = await serve(respond);
+  const pool = new OriginPool(server.origin, { maxConnections, keepAliveMs: 60_000, connect: undefined });
+  return {
+    pool,
+    call(timeouts, stream = true) {
+      const sink = new RecordingSink();
+      const call = new UpstreamCall(pool, sink, { ...LONG, ...timeouts }, stream, systemClock);
+      call.start({ method: 'POST', path: '/', headers: [], body: Buffer.from('x') });
+      return { call, sink };
+    },
+    async [Symbol.asyncDispose]() {
+      await pool.destroy();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe('the deadlines of a call', () => {
+  it('connect: a queue for a connection counts', async () => {
+    await using setting = await against(() => {}, 1);
+    setting.call({});
+    const { sink } = setting.call({ connectMs: 20 });
+    await sink.ended;
+    expect(sink.failure).toMatchObject({ kind: 'timeout', phase: 'connect', message: 'no connection within 20 ms' });
+    expect(setting.pool).toMatchObject({ connections: 1, queued: 0 });
+  });
+
+  it('first token: runs on while an answer comes without output', async () => {
+    await using setting = await against((socket) => socket.write(STREAM + CHUNK));
+    const { sink } = setting.call({ firstTokenMs: 40, idleMs: 1 });
+    await sink.ended;
+    expect(sink.failure).toMatchObject({ kind: 'timeout', phase: 'first_token' });
+    expect(sink).toMatchObject({ text: 'abc', told: ['answer 200', 'broken timeout'] });
+    expect(setting.pool.connections).toBe(0);
+  });
+
+  it('idle: begins with the commit, and anew with every chunk', async () => {
+    let chunks = 0;
+    await using setting = await against((socket) => {
+      socket.write(STREAM + CHUNK);
+      const timer = setInterval(() => {
+        if (++chunks < 6) socket.write(CHUNK);
+        else clearInterval(timer);
+      }, 30);
+    });
+    const { call, sink } = setting.call({ firstTokenMs: 60, totalMs: 60, idleMs: 120 });
+    sink.onFirstChunk = () => call.committed();
+    await sink.ended;
+    // 180 ms of chunks outlived the deadlines that the commit ended.
+    expect(sink.chunks.length).toBe(6);
+    expect(sink.failure).toMatchObject({ kind: 'timeout', phase: 'idle' });
+  });
+
+  it("idle: silence while its reader is behind is the reader's", async () => {
+    await using setting = await against((socket) => socket.write(STREAM + CHUNK));
+    const { call, sink } = setting.call({ idleMs: 30 });
+    sink.onFirstChunk = () => {
+      call.committed();
+      call.pause();
+    };
+    await sink.ended;
+    expect(sink.failure).toMatchObject({ kind: 'client_gone', message: 'the client read nothing for 30 ms' });
+  });
+
+  it('total: for a whole answer, and where it is shorter than first token', async () => {
+    await using setting = await against(() => {});
+    for (const [stream, timeouts] of [
+      [false, { totalMs: 20, firstTokenMs: 1 }],
+      [true, { totalMs: 20, firstTokenMs: 30_000 }],
+    ] as const) {
+      const { sink } = setting.call(timeouts, stream);
+      await sink.ended;
+      expect(sink.failure).toMatchObject({ kind: 'timeout', phase: 'total', message: 'no whole answer within 20 ms' });
+    }
+  });
+
+  it('longer than a timer can be: is not taken for none', async () => {
+    await using setting = await against((socket) => setTimeout(() => socket.write(OK), 20));
+    const { sink } = setting.call({ totalMs: 99_999 * HOUR_MS, connectMs: 99_999 * HOUR_MS, firstTokenMs: 99_999 * HOUR_MS });
+    await sink.ended;
+    expect(sink.told).toEqual(['answer 200', 'complete']);
+  });
+});
+
+describe('the end of a call', () => {
+  it.each([
+    ['before its answer', (socket: net.Socket) => socket.destroy(), { kind: 'network', connecting: false }],
+    ['in its body', (socket: net.Socket) => socket.end(STREAM + CHUNK), { kind: 'stream_broken', sentBytes: 0 }],
+    [
+      'with a reset in its body',
+      (socket: net.Socket) => socket.write(STREAM + CHUNK, () => socket.resetAndDestroy()),
+      { kind: 'stream_broken' },
+    ],
+    ['with bytes that are not HTTP', (socket: net.Socket) => socket.write('SMTP\r\n\r\n'), { kind: 'malformed' }],
+    [
+      'with a switch of protocols',
+      (socket: net.Socket) => socket.write('HTTP/1.1 101 X\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'),
+      { kind: 'network' },
+    ],
+  ])('%s: told once, with what it was', async (_name, respond, failure) => {
+    await using setting = await against(respond);
+    const { sink } = setting.call({});
+    await sink.ended;
+    expect(sink.failure).toMatchObject(failure);
+    expect(sink.told.filter((what) => what.startsWith('broken'))).toHaveLength(1);
+    expect(setting.pool.connections).toBe(0);
+  });
+
+  it('answers before the final one are not told', async () => {
+    await using setting = await against((socket) => socket.write(`HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n${OK}`));
+    const { sink } = setting.call({});
+    await sink.ended;
+    expect(sink).toMatchObject({ told: ['answer 200', 'complete'], text: 'ok' });
+  });
+
+  it('cancelled: nothing more is told and the connection is closed, in every phase', async () => {
+    const answers = ['', STREAM, STREAM + CHUNK];
+    for (const answer of answers) {
+      const arrived = Promise.withResolvers<net.Socket>();
+      await using setting = await against((socket) => {
+        if (answer !== '') socket.write(answer);
+        arrived.resolve(socket);
+      });
+      const { call, sink } = setting.call({});
+      const socket = await arrived.promise;
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      while (answer.includes(CHUNK) && sink.chunks.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      const before = sink.told.length;
+      call.cancel();
+      call.cancel();
+      await closed;
+      expect(sink.told).toHaveLength(before);
+      expect(setting.pool).toMatchObject({ connections: 0, queued: 0 });
+    }
+  });
+
+  it('cancelled before it has a connection: the place is free at once', async () => {
+    await using setting = await against(() => {}, 1);
+    const first = setting.call({});
+    const second = setting.call({});
+    first.call.cancel();
+    expect(setting.pool).toMatchObject({ connections: 1, queued: 0 });
+    second.call.cancel();
+    expect(setting.pool).toMatchObject({ connections: 0, queued: 0 });
+    expect([...first.sink.told, ...second.sink.told]).toEqual([]);
+  });
+
+  it('an invalid request is a failure, not an exception', async () => {
+    await using setting = await against((socket) => socket.write(OK));
+    const sink = new RecordingSink();
+    new UpstreamCall(setting.pool, sink, LONG, false, systemClock).start({
+      method: 'POST',
+      path: '/',
+      headers: ['bad name', 'x'],
+      body: null,
+    });
+    await sink.ended;
+    expect(sink.failure).toMatchObject({ kind: 'network', connecting: true });
+    expect(setting.pool).toMatchObject({ connections: 0, queued: 0 });
+  });
+
+  it('a pool that is destroyed tells its calls, and further ones', async () => {
+    await using setting = await against(() => {});
+    const { sink } = setting.call({});
+    await setting.pool.destroy();
+    await sink.ended;
+    expect(sink.failure?.kind).toBe('network');
+    const late = setting.call({});
+    await late.sink.ended;
+    expect(late.sink.failure).toMatchObject({ kind: 'network', message: expect.stringContaining('the gateway is ending') });
+  });
+});

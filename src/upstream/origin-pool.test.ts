@@ -1,0 +1,216 @@
+import { once } from 'node:events';
+import type net from 'node:net';
+import type { Dispatcher } from 'undici';
+import { describe, expect, it } from '@jest/globals';
+import { OriginPool, type PooledHandler, type Queued } from './origin-pool.ts';
+import { OK, serve, type TestServer } from './testing.ts';
+
+/** A call that is over when it says so; releases its connection as `UpstreamCall` does. */
+class Call implements PooledHandler {
+  client: PooledHandler['client'] = null;
+  controller: Dispatcher.DispatchController | null = null;
+  outcome = '';
+  readonly over: Promise<void>;
+  readonly #pool: OriginPool;
+  readonly #end: () => void;
+
+  constructor(pool: OriginPool) {
+    this.#pool = pool;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.over = promise;
+    this.#end = resolve;
+  }
+
+  start(): Queued | null {
+    return this.#pool.dispatch({ method: 'GET', path: '/' }, this);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+  }
+  onResponseStart(): void {}
+  onResponseData(): void {}
+
+  onResponseEnd(): void {
+    this.outcome = 'ok';
+    this.#pool.release(this, true);
+    this.#end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    this.outcome = error.message;
+    this.#pool.release(this, false);
+    this.#end();
+  }
+}
+
+function poolOf(server: TestServer | string, maxConnections = 10): OriginPool {
+  return new OriginPool(typeof server === 'string' ? server : server.origin, {
+    maxConnections,
+    keepAliveMs: 60_000,
+    connect: undefined,
+  });
+}
+
+const answer = (socket: net.Socket): unknown => socket.write(OK);
+const disconnected = async (server: TestServer): Promise<void> => {
+  await Promise.all([...server.sockets].map((socket) => once(socket, 'close')));
+};
+
+async function finished(pool: OriginPool): Promise<Call> {
+  const call = new Call(pool);
+  call.start();
+  await call.over;
+  return call;
+}
+
+describe('OriginPool', () => {
+  it('uses the last connection that became free, so that surplus ones age out', async () => {
+    await using server = await serve(answer);
+    const pool = poolOf(server);
+    const calls = [new Call(pool), new Call(pool), new Call(pool)];
+    for (const call of calls) expect(call.start()).toBeNull();
+    await Promise.all(calls.map(({ over }) => over));
+    expect(pool.connections).toBe(3);
+    const used = new Set<unknown>();
+    for (let turn = 0; turn < 5; turn++) {
+      const call = new Call(pool);
+      call.start();
+      used.add(call.client);
+      await call.over;
+      expect(call.outcome).toBe('ok');
+    }
+    expect(used.size).toBe(1);
+    expect(server.accepted()).toBe(3);
+    await pool.destroy();
+  });
+
+  it('makes at most so many connections; further calls wait in order, and those that are cancelled never start', async () => {
+    const waiting: net.Socket[] = [];
+    await using server = await serve((socket) => waiting.push(socket));
+    const pool = poolOf(server, 1);
+    const order: number[] = [];
+    const calls = Array.from({ length: 5 }, () => new Call(pool));
+    const queued = calls.map((call, index) => {
+      void call.over.then(() => order.push(index));
+      return call.start();
+    });
+    expect(queued.map((place) => place !== null)).toEqual([false, true, true, true, true]);
+    expect(pool).toMatchObject({ connections: 1, queued: 4 });
+    queued[2]?.cancel();
+    queued[2]?.cancel();
+    expect(pool.queued).toBe(3);
+    for (const index of [0, 1, 3, 4]) {
+      while (waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      waiting.shift()?.write(OK);
+      await calls[index]?.over;
+    }
+    expect(order).toEqual([0, 1, 3, 4]);
+    expect(calls[2]?.outcome).toBe('');
+    expect(server.accepted()).toBe(1);
+    await pool.destroy();
+  });
+
+  it('gives the place of a connection that broke to the next call that waits', async () => {
+    let answers = 0;
+    await using server = await serve((socket) => (answers++ === 0 ? socket.destroy() : socket.write(OK)));
+    const pool = poolOf(server, 1);
+    const [first, second] = [new Call(pool), new Call(pool)];
+    first.start();
+    second.start();
+    await Promise.all([first.over, second.over]);
+    expect(first.outcome).not.toBe('ok');
+    expect(second.outcome).toBe('ok');
+    expect(pool.connections).toBe(1);
+    await pool.destroy();
+  });
+
+  it('does not use a connection again whose call was aborted', async () => {
+    await using server = await serve((socket) => (server.accepted() === 1 ? undefined : socket.write(OK)));
+    const pool = poolOf(server);
+    const call = new Call(pool);
+    call.start();
+    const { client } = call;
+    while (call.controller === null) await new Promise((resolve) => setImmediate(resolve));
+    call.controller.abort(new Error('enough'));
+    await call.over;
+    expect(pool.connections).toBe(0);
+    const next = new Call(pool);
+    next.start();
+    expect(next.client).not.toBe(client);
+    await next.over;
+    expect(next.outcome).toBe('ok');
+    await pool.destroy();
+  });
+
+  it('gives the place of a call up that is released before its connection stands', async () => {
+    // 192.0.2.0/24 is for documentation: nothing answers there, or there is no way to it at all.
+    const pool = poolOf('http://192.0.2.1', 1);
+    const [first, second] = [new Call(pool), new Call(pool)];
+    first.start();
+    second.start();
+    pool.release(first, false);
+    expect(second.client).not.toBeNull();
+    expect(pool).toMatchObject({ connections: 1, queued: 0 });
+    await pool.destroy();
+  });
+
+  it('forgets connections that the upstream closed', async () => {
+    await using server = await serve(answer);
+    const pool = poolOf(server, 20);
+    const calls = Array.from({ length: 20 }, () => new Call(pool));
+    for (const call of calls) call.start();
+    await Promise.all(calls.map(({ over }) => over));
+    expect(pool.connections).toBe(20);
+    const gone = disconnected(server);
+    for (const socket of server.sockets) socket.end();
+    await gone;
+    for (let turn = 0; turn < 1_000 && pool.connections > 0; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(pool.connections).toBe(0);
+    expect((await finished(pool)).outcome).toBe('ok');
+    await pool.destroy();
+  });
+
+  it('closed: lets calls under way end, keeps no connection, and still serves those that know it', async () => {
+    const waiting: net.Socket[] = [];
+    await using server = await serve((socket) => waiting.push(socket));
+    const pool = poolOf(server);
+    const call = new Call(pool);
+    call.start();
+    while (waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    pool.close();
+    const late = new Call(pool);
+    late.start();
+    while (waiting.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    const gone = disconnected(server);
+    for (const socket of waiting) socket.write(OK);
+    await Promise.all([call.over, late.over]);
+    expect([call.outcome, late.outcome]).toEqual(['ok', 'ok']);
+    expect(pool.connections).toBe(0);
+    await gone;
+  });
+
+  it('destroyed: tells calls under way and calls that wait, however many, and takes no more', async () => {
+    await using server = await serve(() => {});
+    const pool = poolOf(server, 1);
+    const calls = Array.from({ length: 20_000 }, () => new Call(pool));
+    for (const call of calls) call.start();
+    await pool.destroy();
+    await Promise.all(calls.map(({ over }) => over));
+    expect(calls.filter(({ outcome }) => outcome === '' || outcome === 'ok')).toHaveLength(0);
+    expect(pool).toMatchObject({ connections: 0, queued: 0 });
+    expect(() => new Call(pool).start()).toThrow('the gateway is ending');
+    await pool.destroy();
+  });
+
+  it('an origin that refuses leaves nothing behind', async () => {
+    await using server = await serve(answer);
+    const { origin } = server;
+    await server[Symbol.asyncDispose]();
+    const pool = poolOf(origin);
+    const outcomes = await Promise.all(Array.from({ length: 20 }, async () => (await finished(pool)).outcome));
+    for (const outcome of outcomes) expect(outcome).toContain('ECONNREFUSED');
+    expect(pool).toMatchObject({ connections: 0, queued: 0 });
+    await pool.destroy();
+  });
+});
