@@ -88,7 +88,7 @@ describe('a fault before the first output, with nothing to wait for', () => {
   });
 
   it.each([true, false])('a name that does not resolve (stream: %s)', async (stream) => {
-    await expectFailover(await setUp('http://no-such-host.invalid/v1'), 'ConnectFailure', stream);
+    await expectFailover(await setUp('http://no-such-host..invalid/v1'), 'ConnectFailure', stream);
   });
 
   it.each([true, false])('a port that does not speak TLS (stream: %s)', async (stream) => {

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach } from '@jest/globals';
 
 const pending = new Set<() => unknown>();
 
@@ -9,7 +8,8 @@ export function onCleanUp(undo: () => unknown): () => void {
   return () => pending.delete(undo);
 }
 
-afterEach(async () => {
+/** For scripts; in a test it is done after each. */
+export async function cleanUp(): Promise<void> {
   const failures: unknown[] = [];
   const undoing = [...pending].reverse();
   pending.clear();
@@ -21,7 +21,12 @@ afterEach(async () => {
     }
   }
   if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures, 'cleaning up failed');
-});
+}
+
+if (process.env['JEST_WORKER_ID'] !== undefined) {
+  const { afterEach } = await import('@jest/globals');
+  afterEach(cleanUp);
+}
 
 /** For what nothing tells: looks again at every turn, for ten seconds at most. */
 export async function eventually(holds: () => boolean): Promise<void> {
