@@ -91,7 +91,8 @@ export function readRequestBody(
     // What is cut out must be what was read: routing and access were decided on it. As it stands in the text it has no escape,
     // or it would not be longer by the two quotes alone.
     const plainEnd = modelStart + bodyModel.length + 2;
-    const plain = ascii && text.startsWith(bodyModel, modelStart + 1) && bytes[plainEnd - 1] === QUOTE && !bodyModel.includes('\\');
+    const plain =
+      ascii && text.startsWith(bodyModel, modelStart + 1) && bytes[plainEnd - 1] === QUOTE && !bodyModel.includes('\\');
     modelEnd = plain ? plainEnd : stringEnd(bytes, modelStart);
     if (!plain && decodeString(bytes, modelStart, modelEnd) !== bodyModel) {
       throw new Error('invariant: the scanned model is not the parsed one');

@@ -51,7 +51,8 @@ export class Relay implements AttemptHost, ChoiceInput {
   firstOutputMs = 0;
 
   readonly loaded: LoadedRoute;
-  readonly #body: ParsedBody | MultipartBody;
+  /** null once the answer is committed: no other target can be asked any more. */
+  #body: ParsedBody | MultipartBody | null;
   readonly #tried: TriedTarget[] = [];
   #plan: Plan = NO_PLAN;
   #reservation: Reservation = NO_LIMITS;
@@ -185,6 +186,9 @@ export class Relay implements AttemptHost, ChoiceInput {
 
   attemptCommitted(attempt: Attempt, headers: AnswerHeaders, _status: number): void {
     this.#committed = true;
+    // Open streams are many and long: they hold nothing that they do not need.
+    this.#body = null;
+    this.run.bodyDone();
     clearTimeout(this.#keepAliveTimer);
     if (!this.stream) this.#tellSpilled(attempt);
     this.firstOutputMs = this.clock.nowMs();
@@ -261,6 +265,7 @@ export class Relay implements AttemptHost, ChoiceInput {
     this.attempts.push(attempt);
     attempt.healthTicket = target.health.started(attempt.startedMs);
     if (!charged) target.retryBudget.countRequest(attempt.startedMs);
+    if (this.#body === null) throw new Error('an attempt after the commit');
     const body =
       this.#body.kind === 'json' ? spliceBody(this.#body, target.edit) : spliceMultipart(this.#body, target.target.model);
     attempt.send(exchange.path(this.facts.model), this.#upstreamHeaders(exchange.headers), body);
@@ -285,7 +290,7 @@ export class Relay implements AttemptHost, ChoiceInput {
     const { headers: sent } = this.run.request;
     headers.push(
       'content-type',
-      (this.#body.kind === 'multipart' ? sent['content-type'] : undefined) ?? 'application/json',
+      (this.#body?.kind === 'multipart' ? sent['content-type'] : undefined) ?? 'application/json',
       'x-request-id',
       this.run.requestId,
     );

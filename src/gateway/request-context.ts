@@ -22,6 +22,8 @@ export interface RequestContext {
   /** As the client named it; '' before the body is read. */
   readonly model: string;
   readonly loaded: LoadedRoute | null;
+  /** No target will need the body again. */
+  bodyDone(): void;
   /** The answer is out or given up: what the request held is given back. */
   finished(): void;
   /** An invariant broke. */

@@ -231,11 +231,16 @@ export class RequestRun implements BodyReader, RequestContext, RunningRequest {
     this.#finish();
   }
 
+  bodyDone(): void {
+    this.#body?.release();
+    this.#body = null;
+  }
+
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
     this.core.running.delete(this);
-    this.#body?.release();
+    this.bodyDone();
   }
 
   /** The connection is gone or the answer is out; in the latter case everything is over already. */

@@ -35,5 +35,8 @@ export function writeHead(response: ServerResponse, status: number, headers: rea
     return;
   }
   response.statusCode = status;
-  (response as unknown as HeadWriter)._storeHeader(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n${lines}`, framing);
+  (response as unknown as HeadWriter)._storeHeader(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n${lines}`,
+    framing,
+  );
 }

@@ -104,7 +104,7 @@ const providerFields = z.strictObject({
     .strictObject({ model: upstreamModel('command-a-03-2025'), baseURL: baseURL('https://api.cohere.com/v2') })
     .optional()
     .describe('Settings for Cohere; may be left out.'),
-  openAICompatible: openAICompatible.optional().describe("Settings for OpenAICompatible: any server of OpenAI's API."),
+  openAICompatible: openAICompatible.optional().describe("Settings for OpenAICompatible for every server of OpenAI's API."),
 });
 
 export const providerSchema = withRules(
