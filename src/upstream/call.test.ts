@@ -1,9 +1,9 @@
 import type net from 'node:net';
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../lib/clock.ts';
 import { type CallTimeouts, UpstreamCall } from './call.ts';
 import { OriginPool } from './origin-pool.ts';
-import { OK, RecordingSink, serve } from './testing.ts';
+import { disposeAll, OK, RecordingSink, serve, untilTestEnds } from './testing.ts';
 
 const HOUR_MS = 3_600_000;
 const LONG: CallTimeouts = { connectMs: HOUR_MS, firstTokenMs: HOUR_MS, idleMs: HOUR_MS, totalMs: HOUR_MS };
@@ -33,9 +33,11 @@ async function against(respond: (socket: net.Socket) => unknown, maxConnections 
   };
 }
 
+afterEach(disposeAll);
+
 describe('the deadlines of a call', () => {
   it('connect: a queue for a connection counts', async () => {
-    await using setting = await against(() => {}, 1);
+    const setting = untilTestEnds(await against(() => {}, 1));
     setting.call({});
     const { sink } = setting.call({ connectMs: 20 });
     await sink.ended;
@@ -44,7 +46,7 @@ describe('the deadlines of a call', () => {
   });
 
   it('first token: runs on while an answer comes without output', async () => {
-    await using setting = await against((socket) => socket.write(STREAM + CHUNK));
+    const setting = untilTestEnds(await against((socket) => socket.write(STREAM + CHUNK)));
     const { sink } = setting.call({ firstTokenMs: 40, idleMs: 1 });
     await sink.ended;
     expect(sink.failure).toMatchObject({ kind: 'timeout', phase: 'first_token' });
@@ -54,13 +56,15 @@ describe('the deadlines of a call', () => {
 
   it('idle: begins with the commit, and anew with every chunk', async () => {
     let chunks = 0;
-    await using setting = await against((socket) => {
-      socket.write(STREAM + CHUNK);
-      const timer = setInterval(() => {
-        if (++chunks < 6) socket.write(CHUNK);
-        else clearInterval(timer);
-      }, 30);
-    });
+    const setting = untilTestEnds(
+      await against((socket) => {
+        socket.write(STREAM + CHUNK);
+        const timer = setInterval(() => {
+          if (++chunks < 6) socket.write(CHUNK);
+          else clearInterval(timer);
+        }, 30);
+      }),
+    );
     const { call, sink } = setting.call({ firstTokenMs: 60, totalMs: 60, idleMs: 120 });
     sink.onFirstChunk = () => call.committed();
     await sink.ended;
@@ -70,7 +74,7 @@ describe('the deadlines of a call', () => {
   });
 
   it("idle: silence while its reader is behind is the reader's", async () => {
-    await using setting = await against((socket) => socket.write(STREAM + CHUNK));
+    const setting = untilTestEnds(await against((socket) => socket.write(STREAM + CHUNK)));
     const { call, sink } = setting.call({ idleMs: 30 });
     sink.onFirstChunk = () => {
       call.committed();
@@ -81,7 +85,7 @@ describe('the deadlines of a call', () => {
   });
 
   it('total: for a whole answer, and where it is shorter than first token', async () => {
-    await using setting = await against(() => {});
+    const setting = untilTestEnds(await against(() => {}));
     for (const [stream, timeouts] of [
       [false, { totalMs: 20, firstTokenMs: 1 }],
       [true, { totalMs: 20, firstTokenMs: 30_000 }],
@@ -93,7 +97,7 @@ describe('the deadlines of a call', () => {
   });
 
   it('longer than a timer can be: is not taken for none', async () => {
-    await using setting = await against((socket) => setTimeout(() => socket.write(OK), 20));
+    const setting = untilTestEnds(await against((socket) => setTimeout(() => socket.write(OK), 20)));
     const { sink } = setting.call({ totalMs: 99_999 * HOUR_MS, connectMs: 99_999 * HOUR_MS, firstTokenMs: 99_999 * HOUR_MS });
     await sink.ended;
     expect(sink.told).toEqual(['answer 200', 'complete']);
@@ -116,7 +120,7 @@ describe('the end of a call', () => {
       { kind: 'network' },
     ],
   ])('%s: told once, with what it was', async (_name, respond, failure) => {
-    await using setting = await against(respond);
+    const setting = untilTestEnds(await against(respond));
     const { sink } = setting.call({});
     await sink.ended;
     expect(sink.failure).toMatchObject(failure);
@@ -125,7 +129,7 @@ describe('the end of a call', () => {
   });
 
   it('answers before the final one are not told', async () => {
-    await using setting = await against((socket) => socket.write(`HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n${OK}`));
+    const setting = untilTestEnds(await against((socket) => socket.write(`HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n${OK}`)));
     const { sink } = setting.call({});
     await sink.ended;
     expect(sink).toMatchObject({ told: ['answer 200', 'complete'], text: 'ok' });
@@ -135,10 +139,12 @@ describe('the end of a call', () => {
     const answers = ['', STREAM, STREAM + CHUNK];
     for (const answer of answers) {
       const arrived = Promise.withResolvers<net.Socket>();
-      await using setting = await against((socket) => {
-        if (answer !== '') socket.write(answer);
-        arrived.resolve(socket);
-      });
+      const setting = untilTestEnds(
+        await against((socket) => {
+          if (answer !== '') socket.write(answer);
+          arrived.resolve(socket);
+        }),
+      );
       const { call, sink } = setting.call({});
       const socket = await arrived.promise;
       const closed = new Promise((resolve) => socket.once('close', resolve));
@@ -153,7 +159,7 @@ describe('the end of a call', () => {
   });
 
   it('cancelled before it has a connection: the place is free at once', async () => {
-    await using setting = await against(() => {}, 1);
+    const setting = untilTestEnds(await against(() => {}, 1));
     const first = setting.call({});
     const second = setting.call({});
     first.call.cancel();
@@ -164,7 +170,7 @@ describe('the end of a call', () => {
   });
 
   it('an invalid request is a failure, not an exception', async () => {
-    await using setting = await against((socket) => socket.write(OK));
+    const setting = untilTestEnds(await against((socket) => socket.write(OK)));
     const sink = new RecordingSink();
     new UpstreamCall(setting.pool, sink, LONG, false, systemClock).start({
       method: 'POST',
@@ -178,7 +184,7 @@ describe('the end of a call', () => {
   });
 
   it('a pool that is destroyed tells its calls, and further ones', async () => {
-    await using setting = await against(() => {});
+    const setting = untilTestEnds(await against(() => {}));
     const { sink } = setting.call({});
     await setting.pool.destroy();
     await sink.ended;

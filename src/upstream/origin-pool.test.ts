@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import type net from 'node:net';
 import type { Dispatcher } from 'undici';
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { OriginPool, type PooledHandler, type Queued } from './origin-pool.ts';
-import { OK, serve, type TestServer } from './testing.ts';
+import { disposeAll, OK, serve, type TestServer, untilTestEnds } from './testing.ts';
 
 /** A call that is over when it says so; releases its connection as `UpstreamCall` does. */
 class Call implements PooledHandler {
@@ -64,9 +64,11 @@ async function finished(pool: OriginPool): Promise<Call> {
   return call;
 }
 
+afterEach(disposeAll);
+
 describe('OriginPool', () => {
   it('uses the last connection that became free, so that surplus ones age out', async () => {
-    await using server = await serve(answer);
+    const server = untilTestEnds(await serve(answer));
     const pool = poolOf(server);
     const calls = [new Call(pool), new Call(pool), new Call(pool)];
     for (const call of calls) expect(call.start()).toBeNull();
@@ -87,7 +89,7 @@ describe('OriginPool', () => {
 
   it('makes at most so many connections; further calls wait in order, and those that are cancelled never start', async () => {
     const waiting: net.Socket[] = [];
-    await using server = await serve((socket) => waiting.push(socket));
+    const server = untilTestEnds(await serve((socket) => waiting.push(socket)));
     const pool = poolOf(server, 1);
     const order: number[] = [];
     const calls = Array.from({ length: 5 }, () => new Call(pool));
@@ -113,7 +115,7 @@ describe('OriginPool', () => {
 
   it('gives the place of a connection that broke to the next call that waits', async () => {
     let answers = 0;
-    await using server = await serve((socket) => (answers++ === 0 ? socket.destroy() : socket.write(OK)));
+    const server = untilTestEnds(await serve((socket) => (answers++ === 0 ? socket.destroy() : socket.write(OK))));
     const pool = poolOf(server, 1);
     const [first, second] = [new Call(pool), new Call(pool)];
     first.start();
@@ -126,7 +128,7 @@ describe('OriginPool', () => {
   });
 
   it('does not use a connection again whose call was aborted', async () => {
-    await using server = await serve((socket) => (server.accepted() === 1 ? undefined : socket.write(OK)));
+    const server: TestServer = untilTestEnds(await serve((socket) => (server.accepted() === 1 ? undefined : socket.write(OK))));
     const pool = poolOf(server);
     const call = new Call(pool);
     call.start();
@@ -156,7 +158,7 @@ describe('OriginPool', () => {
   });
 
   it('forgets connections that the upstream closed', async () => {
-    await using server = await serve(answer);
+    const server = untilTestEnds(await serve(answer));
     const pool = poolOf(server, 20);
     const calls = Array.from({ length: 20 }, () => new Call(pool));
     for (const call of calls) call.start();
@@ -173,7 +175,7 @@ describe('OriginPool', () => {
 
   it('closed: lets calls under way end, keeps no connection, and still serves those that know it', async () => {
     const waiting: net.Socket[] = [];
-    await using server = await serve((socket) => waiting.push(socket));
+    const server = untilTestEnds(await serve((socket) => waiting.push(socket)));
     const pool = poolOf(server);
     const call = new Call(pool);
     call.start();
@@ -191,7 +193,7 @@ describe('OriginPool', () => {
   });
 
   it('destroyed: tells calls under way and calls that wait, however many, and takes no more', async () => {
-    await using server = await serve(() => {});
+    const server = untilTestEnds(await serve(() => {}));
     const pool = poolOf(server, 1);
     const calls = Array.from({ length: 20_000 }, () => new Call(pool));
     for (const call of calls) call.start();
@@ -204,7 +206,7 @@ describe('OriginPool', () => {
   });
 
   it('an origin that refuses leaves nothing behind', async () => {
-    await using server = await serve(answer);
+    const server = untilTestEnds(await serve(answer));
     const { origin } = server;
     await server[Symbol.asyncDispose]();
     const pool = poolOf(origin);

@@ -78,3 +78,15 @@ export class RecordingSink implements CallSink {
     this.#end();
   }
 }
+
+const open: AsyncDisposable[] = [];
+
+/** Disposed of by `disposeAll`, which runs after each test, the last one first. (The import checker cannot read `await using`.) */
+export function untilTestEnds<T extends AsyncDisposable>(resource: T): T {
+  open.push(resource);
+  return resource;
+}
+
+export async function disposeAll(): Promise<void> {
+  for (const resource of open.splice(0).reverse()) await resource[Symbol.asyncDispose]();
+}
