@@ -12,12 +12,12 @@ RUN node node_modules/typescript/bin/tsc -p tsconfig.build.json \
  && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM ${NODE_IMAGE}
-ENV NODE_ENV=production
+ENV NODE_ENV=production MALLOC_ARENA_MAX=1
 WORKDIR /fairlead
 COPY --from=build /fairlead/package.json ./
 COPY --from=build /fairlead/node_modules node_modules
 COPY --from=build /fairlead/dist dist
 # Numeric, so that a cluster's runAsNonRoot can judge it.
 USER 65532:65532
-ENTRYPOINT ["node", "--enable-source-maps", "/fairlead/dist/cmd/fairlead/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "--enable-source-maps", "/fairlead/dist/cmd/fairlead/main.js"]
 CMD ["--help"]
