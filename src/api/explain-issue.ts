@@ -148,8 +148,10 @@ const SHOWN_CHARACTERS = 80;
 
 function show(value: unknown): string {
   switch (typeof value) {
-    case 'string':
-      return JSON.stringify(value.length > SHOWN_CHARACTERS ? `${value.slice(0, SHOWN_CHARACTERS)}…` : value);
+    case 'string': {
+      const safe = withoutPassword(value);
+      return JSON.stringify(safe.length > SHOWN_CHARACTERS ? `${safe.slice(0, SHOWN_CHARACTERS)}…` : safe);
+    }
     case 'number':
     case 'boolean':
       return String(value);
@@ -169,4 +171,9 @@ function valueAt(value: unknown, path: readonly PathSegment[]): unknown {
     at = (at as Readonly<Record<PathSegment, unknown>>)[segment];
   }
   return at;
+}
+
+/** A URL's user name and password are a credential, wherever somebody wrote them. */
+function withoutPassword(text: string): string {
+  return text.replace(/:\/\/[^/@\s]*@/g, '://[redacted]@');
 }

@@ -30,6 +30,15 @@ describe('parseObject', () => {
     expect(issuesOf(draft)).toEqual([]);
   });
 
+  it('does not repeat a password that stands in a URL', () => {
+    const baseURL = `https://user:${'hunter2'.repeat(20)}@models.example/v1`;
+    const issues = issuesOf(
+      withValue(route, 'spec.models.0.provider', { type: 'OpenAICompatible', openAICompatible: { baseURL } }),
+    );
+    expect(issues.join()).toContain('https://[redacted]@models.example/v1');
+    expect(issues.join()).not.toContain('hunter2');
+  });
+
   it.each(VIOLATIONS)('rule: %#', (draft, path, value, expected) => {
     expect(issuesOf(withValue(draft, path, value))).toContain(expected);
   });

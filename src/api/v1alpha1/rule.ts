@@ -88,7 +88,9 @@ const timeouts = z.strictObject({
   idle: duration().default('120s').describe('For streams: between two pieces of output. Default: 120s.'),
   total: duration()
     .default('600s')
-    .describe('For the whole request, all attempts together; for a stream it ends with the first output. Default: 600s.'),
+    .describe(
+      'For one attempt, from the request sent to the last byte of its answer; for a stream it ends with the first output. Default: 600s.',
+    ),
 });
 
 const fallbackTargets = setOf(entryName().describe('Name of an entry of `spec.models`.'), 1, 16).optional();
