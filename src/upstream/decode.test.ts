@@ -114,9 +114,14 @@ describe('DecodingSink', () => {
   it('a small body that unfolds into a large one is read no further than its reader goes', async () => {
     const { decoder, sink, call } = decoding();
     const bomb = zlib.gzipSync(Buffer.alloc(512 * MIB), { level: 9 });
-    sink.onFirstChunk = () => decoder.pause();
+    const paused = Promise.withResolvers<void>();
+    sink.onFirstChunk = () => {
+      decoder.pause();
+      paused.resolve();
+    };
     decoder.onAnswer(200, { 'content-encoding': 'gzip' });
     for (let at = 0; at < bomb.length; at += 16 * 1024) decoder.onChunk(bomb.subarray(at, at + 16 * 1024));
+    await paused.promise;
     for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
     expect(sink.chunks.length).toBe(1);
     expect(call.steps).toContain('pause');
