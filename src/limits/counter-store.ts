@@ -1,57 +1,75 @@
 import type { Limit } from '../routetable/types.ts';
-import { InFlight, SlidingWindow, type Counter } from './counters.ts';
 
 /** A value longer than this is not kept as a key: it is counted with the overflow. */
 const MAX_VALUE_CHARS = 256;
 
-interface Entry {
-  readonly counter: Counter;
-  readonly group: CounterGroup;
+/** What the store needs of a counter. */
+export interface StoredCounter {
+  /** Nothing is counted and nothing is outstanding: forgetting it changes no decision. */
+  idle(nowMs: number): boolean;
+}
+
+/** Where a counter stands: which limit's it is, and for which values. */
+export interface CounterPlace {
+  readonly setId: string;
+  readonly limit: Limit;
+  /** What the configuration bounds, where the client chose `value`; else empty. */
+  readonly group: string;
+  /** null: the group's overflow. */
+  readonly value: string | null;
+}
+
+/** `overflow`: the counter that whoever is counted here may so far have been counted in, among others. */
+export type MakeCounter<C extends StoredCounter> = (place: CounterPlace, overflow: C | null) => C;
+
+interface Entry<C extends StoredCounter> {
+  readonly counter: C;
+  readonly group: CounterGroup<C>;
   /** null: the group's overflow. */
   readonly value: string | null;
 }
 
 /** Counters of one limit, side by side, by value. What does not fit shares the overflow counter. */
-interface CounterGroup {
-  readonly set: CounterSet;
+interface CounterGroup<C extends StoredCounter> {
+  readonly set: CounterSet<C>;
   readonly key: string;
-  readonly byValue: Map<string, Counter>;
-  overflow: Counter | null;
+  readonly byValue: Map<string, C>;
+  overflow: C | null;
 }
 
 /** All counters of one limit of one route. Lives on over table loads as long as its window keeps its length. */
-export class CounterSet {
+export class CounterSet<C extends StoredCounter> {
   readonly id: string;
   readonly #limit: Limit;
-  readonly #store: CounterStore;
-  readonly groups = new Map<string, CounterGroup>();
+  readonly #store: CounterStore<C>;
+  readonly groups = new Map<string, CounterGroup<C>>();
   /** Its last counter was forgotten: whoever holds it must ask the store again. */
   retired = false;
 
-  constructor(id: string, limit: Limit, store: CounterStore) {
+  constructor(id: string, limit: Limit, store: CounterStore<C>) {
     this.id = id;
     this.#limit = limit;
     this.#store = store;
   }
 
   /** The counter of a value that the configuration bounds (a key, a tenant). */
-  configured(value: string): Counter {
+  configured(value: string): C {
     const group = this.#group('');
-    return group.byValue.get(value) ?? this.#store.add(group, value, this.#newCounter());
+    return group.byValue.get(value) ?? this.#store.add(group, value, this.#newCounter('', value, null));
   }
 
   /** The counter of a value that the client chose, within a group that it did not; at most `maxValues` a group. */
-  chosen(groupKey: string, value: string, maxValues: number): Counter {
-    const group = this.#group(groupKey);
+  chosen(key: string, value: string, maxValues: number): C {
+    const group = this.#group(key);
     const known = group.byValue.get(value);
     if (known !== undefined) return known;
     if (group.byValue.size < maxValues && value.length <= MAX_VALUE_CHARS && !this.#store.full) {
-      return this.#store.add(group, value, group.overflow?.successor() ?? this.#newCounter());
+      return this.#store.add(group, value, this.#newCounter(key, value, group.overflow));
     }
-    return group.overflow ?? this.#store.add(group, null, this.#newCounter());
+    return group.overflow ?? this.#store.add(group, null, this.#newCounter(key, null, null));
   }
 
-  #group(key: string): CounterGroup {
+  #group(key: string): CounterGroup<C> {
     let group = this.groups.get(key);
     if (group === undefined) {
       group = { set: this, key, byValue: new Map(), overflow: null };
@@ -60,8 +78,8 @@ export class CounterSet {
     return group;
   }
 
-  #newCounter(): Counter {
-    return this.#limit.windowMs === null ? new InFlight() : new SlidingWindow(this.#limit.windowMs);
+  #newCounter(group: string, value: string | null, overflow: C | null): C {
+    return this.#store.make({ setId: this.id, limit: this.#limit, group, value }, overflow);
   }
 }
 
@@ -69,14 +87,16 @@ export class CounterSet {
  * Every counter of the process. Bounded: what clients choose gets no counter of its own beyond `maxCounters`, and counters that
  * have been idle for their window are forgotten, a few at each request, so that no request pays for a sweep.
  */
-export class CounterStore {
-  readonly #sets = new Map<string, CounterSet>();
-  readonly #entries: Entry[] = [];
+export class CounterStore<C extends StoredCounter> {
+  readonly make: MakeCounter<C>;
+  readonly #sets = new Map<string, CounterSet<C>>();
+  readonly #entries: Entry<C>[] = [];
   readonly #maxCounters: number;
   #cursor = 0;
 
-  constructor(maxCounters: number) {
+  constructor(maxCounters: number, make: MakeCounter<C>) {
     this.#maxCounters = maxCounters;
+    this.make = make;
   }
 
   get size(): number {
@@ -88,7 +108,7 @@ export class CounterStore {
   }
 
   /** A change of the limit's number keeps what was counted; a change of its window, unit or scopes starts anew. */
-  set(routeId: string, limit: Limit): CounterSet {
+  set(routeId: string, limit: Limit): CounterSet<C> {
     const id = JSON.stringify([routeId, limit.name, limit.unit, limit.windowMs, limit.per]);
     let set = this.#sets.get(id);
     if (set === undefined) {
@@ -98,7 +118,7 @@ export class CounterStore {
     return set;
   }
 
-  add(group: CounterGroup, value: string | null, counter: Counter): Counter {
+  add(group: CounterGroup<C>, value: string | null, counter: C): C {
     if (value === null) group.overflow = counter;
     else group.byValue.set(value, counter);
     this.#entries.push({ counter, group, value });
@@ -116,7 +136,7 @@ export class CounterStore {
   }
 
   /** The last entry takes the place at the cursor. */
-  #forget({ group, value }: Entry): void {
+  #forget({ group, value }: Entry<C>): void {
     const last = this.#entries.pop();
     if (last !== undefined && this.#cursor < this.#entries.length) this.#entries[this.#cursor] = last;
     if (value === null) group.overflow = null;

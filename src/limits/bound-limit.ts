@@ -1,0 +1,86 @@
+import type { Limit, LimitScope } from '../routetable/types.ts';
+import type { CounterSet, CounterStore, StoredCounter } from './counter-store.ts';
+import type { LimitedRequest } from './limiter.ts';
+
+/** A client may invent model names where a route takes a wildcard; more than these, a key or tenant, share one counter. */
+const MAX_MODEL_VALUES = 100;
+/** Joins the values of several scopes that the client chooses. */
+const SEPARATOR = '\u0000';
+
+/** What was resolved for a table's list of limits. */
+export interface BoundLimits<C extends StoredCounter> {
+  readonly routeId: string;
+  readonly limits: readonly BoundLimit<C>[];
+}
+
+export function bindLimits<C extends StoredCounter>(
+  routeId: string,
+  limits: readonly Limit[],
+  store: CounterStore<C>,
+): BoundLimits<C> {
+  return { routeId, limits: limits.map((limit) => new BoundLimit(routeId, limit, store)) };
+}
+
+/** A limit of a route with its scopes resolved: which value of a request groups, and which counts. */
+export class BoundLimit<C extends StoredCounter> {
+  readonly limit: number;
+  readonly #definition: Limit;
+  readonly #routeId: string;
+  readonly #store: CounterStore<C>;
+  readonly #perKey: boolean;
+  readonly #perTenant: boolean;
+  readonly #perModel: boolean;
+  readonly #headers: readonly string[];
+  /** Combinations that get a counter each; null: the client chooses none of the values. */
+  readonly #maxValues: number | null;
+  #counters: CounterSet<C>;
+
+  constructor(routeId: string, definition: Limit, store: CounterStore<C>) {
+    this.limit = definition.limit;
+    this.#definition = definition;
+    this.#routeId = routeId;
+    this.#store = store;
+    this.#counters = store.set(routeId, definition);
+    const headers = definition.per.filter((scope) => scope.kind === 'Header');
+    this.#perKey = definition.per.some((scope) => scope.kind === 'APIKey');
+    this.#perTenant = definition.per.some((scope) => scope.kind === 'Tenant');
+    this.#perModel = definition.per.some((scope) => scope.kind === 'Model');
+    this.#headers = headers.map((scope) => scope.name);
+    const bounds = headers.map((scope) => scope.maxValues);
+    if (this.#perModel) bounds.push(MAX_MODEL_VALUES);
+    this.#maxValues = bounds.length === 0 ? null : bounds.reduce((combinations, bound) => combinations * bound);
+  }
+
+  get name(): string {
+    return this.#definition.name;
+  }
+
+  get unit(): Limit['unit'] {
+    return this.#definition.unit;
+  }
+
+  get scope(): LimitScope['kind'][] {
+    return this.#definition.per.map((scope) => scope.kind);
+  }
+
+  amount(tokens: number): number {
+    return this.#definition.unit === 'Tokens' ? tokens : 1;
+  }
+
+  counter(request: LimitedRequest): C {
+    if (this.#counters.retired) this.#counters = this.#store.set(this.#routeId, this.#definition);
+    // A key has one tenant, so the key alone tells both apart.
+    const configured = this.#perKey ? request.apiKeyId : this.#perTenant ? request.tenant : '';
+    if (this.#maxValues === null) return this.#counters.configured(configured);
+    return this.#counters.chosen(configured, this.#chosenValue(request), this.#maxValues);
+  }
+
+  #chosenValue(request: LimitedRequest): string {
+    let value = this.#perModel ? request.model : '';
+    for (let i = 0; i < this.#headers.length; i++) {
+      const header = request.header(this.#headers[i] ?? '') ?? '';
+      value = i === 0 && !this.#perModel ? header : value + SEPARATOR + header;
+    }
+    return value;
+  }
+}
