@@ -9,6 +9,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY cmd cmd
 COPY src src
 RUN node node_modules/typescript/bin/tsc -p tsconfig.build.json \
+ && cp src/limits/redis/*.lua dist/src/limits/redis/ \
  && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM ${NODE_IMAGE}

@@ -109,4 +109,5 @@ $(INSTALLED): package-lock.json | $(NODE_READY)
 $(BUILT): $(INSTALLED) tsconfig.json tsconfig.build.json $(SOURCES)
 	@rm -rf dist
 	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
+	@cp src/limits/redis/*.lua dist/src/limits/redis/
 	@touch $@
