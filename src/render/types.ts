@@ -8,16 +8,16 @@ export interface RenderContext {
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
   /** The operator's own version, e.g. `0.1.0`: a fleet may be one minor version away from it. */
   readonly version: string;
-  /** The operator's stream as pods reach it. */
+  /** The operator's stream as pods reach it, and what their tokens are made for. */
   readonly stream: { readonly url: string; readonly audience: string };
   /** The CA bundle, a ConfigMap in the gateway's namespace; to be there before the Deployment is applied. */
   readonly caBundle: { readonly configMap: string; readonly key: string };
-  /** Names of the snapshot's Secrets in the gateway's namespace, in the order of the shards, and the key that holds a shard. */
-  readonly snapshot: { readonly secrets: readonly string[]; readonly key: string };
   /** Which kinds of others the API server has now. */
   readonly crds: { readonly podMonitor: boolean; readonly scaledObject: boolean };
   /** Labels that the cluster's Prometheus selects PodMonitors by, e.g. `release: kube-prometheus-stack`. */
   readonly podMonitorLabels: Readonly<Record<string, string>>;
+  /** Base URL of a Prometheus that scrapes the pods, which KEDA asks for their open streams. null: there is none. */
+  readonly prometheusUrl: string | null;
 }
 
 export interface ObjectRef {
@@ -51,28 +51,32 @@ export interface KubeObject {
 
 /**
  * How the number of pods is set without ever resetting it. `objects` never say `spec.replicas`: whoever applied a field and then
- * drops it deletes it, which makes 5 pods into 1. A second field manager owns that one field, applies it by force while the number
- * is fixed, and just stops to apply while something else scales: the value stays, and the autoscaler's first write takes it over.
+ * drops it deletes it, which makes 5 pods into 1. A second field manager owns that one field: it applies it by force while the number
+ * is fixed, and merely stops to apply while something else scales. The value stays, and the autoscaler's first write takes it over.
  */
 export interface Replicas {
   /** A Deployment with `spec.replicas` alone, to be applied after `objects` with REPLICAS_MANAGER as field manager. */
   readonly object: KubeObject;
-  /** Always; or Created: only when this very reconcile has created the Deployment, which then does not begin with one pod. */
+  /** Always; or Created: only by the reconcile that has created the Deployment, so that a scaled fleet does not begin with one pod. */
   readonly when: 'Always' | 'Created';
 }
 
 export interface RenderedGateway {
   /**
-   * Paused (by `spec.paused`) or Invalid (`issues` say why): nothing is to be applied or deleted, the fleet runs on as it is, with
-   * new tables. null: it follows its spec.
+   * Paused (`spec.paused`) or Invalid (`issues` say why): nothing is to be applied or deleted; the fleet runs on as it is, and is
+   * still given its tables. null: the fleet follows its spec.
    */
   readonly held: 'Paused' | 'Invalid' | null;
-  /** To be applied in this order with FIELD_MANAGER. */
-  readonly objects: readonly KubeObject[];
-  readonly replicas: Replicas | null;
-  /** What this gateway may own and does not want now: to be deleted where it exists with this gateway as its controller. */
+  /**
+   * What this gateway may own and does not want now: to be deleted, before `objects` are applied, where it exists with this gateway
+   * as its controller. (KEDA refuses a ScaledObject beside a HorizontalPodAutoscaler.) A kind that the API server lacks is not here.
+   */
   readonly unwanted: readonly ObjectRef[];
-  /** Of the LLMGateway's spec, or of what the cluster lacks for it. */
+  /** To be applied in this order, with FIELD_MANAGER and by force. */
+  readonly objects: readonly KubeObject[];
+  /** null where the fleet is held. */
+  readonly replicas: Replicas | null;
+  /** Of the LLMGateway's spec, or of what the cluster lacks for it; what can be rendered is rendered nevertheless unless held. */
   readonly issues: readonly Issue[];
 }
 

@@ -283,6 +283,12 @@ export const VIOLATIONS: readonly Violation[] = [
   ],
 
   [gateway, 'spec.replicas', 3, 'spec: replicas and autoscaling exclude each other'],
+  [
+    gateway,
+    'spec',
+    { autoscaling: { maxReplicas: 3 }, resources: { requests: { memory: '256Mi' } } },
+    'spec: autoscaling by CPU needs cpu in resources.requests',
+  ],
   [gateway, 'spec.autoscaling.maxReplicas', 2, 'spec.autoscaling: minReplicas must not be above maxReplicas'],
   [gateway, 'spec.redis.mode', undefined, 'spec.redis: sentinel must be set exactly when mode is Sentinel'],
   [gateway, 'spec.clientAuth.type', undefined, 'spec.clientAuth: jwt must be set exactly when type is JWT'],

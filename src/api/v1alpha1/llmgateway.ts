@@ -173,6 +173,17 @@ const podTemplate = z.strictObject({
 
 const spec = withRules(
   z.strictObject({
+    paused: z
+      .boolean()
+      .default(false)
+      .describe(
+        'While true the operator leaves the Deployment and all beside it as they are, whatever this spec or a newer operator would make of them; configuration still reaches the pods. Default: false.',
+      ),
+    version: text(63, '^[0-9]+[.][0-9]+[.][0-9]+(-[0-9A-Za-z.-]+)?$')
+      .optional()
+      .describe(
+        "Version of Fairlead that the pods run, e.g. `0.1.0`: holds them back when the operator is upgraded. At most one minor version from the operator's. Default: the operator's own.",
+      ),
     replicas: count(0, 1000).optional().describe('Number of gateway pods. Excludes `autoscaling`. Default, without either: 2.'),
     autoscaling: autoscaling.optional().describe('Lets the number of pods follow the load. Excludes `replicas`.'),
     resources: resources.prefault({}).describe('CPU and memory of a pod.'),
@@ -228,6 +239,12 @@ const spec = withRules(
     rule: '!has(self.replicas) || !has(self.autoscaling)',
     message: 'replicas and autoscaling exclude each other',
     check: (value) => value.replicas === undefined || value.autoscaling === undefined,
+  },
+  {
+    rule: "!has(self.autoscaling) || has(self.autoscaling.keda) || !has(self.resources) || !has(self.resources.requests) || 'cpu' in self.resources.requests || (has(self.resources.limits) && 'cpu' in self.resources.limits)",
+    message: 'autoscaling by CPU needs cpu in resources.requests',
+    check: ({ autoscaling: scaling, resources: { requests, limits } }) =>
+      scaling === undefined || scaling.keda !== undefined || 'cpu' in requests || 'cpu' in limits,
   },
 );
 
