@@ -34,3 +34,34 @@ export const GATEWAY_PATHS = {
 
 /** Inside the pods. None is below 1024, because they are not root. */
 export const POD_PORTS = { client: 8080, admin: 9090, stream: 9443 } as const;
+
+/** Of an operator pod. A list is separated by commas. */
+export const OPERATOR_ENV = {
+  /** Its own namespace and pod, for the Lease and the leader's label. */
+  namespace: 'FAIRLEAD_NAMESPACE',
+  pod: 'FAIRLEAD_POD',
+  /** Name of the Lease. Beside it the operator keeps the CA: its key in the Secret `…-ca`, its bundle in ConfigMaps of that name. */
+  lease: 'FAIRLEAD_LEASE',
+  /** Image of the gateways: its own. */
+  image: 'FAIRLEAD_IMAGE',
+  imagePullPolicy: 'FAIRLEAD_IMAGE_PULL_POLICY',
+  /** Namespaces with LLMGateways to be rendered. Empty: its own. */
+  gatewayNamespaces: 'FAIRLEAD_GATEWAY_NAMESPACES',
+  /** Namespaces whose Secrets are watched, the only ones that are read. Empty: every namespace's, by name. */
+  secretNamespaces: 'FAIRLEAD_SECRET_NAMESPACES',
+  /** Namespaces with client keys beside the gateways'. */
+  clientKeyNamespaces: 'FAIRLEAD_CLIENT_KEY_NAMESPACES',
+  /** The stream as gateway pods reach it, and the port it is served on. */
+  streamUrl: 'FAIRLEAD_STREAM_URL',
+  streamPort: 'FAIRLEAD_STREAM_PORT',
+  adminPort: 'FAIRLEAD_ADMIN_PORT',
+  /** `key=value`, for PodMonitors. */
+  podMonitorLabels: 'FAIRLEAD_POD_MONITOR_LABELS',
+  /** Where KEDA asks for open streams. Empty: nowhere. */
+  prometheusUrl: 'FAIRLEAD_PROMETHEUS_URL',
+  /** debug, info, warn or error. */
+  logLevel: 'FAIRLEAD_LOG_LEVEL',
+} as const;
+
+/** On the pod of the leader and on no other: what the stream's Service selects. */
+export const LEADER_LABEL = { key: 'fairlead.dev/leader', value: 'true' } as const;
