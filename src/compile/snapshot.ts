@@ -22,6 +22,16 @@ export interface Snapshot {
   readonly referenceGrants: readonly ReferenceGrant[];
   /** `namespace/name` of Secrets that may not be read (403), so that they are not taken for missing. */
   readonly forbiddenSecrets?: readonly string[];
+  /** The Services that serviceRefs name, as far as they are there; left out: not asked, each is taken for good. */
+  readonly services?: readonly ServiceFacts[];
+}
+
+/** What matters of a Service to whoever calls it. */
+export interface ServiceFacts {
+  readonly metadata: { readonly namespace: string; readonly name: string };
+  /** `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`. */
+  readonly type: string;
+  readonly ports: readonly number[];
 }
 
 export interface CompileOptions {

@@ -91,8 +91,30 @@ function service(
       ),
     );
   }
+  const fault = serviceFault(ref, namespace, read);
+  if (fault !== null) return err(issue(path, fault.reason, fault.message));
   const url = normalUrl(`${tls ? 'https' : 'http'}://${ref.name}.${namespace}.svc:${ref.port}${ref.path}`);
   return url.ok ? ok({ baseUrl: url.value, trusted: true }) : err(issue(path, 'InvalidSpec', url.error));
+}
+
+/** Why a Service cannot be called. ExternalName leads wherever its owner says, past every rule on addresses. */
+function serviceFault(
+  { name, port }: { readonly name: string; readonly port: number },
+  namespace: string,
+  read: Read,
+): { readonly reason: string; readonly message: string } | null {
+  const id = `${namespace}/${name}`;
+  if (read((world) => world.services === null)) return null;
+  const found = read((world) => world.services?.get(id));
+  if (found === undefined) return { reason: 'BackendNotFound', message: `Service ${id} is not found` };
+  if (found.type === 'ExternalName')
+    return {
+      reason: 'RefNotPermitted',
+      message: `Service ${id} is of type ExternalName, which leads out of the cluster: give that address as baseURL instead`,
+    };
+  if (found.ports.includes(port)) return null;
+  const ports = found.ports.length === 0 ? 'none' : found.ports.join(', ');
+  return { reason: 'BackendNotFound', message: `Service ${id} has no port ${port}; its ports are: ${ports}` };
 }
 
 function located(text: string, path: string, { read, gateway }: UpstreamContext): Result<Location, Issue> {

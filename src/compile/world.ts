@@ -3,7 +3,7 @@ import type { ConfigMap, Namespace, ReferenceGrant, Secret } from '../api/core.t
 import type { LLMBackend } from '../api/v1alpha1/llmbackend.ts';
 import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
 import { digestOf } from '../routetable/digest.ts';
-import { byAge, objectId, type CompileOptions, type Snapshot } from './snapshot.ts';
+import { byAge, objectId, type CompileOptions, type ServiceFacts, type Snapshot } from './snapshot.ts';
 
 export const DEFAULT_GATEWAY_ANNOTATION = 'fairlead.dev/is-default-gateway';
 
@@ -18,6 +18,8 @@ export interface World {
   readonly namespaces: ReadonlyMap<string, Namespace>;
   readonly referenceGrants: ReadonlyMap<string, ReferenceGrant>;
   readonly forbiddenSecrets: ReadonlySet<string>;
+  /** null: not asked. */
+  readonly services: ReadonlyMap<string, ServiceFacts> | null;
   /** The one that routes without parentRefs belong to. */
   readonly defaultGateway: LLMGateway | null;
   /** The gateway that stands in for every other, where the snapshot has none. */
@@ -37,12 +39,17 @@ export function worldOf(snapshot: Snapshot, options: CompileOptions, before: Sou
   const same = (list: (typeof LISTS)[number]): boolean => before !== null && sameItems(snapshot[list], before.snapshot[list]);
   const forbidden = snapshot.forbiddenSecrets ?? [];
   const sameForbidden = before !== null && sameItems(forbidden, before.snapshot.forbiddenSecrets ?? []);
+  const services = snapshot.services ?? null;
+  const servicesBefore = before?.snapshot.services ?? null;
+  const sameServices =
+    before !== null &&
+    (services === servicesBefore || (services !== null && servicesBefore !== null && sameItems(services, servicesBefore)));
   const sameOptions =
     before !== null &&
     before.world.options.resolveService === options.resolveService &&
     before.world.options.loopbackAllowed === options.loopbackAllowed &&
     before.world.options.standInGateway === options.standInGateway;
-  if (before !== null && sameOptions && sameForbidden && LISTS.every(same)) return before.world;
+  if (before !== null && sameOptions && sameForbidden && sameServices && LISTS.every(same)) return before.world;
 
   const standIn = snapshot.gateways.length === 0 ? (options.standInGateway ?? null) : null;
   const old = before?.snapshot;
@@ -59,6 +66,7 @@ export function worldOf(snapshot: Snapshot, options: CompileOptions, before: Sou
     namespaces: index(snapshot.namespaces, ({ metadata }) => metadata.name, old?.namespaces, known?.namespaces),
     referenceGrants: index(snapshot.referenceGrants, objectId, old?.referenceGrants, known?.referenceGrants),
     forbiddenSecrets: known !== undefined && sameForbidden ? known.forbiddenSecrets : new Set(forbidden),
+    services: known !== undefined && sameServices ? known.services : services === null ? null : index(services, objectId),
     defaultGateway: standIn ?? defaultOf(gateways),
     standIn,
   };

@@ -1,7 +1,7 @@
 /** One golden case: `NAME.in.yaml` through the real parse and compile. */
 import { parseObject, type ApiObject } from '../../api/parse.ts';
 import { parseYamlDocuments } from '../../api/yaml.ts';
-import { snapshotOf, type CompileOptions, type Snapshot } from '../snapshot.ts';
+import { snapshotOf, type CompileOptions, type ServiceFacts, type Snapshot } from '../snapshot.ts';
 import { rejectedStatus, type ObjectStatus } from '../status.ts';
 
 export interface Case {
@@ -14,13 +14,14 @@ export interface Case {
 }
 
 /**
- * A document with the one key `case` sets what is not an object: `{case: {options: {…}, forbiddenSecrets: […], print: full}}`. All
+ * A document with the one key `case` sets what is not an object: `{case: {options: {…}, forbiddenSecrets: […], services: […], print: full}}`. All
  * others are what a user would apply.
  */
 interface CaseDocument {
   readonly options?: Partial<Omit<CompileOptions, 'standInGateway'>>;
   readonly standInGateway?: unknown;
   readonly forbiddenSecrets?: readonly string[];
+  readonly services?: readonly ServiceFacts[];
   readonly print?: 'full';
 }
 
@@ -44,7 +45,11 @@ export function parseCase(file: string, text: string): Case {
   const standIn = settings.standInGateway === undefined ? null : parseObject(settings.standInGateway);
   if (standIn !== null && (!standIn.ok || standIn.value.kind !== 'LLMGateway')) throw new Error(`${file}: standInGateway must be an LLMGateway`);
   return {
-    snapshot: { ...snapshotOf(objects), ...(settings.forbiddenSecrets === undefined ? {} : { forbiddenSecrets: settings.forbiddenSecrets }) },
+    snapshot: {
+      ...snapshotOf(objects),
+      ...(settings.forbiddenSecrets === undefined ? {} : { forbiddenSecrets: settings.forbiddenSecrets }),
+      ...(settings.services === undefined ? {} : { services: settings.services }),
+    },
     options: {
       resolveService: 'Cluster',
       loopbackAllowed: false,

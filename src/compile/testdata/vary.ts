@@ -39,6 +39,7 @@ export function shuffledSnapshot(snapshot: Snapshot, seed: number): Snapshot {
     namespaces: shuffled(snapshot.namespaces, random),
     referenceGrants: shuffled(snapshot.referenceGrants, random),
     ...(snapshot.forbiddenSecrets === undefined ? {} : { forbiddenSecrets: shuffled(snapshot.forbiddenSecrets, random) }),
+    ...(snapshot.services === undefined ? {} : { services: shuffled(snapshot.services, random) }),
   };
 }
 
