@@ -38,7 +38,7 @@ function companions(prefix: string): readonly string[] {
 }
 
 /** Read by what runs pods, not by what routes requests. */
-const RENDERED = ['replicas', 'autoscaling', 'resources', 'service', 'podTemplate'];
+const RENDERED = ['replicas', 'autoscaling', 'resources', 'service', 'podTemplate', 'paused', 'version'];
 
 /** There is one value to choose from so far. */
 const SINGLE_VALUED = ['pricing.unit', 'models[].pricing.unit', 'models[].backendRef.kind'];
