@@ -1,0 +1,3 @@
+module fairlead.dev/test/component
+
+go 1.24
