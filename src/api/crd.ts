@@ -103,7 +103,8 @@ export const KINDS: readonly KindDefinition[] = [
 const TYPE_META: Readonly<Record<string, StructuralSchema>> = {
   apiVersion: { description: `Version of the schema: ${GROUP}/${VERSION}.`, type: 'string' },
   kind: { description: 'What this object is.', type: 'string' },
-  metadata: { description: 'Standard metadata of an object.', type: 'object' },
+  // The API server's own: it refuses a schema that says more, a description included.
+  metadata: { type: 'object' },
 };
 
 /** Schema of a whole object; metadata is the API server's own affair. */
