@@ -1,4 +1,5 @@
-# The gateway's and the CLI's image. Two stages: what compiles is not in what runs; what runs is not root and writes nowhere.
+# One image for the operator, the gateway and the CLI. What compiles is not in what runs; what runs has no shell and no distribution
+# under it, is not root and writes nowhere.
 ARG NODE_IMAGE=node:26-trixie-slim
 
 FROM ${NODE_IMAGE} AS build
@@ -9,16 +10,23 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY cmd cmd
 COPY src src
 RUN node node_modules/typescript/bin/tsc -p tsconfig.build.json \
- && cp src/limits/redis/*.lua dist/src/limits/redis/ \
- && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+ && rm -rf dist/cmd/generate \
+ && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
+ && find node_modules -type f \( -iname '*.md' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' \) -delete
+# Node, the libraries that it loads, and what a process expects to find where there is no distribution.
+RUN mkdir -p /image/etc /image/fairlead /image/tmp \
+ && chmod 1777 /image/tmp \
+ && cp --parents -L $(ldd /usr/local/bin/node | grep -o '/[^ ]*') /usr/local/bin/node /image/ \
+ && printf 'root:x:0:0::/:/\nfairlead:x:65532:65532::/fairlead:/\n' > /image/etc/passwd \
+ && printf 'root:x:0:\nfairlead:x:65532:\n' > /image/etc/group \
+ && printf 'hosts: files dns\n' > /image/etc/nsswitch.conf \
+ && cp -r package.json dist node_modules /image/fairlead/
 
-FROM ${NODE_IMAGE}
-ENV NODE_ENV=production MALLOC_ARENA_MAX=1
+FROM scratch
+COPY --from=build /image/ /
+ENV PATH=/usr/local/bin NODE_ENV=production MALLOC_ARENA_MAX=1
 WORKDIR /fairlead
-COPY --from=build /fairlead/package.json ./
-COPY --from=build /fairlead/node_modules node_modules
-COPY --from=build /fairlead/dist dist
 # Numeric, so that a cluster's runAsNonRoot can judge it.
 USER 65532:65532
-ENTRYPOINT ["node", "--max-semi-space-size=8", "--enable-source-maps", "/fairlead/dist/cmd/fairlead/main.js"]
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=8", "--enable-source-maps", "/fairlead/dist/cmd/image/main.js"]
 CMD ["--help"]

@@ -31,10 +31,11 @@ HOUSE := $(NODE) test/house/run.ts
 FAIRLEAD := MALLOC_ARENA_MAX=1 $(NODE) --max-semi-space-size=8 dist/cmd/fairlead/main.js
 FUZZ_RUNS ?= 100000
 IMAGE ?= fairlead:dev
+IMAGE_FILE ?= .cache/image/fairlead.tar
 T ?=
 ARGS ?=
 
-.PHONY: help demo run setup build generate lock image test test-unit test-features lint format bench bench-compile fuzz clean
+.PHONY: help demo run setup build generate lock image image-archive test test-unit test-features lint format bench bench-compile fuzz clean
 
 ##@ Use it
 demo: $(BUILT) ## Send requests through a built-in gateway and mock models: no key, no network (goes on serving in a terminal)
@@ -57,6 +58,9 @@ lock: $(NODE_READY) ## Bring package-lock.json in line with package.json, for ev
 image: ## Build the container image: IMAGE=fairlead:dev
 	@command -v docker >/dev/null || { echo 'docker is missing: install a container engine with the docker command line' >&2; exit 1; }
 	docker build -t $(IMAGE) .
+
+image-archive: $(BUILT) ## The same image as a file, without a container engine: IMAGE=fairlead:dev IMAGE_FILE=.cache/image/fairlead.tar
+	@$(NODE) test/image/pack.ts $(IMAGE) $(IMAGE_FILE)
 
 ##@ Check
 test: $(INSTALLED) ## Everything: types, lint, format, directions, drift, all tests, the demo; ends with the count
