@@ -20,13 +20,15 @@ RUN mkdir -p /image/etc /image/fairlead /image/tmp \
  && printf 'root:x:0:0::/:/\nfairlead:x:65532:65532::/fairlead:/\n' > /image/etc/passwd \
  && printf 'root:x:0:\nfairlead:x:65532:\n' > /image/etc/group \
  && printf 'hosts: files dns\n' > /image/etc/nsswitch.conf \
+ && printf "#!/usr/local/bin/node --max-semi-space-size=8\nimport('/fairlead/dist/cmd/image/main.js');\n" > /image/usr/local/bin/fairlead \
+ && chmod 755 /image/usr/local/bin/fairlead \
  && cp -r package.json dist node_modules /image/fairlead/
 
 FROM scratch
 COPY --from=build /image/ /
-ENV PATH=/usr/local/bin NODE_ENV=production MALLOC_ARENA_MAX=1
+ENV PATH=/usr/local/bin NODE_ENV=production NODE_OPTIONS=--enable-source-maps MALLOC_ARENA_MAX=1
 WORKDIR /fairlead
 # Numeric, so that a cluster's runAsNonRoot can judge it.
 USER 65532:65532
-ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=8", "--enable-source-maps", "/fairlead/dist/cmd/image/main.js"]
+ENTRYPOINT ["/usr/local/bin/fairlead"]
 CMD ["--help"]

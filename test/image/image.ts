@@ -4,14 +4,14 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { writeTar, type TarEntry } from './tar.ts';
-import { appEntries, baseEntries, NODE_PATH } from './tree.ts';
+import { appEntries, baseEntries } from './tree.ts';
 
 /** As the last stage of the Dockerfile says it; a test holds the two together. */
 export const IMAGE_CONFIG = {
-  Env: ['PATH=/usr/local/bin', 'NODE_ENV=production', 'MALLOC_ARENA_MAX=1'],
+  Env: ['PATH=/usr/local/bin', 'NODE_ENV=production', 'NODE_OPTIONS=--enable-source-maps', 'MALLOC_ARENA_MAX=1'],
   WorkingDir: '/fairlead',
   User: '65532:65532',
-  Entrypoint: [`/${NODE_PATH}`, '--max-semi-space-size=8', '--enable-source-maps', '/fairlead/dist/cmd/image/main.js'],
+  Entrypoint: ['/usr/local/bin/fairlead'],
   Cmd: ['--help'],
 } as const;
 

@@ -7,6 +7,8 @@ import type { TarEntry } from './tar.ts';
 
 export const NODE_PATH = 'usr/local/bin/node';
 const APP = 'fairlead';
+/** What pods and `kubectl exec` start: the kernel hands it to Node with the flag that keeps an open stream's memory low. */
+const LAUNCHER = "#!/usr/local/bin/node --max-semi-space-size=8\nimport('/fairlead/dist/cmd/image/main.js');\n";
 /** By their names alone: a folder called `doc` may hold code. */
 const NOT_SHIPPED = /\.(md|ts|mts|cts|map)$/i;
 
@@ -24,6 +26,7 @@ export function baseEntries(node = process.execPath): readonly TarEntry[] {
     { path: 'tmp', mode: 0o1777, body: { type: 'directory' } },
     ...librariesOf(node).map((library) => fileEntry(library.slice(1), realpathSync(library), 0o755)),
     fileEntry(NODE_PATH, node, 0o755),
+    { ...text('usr/local/bin/fairlead', LAUNCHER), mode: 0o755 },
   ]);
 }
 
