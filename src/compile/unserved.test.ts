@@ -24,8 +24,6 @@ const GOES_WITH: Readonly<Record<Kind, readonly string[]>> = {
 
 function companions(prefix: string): readonly string[] {
   const members = [
-    'provider.anthropic',
-    'provider.gemini',
     'provider.vertexAI',
     'provider.bedrock',
     'provider.mistral',

@@ -27,7 +27,10 @@ export interface UpstreamContext {
   readonly tls: boolean;
 }
 
+/** Where the services are, as the API's descriptions say. */
 const OPENAI = 'https://api.openai.com/v1';
+const ANTHROPIC = 'https://api.anthropic.com/v1';
+const GEMINI = 'https://generativelanguage.googleapis.com/v1beta';
 
 /** null: a provider that this build does not serve, which `unserved.ts` reports. */
 export function compileUpstream(spec: Provider, path: string, context: UpstreamContext): Result<Upstream, Issue> | null {
@@ -50,6 +53,16 @@ export function compileUpstream(spec: Provider, path: string, context: UpstreamC
         apiVersion: apiVersion ?? null,
         defaultHeader: 'api-key',
       });
+    }
+    case 'Anthropic': {
+      const { model, baseURL } = spec.anthropic ?? {};
+      const target = located(baseURL ?? ANTHROPIC, `${path}.anthropic.baseURL`, context);
+      return joined(target, { provider: 'Anthropic', model: model ?? null, apiVersion: null, defaultHeader: 'x-api-key' });
+    }
+    case 'Gemini': {
+      const { model, baseURL } = spec.gemini ?? {};
+      const target = located(baseURL ?? GEMINI, `${path}.gemini.baseURL`, context);
+      return joined(target, { provider: 'Gemini', model: model ?? null, apiVersion: null, defaultHeader: 'x-goog-api-key' });
     }
     case 'OpenAICompatible': {
       const { baseURL, serviceRef, model } = spec.openAICompatible ?? {};

@@ -68,7 +68,7 @@ describe('matchEndpoint', () => {
     ['POST /v1/files', '501 files'],
     ['GET /v1/batches/b1?x', '501 batches'],
     ['GET /v1/realtime?model=x', '501 realtime'],
-    ['POST /v1/messages', '501 messages'],
+    ['POST /v1/messages', 'messages /v1/messages - -'],
     ['POST /v1/rerank', '501 rerank'],
     ['POST /v1/fine_tuning/jobs', '501 fine_tuning'],
     ['POST /openai/assistants?api-version=1', '501 assistants'],

@@ -25,6 +25,8 @@ const OPERATION_PATHS: readonly (readonly [string, Operation])[] = [
   ['/completions', 'completions'],
   ['/embeddings', 'embeddings'],
   ['/responses', 'responses'],
+  ['/messages', 'messages'],
+  ['/messages/count_tokens', 'count_tokens'],
   ['/images/generations', 'images_generations'],
   ['/images/edits', 'images_edits'],
   ['/images/variations', 'images_variations'],
@@ -36,7 +38,7 @@ const OPERATION_PATHS: readonly (readonly [string, Operation])[] = [
 
 /** What Azure serves below a deployment. Longest first: `/chat/completions` also ends in `/completions`. */
 const DEPLOYMENT_OPERATIONS = OPERATION_PATHS.filter(
-  ([, operation]) => operation !== 'responses' && operation !== 'moderations',
+  ([, operation]) => !['responses', 'messages', 'count_tokens', 'moderations'].includes(operation),
 ).toSorted(([a], [b]) => b.length - a.length);
 
 /** First segments below a base path that belong to the API and are answered with a named 501. */
@@ -49,7 +51,6 @@ const UNSERVED: ReadonlySet<string> = new Set([
   'evals',
   'files',
   'fine_tuning',
-  'messages',
   'realtime',
   'rerank',
   'threads',
@@ -62,6 +63,7 @@ const UNSERVED: ReadonlySet<string> = new Set([
 const STORED: readonly (readonly [string, string])[] = [
   ['/responses/', 'stored responses'],
   ['/chat/completions/', 'stored chat completions'],
+  ['/messages/batches', 'message batches'],
 ];
 
 /** OpenAI's base path, Azure's v1, Azure's older form with `api-version`. */

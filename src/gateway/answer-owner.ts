@@ -14,6 +14,8 @@ export interface UpstreamAnswer {
 /** The upstream call that an answer belongs to: what a `WholeAnswer` or `StreamAnswer` reads, tells and steers. */
 export interface AnswerOwner {
   readonly exchange: LoadedExchange;
+  /** Reads a complete answer; `client` of the result is what the client gets where it is not the bytes themselves. */
+  readAnswer(status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer;
   readonly budget: BufferBudget;
   readonly clientStream: ClientStream;
   /** The client asked for a stream. */

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { anthropicErrorBody } from '../dialects/anthropic/answer.ts';
 import { errorBody, errorEvent, modelObject, modelsList } from '../dialects/openai/answer.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { Remaining, RemainingByUnit } from '../limits/limiter.ts';
@@ -19,6 +20,14 @@ export function passedHeaders(headers: string[], upstream: AnswerHeaders): void 
     const value = upstream[name];
     if (value !== undefined && !UNSENDABLE.test(value)) headers.push(name, value);
   }
+}
+
+const MAX_LISTED_CHARS = 1024;
+
+/** Names as one header value; a list that is long is cut where a client can see it. */
+export function headerList(names: readonly string[]): string {
+  const list = names.map((name) => name.replaceAll(/[^\x21-\x7e]|,/g, '_')).join(', ');
+  return list.length <= MAX_LISTED_CHARS ? list : `${list.slice(0, MAX_LISTED_CHARS)}...`;
 }
 
 /** OpenAI's form, so that clients which pace themselves by these headers go on doing so. */
@@ -45,14 +54,15 @@ function resetText(ms: number): string {
   return `${Math.floor(seconds / 60)}m${seconds % 60}s`;
 }
 
-/** Answers with the gateway's own error. After a body that is too large the connection is closed. */
-export function sendError(response: ServerResponse, requestId: string, error: GatewayError): void {
+/** Answers with the gateway's own error, in the client's dialect. After a body that is too large the connection is closed. */
+export function sendError(response: ServerResponse, requestId: string, error: GatewayError, operation: Operation | null): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
   const { status, retryable } = GATEWAY_ERRORS[error.code];
-  const body = errorBody(errorObject(error));
+  const anthropic = operation === 'messages' || operation === 'count_tokens';
+  const body = anthropic ? anthropicErrorBody(errorObject(error)) : errorBody(errorObject(error));
   const headers = [
     'content-type',
     'application/json',

@@ -2,7 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../lib/clock.ts';
 import type { Failure } from '../lib/failure.ts';
 import type { Usage } from '../lib/usage.ts';
-import type { Answer, AnswerHeaders } from '../providers/provider.ts';
+import type { ReplyHead } from '../dialects/neutral/reply.ts';
+import type { Answer, AnswerHeaders, Masked, Translation } from '../providers/provider.ts';
 import type { CallSink, CallTimeouts } from '../upstream/call.ts';
 import { UpstreamCall } from '../upstream/call.ts';
 import { DecodingSink } from '../upstream/decode.ts';
@@ -11,6 +12,7 @@ import type { BufferBudget } from './buffer-budget.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { LoadedExchange, LoadedTarget } from './loaded-table.ts';
 import { StreamAnswer } from './stream-answer.ts';
+import { TranslatedAnswer } from './translated-answer.ts';
 import { WholeAnswer } from './whole-answer.ts';
 
 /** The request that an attempt serves; it decides what happens next. */
@@ -22,6 +24,8 @@ export interface AttemptHost {
   readonly stream: boolean;
   /** The client asked for the usage chunk. */
   readonly includeUsage: boolean;
+  /** What an answer that is written anew is given. */
+  replyHead(attempt: Attempt): ReplyHead;
   /** Nothing has reached the client. `answer`: what the upstream said, where it said something whole. */
   attemptFailed(attempt: Attempt, failure: Failure, answer: UpstreamAnswer | null): void;
   /** A whole answer that the client may have. */
@@ -51,12 +55,16 @@ export class Attempt implements CallSink, AnswerOwner {
   queued = false;
   /** What `HealthBook` calls this attempt. */
   healthTicket = 0;
+  /** Members of the request that the target had no place for, by the client's names. */
+  dropped: readonly string[] = [];
   /** Once ended: why it failed, or null. */
   failure: Failure | null = null;
   readonly #host: AttemptHost;
   readonly #call: UpstreamCall;
   readonly #sink: DecodingSink;
-  #answer: WholeAnswer | StreamAnswer | null = null;
+  /** Of a whole answer: something was taken out of it. */
+  #masked: Masked | null = null;
+  #answer: WholeAnswer | StreamAnswer | TranslatedAnswer | null = null;
 
   constructor(host: AttemptHost, target: LoadedTarget, exchange: LoadedExchange, timeouts: CallTimeouts) {
     this.#host = host;
@@ -83,18 +91,35 @@ export class Attempt implements CallSink, AnswerOwner {
 
   /** Of a stream, as far as it has come; null where the provider has not told. */
   get usage(): Usage | null {
-    return this.#answer instanceof StreamAnswer ? this.#answer.reader.usage : null;
+    const answer = this.#answer;
+    return answer === null || answer instanceof WholeAnswer ? null : answer.reader.usage;
   }
 
   /** Of what the client was sent; of a whole answer that was too large to hold, all its bytes. */
   get outputChars(): number {
-    if (this.#answer instanceof StreamAnswer) return this.#answer.reader.outputChars;
-    return this.#answer?.spilling === true ? this.clientStream.sentBytes : 0;
+    const answer = this.#answer;
+    if (answer === null) return 0;
+    if (answer instanceof WholeAnswer) return answer.spilling ? this.clientStream.sentBytes : 0;
+    return answer.reader.outputChars;
   }
 
   /** What follows the last event that the client was sent, in a dialect that numbers its events. */
   get nextSequenceNumber(): number {
-    return this.#answer instanceof StreamAnswer ? this.#answer.nextSequenceNumber : 0;
+    const answer = this.#answer;
+    return answer === null || answer instanceof WholeAnswer ? 0 : answer.nextSequenceNumber;
+  }
+
+  /** What a guardrail took out of an answer that is whole otherwise. */
+  get masked(): Masked | null {
+    return this.#answer instanceof TranslatedAnswer ? (this.#answer.reader.masked ?? null) : this.#masked;
+  }
+
+  readAnswer(status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer {
+    const { translation } = this.exchange;
+    if (translation === null) return this.exchange.readAnswer(status, headers, body, complete);
+    const answer = translation.answer(this.#host.replyHead(this), status, headers, body, complete);
+    this.#masked = answer.masked ?? null;
+    return answer;
   }
 
   failed(failure: Failure, answer: UpstreamAnswer | null): void {
@@ -135,8 +160,13 @@ export class Attempt implements CallSink, AnswerOwner {
   onAnswer(status: number, headers: IncomingHttpHeaders): void {
     try {
       const flat = flatten(headers);
-      const streamed = this.stream && status === 200 && isEventStream(flat['content-type']);
-      this.#answer = streamed ? new StreamAnswer(this, flat) : new WholeAnswer(this, status, flat);
+      const { translation } = this.exchange;
+      const streamed = this.stream && status === 200 && isStream(flat['content-type'], translation);
+      this.#answer = !streamed
+        ? new WholeAnswer(this, status, flat)
+        : translation === null
+          ? new StreamAnswer(this, flat)
+          : new TranslatedAnswer(this, translation.stream(this.#host.replyHead(this), flat));
     } catch (error) {
       this.#host.fault(error);
     }
@@ -166,6 +196,11 @@ export class Attempt implements CallSink, AnswerOwner {
       this.#host.fault(error);
     }
   }
+}
+
+function isStream(contentType: string | undefined, translation: Translation | null): boolean {
+  if (isEventStream(contentType)) return true;
+  return translation !== null && contentType !== undefined && contentType.toLowerCase().startsWith(translation.streamType);
 }
 
 /** Media types are told in any case. */

@@ -83,7 +83,12 @@ export function noCandidateError(plan: Plan, route: Route, facts: RequestFacts):
       message: `The request does not fit into the context of any model: ${why}.`,
       param: 'messages',
     };
-  return { code: 'unsupported_request', message: `No model of ${JSON.stringify(facts.model)} can serve this request: ${why}.` };
+  const param = plan.excluded.find((exclusion) => exclusion.param !== undefined)?.param;
+  return {
+    code: 'unsupported_request',
+    message: `No model of ${JSON.stringify(facts.model)} can serve this request: ${why}.`,
+    ...(param === undefined ? {} : { param }),
+  };
 }
 
 /** Every attempt failed. The status follows the last failure, the message lists them all. */

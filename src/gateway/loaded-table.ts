@@ -1,7 +1,7 @@
 import { compileKeys, type KeyRing } from '../auth/client-keys.ts';
 import type { BodyEdit } from '../dialects/splice-body.ts';
 import { type Operation, OPERATIONS } from '../lib/operation.ts';
-import type { AnswerHeaders, Exchange, StreamReader } from '../providers/provider.ts';
+import type { AnswerHeaders, Exchange, StreamReader, Translation } from '../providers/provider.ts';
 import { providerFor } from '../providers/index.ts';
 import type { Limit, Route, RouteTable, Target } from '../routetable/types.ts';
 import { type CompiledSelection, compileSelection } from '../selection/choose.ts';
@@ -44,6 +44,8 @@ export interface LoadedRoute {
   readonly rules: readonly RuleState[];
   readonly limits: readonly Limit[];
   readonly metrics: RouteMetrics;
+  /** Operations that some target of it serves in another dialect than the client's. */
+  readonly translating: ReadonlySet<Operation>;
 }
 
 /** A rule's own counters: what makes weights exact and RoundRobin round. */
@@ -98,6 +100,7 @@ export class LoadedTarget {
 }
 
 const CHAT_END = Buffer.from('data: [DONE]\n\n');
+const MESSAGES_END = Buffer.from('event: message_stop\ndata: {"type":"message_stop"}\n\n');
 const NO_END = Buffer.alloc(0);
 
 /** A provider's exchange with the connections it goes out by. */
@@ -106,17 +109,23 @@ export class LoadedExchange {
   readonly headers: readonly string[];
   /** What ends a stream of this operation where the upstream left it out. */
   readonly streamEnd: Buffer;
+  /** Names of the request's headers that reach the upstream. */
+  readonly forwards: readonly string[];
+  /** null: bytes pass. */
+  readonly translation: Translation | null;
   readonly #exchange: Exchange;
 
   constructor(exchange: Exchange, operation: Operation, channel: Channel) {
     this.#exchange = exchange;
     this.channel = channel;
     this.headers = exchange.headers;
-    this.streamEnd = operation === 'chat' || operation === 'completions' ? CHAT_END : NO_END;
+    this.translation = exchange.translation;
+    this.streamEnd = streamEndOf(operation);
+    this.forwards = exchange.translation === null ? (FORWARDED[operation] ?? FORWARDED_HEADERS) : FORWARDED_TRANSLATED;
   }
 
-  path(clientModel: string): string {
-    return this.#exchange.path(clientModel);
+  path(clientModel: string, stream: boolean): string {
+    return this.#exchange.path(clientModel, stream);
   }
 
   readAnswer(status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer {
@@ -126,6 +135,21 @@ export class LoadedExchange {
   readStream(headers: AnswerHeaders): StreamReader {
     return this.#exchange.readStream(headers);
   }
+}
+
+/** Request headers that reach an upstream; a client's credentials and cookies never do. */
+const FORWARDED_HEADERS: readonly string[] = ['openai-beta', 'idempotency-key', 'traceparent', 'tracestate'];
+const FORWARDED_TO_ANTHROPIC: readonly string[] = ['anthropic-beta', 'idempotency-key', 'traceparent', 'tracestate'];
+const FORWARDED: Readonly<Partial<Record<Operation, readonly string[]>>> = {
+  messages: FORWARDED_TO_ANTHROPIC,
+  count_tokens: FORWARDED_TO_ANTHROPIC,
+};
+/** Where another dialect is spoken, the client's own switches mean nothing. */
+const FORWARDED_TRANSLATED: readonly string[] = ['traceparent', 'tracestate'];
+
+function streamEndOf(operation: Operation): Buffer {
+  if (operation === 'chat' || operation === 'completions') return CHAT_END;
+  return operation === 'messages' ? MESSAGES_END : NO_END;
 }
 
 /**
@@ -172,6 +196,14 @@ export function lackedOperations(target: Target): ReadonlySet<Operation> | null 
   return lacked.length === 0 ? null : new Set(lacked);
 }
 
+function translatedOperations(route: Route): ReadonlySet<Operation> {
+  const translating = route.targets.map((target) => {
+    const provider = providerFor(target.provider);
+    return OPERATIONS.filter((operation) => (provider.exchange(target, operation)?.translation ?? null) !== null);
+  });
+  return new Set(translating.flat());
+}
+
 function loadRoute(route: Route, context: LoadContext): LoadedRoute {
   const targets = route.targets.map((target) => new LoadedTarget(target, route.id, context));
   return {
@@ -182,5 +214,6 @@ function loadRoute(route: Route, context: LoadContext): LoadedRoute {
     rules: route.rules.map(() => ({ pick: goldenSequence(context.random()), turn: 0 })),
     limits: route.limits,
     metrics: context.metrics.forRoute(route.id),
+    translating: translatedOperations(route),
   };
 }

@@ -10,27 +10,25 @@ import { formatUsd } from '../lib/money.ts';
 import type { Usage } from '../lib/usage.ts';
 import type { Reservation } from '../limits/limiter.ts';
 import { NO_LIMITS } from '../limits/local.ts';
-import type { Answer, AnswerHeaders } from '../providers/provider.ts';
+import type { Answer, AnswerHeaders, Translation } from '../providers/provider.ts';
 import { chooseInRule } from '../selection/choose.ts';
 import { reasonHeader } from '../selection/explain.ts';
 import { nextAttempt, type TriedTarget } from '../selection/failover.ts';
 import { matchRule } from '../selection/match.ts';
-import type { ChoiceInput, Plan } from '../selection/types.ts';
-import { addLimitHeaders, passedHeaders, sendError, streamErrorEvent } from './answers.ts';
+import type { ChoiceInput, Plan, Unsupported } from '../selection/types.ts';
+import { addLimitHeaders, headerList, passedHeaders, sendError, streamErrorEvent } from './answers.ts';
 import type { UpstreamAnswer } from './answer-owner.ts';
 import { Attempt, type AttemptHost, isEventStream } from './attempt.ts';
+import type { ReplyHead } from '../dialects/neutral/reply.ts';
 import type { BufferBudget } from './buffer-budget.ts';
 import { ClientStream } from './client-stream.ts';
 import type { GatewayError } from './errors.ts';
 import { exhaustedError, interruptedError, noCandidateError } from './explanations.ts';
-import type { LoadedRoute } from './loaded-table.ts';
+import type { LoadedExchange, LoadedRoute } from './loaded-table.ts';
 import { recordRelayed } from './record.ts';
 import type { RequestContext } from './request-context.ts';
 import { costMicroUsd, estimateUsage } from './settle.ts';
 import { writeHead } from './write-head.ts';
-
-/** Request headers that reach an upstream; a client's credentials and cookies never do. */
-const FORWARDED_HEADERS = ['openai-beta', 'idempotency-key', 'traceparent', 'tracestate'];
 
 /** Reserved for output where the client set no bound: a typical answer. What is used beyond it is owed. */
 const DEFAULT_OUTPUT_TOKENS = 512;
@@ -90,6 +88,8 @@ export class Relay implements AttemptHost, ChoiceInput {
     return this.#plan;
   }
 
+  /** Why the target at this index cannot serve all of the request; null: it can. Asked for where dialects are translated only. */
+  unsupported: ((index: number) => Unsupported | null) | null = null;
   nowMs = 0;
   pick = 0;
   turn = 0;
@@ -119,6 +119,7 @@ export class Relay implements AttemptHost, ChoiceInput {
       this.turn = state.turn;
     }
     this.nowMs = this.clock.nowMs();
+    if (this.loaded.translating.has(this.facts.operation)) this.unsupported = (index) => this.#unsupportedBy(index);
     this.#plan = chooseInRule(this, selection, rule);
     return this.#plan.order.length === 0 ? noCandidateError(this.#plan, this.loaded.route, this.facts) : null;
   }
@@ -266,10 +267,56 @@ export class Relay implements AttemptHost, ChoiceInput {
     attempt.healthTicket = target.health.started(attempt.startedMs);
     if (!charged) target.retryBudget.countRequest(attempt.startedMs);
     if (this.#body === null) throw new Error('an attempt after the commit');
-    const body =
-      this.#body.kind === 'json' ? spliceBody(this.#body, target.edit) : spliceMultipart(this.#body, target.target.model);
-    attempt.send(exchange.path(this.facts.model), this.#upstreamHeaders(exchange.headers), body);
+    const { translation } = exchange;
+    if (translation === null || this.#body.kind !== 'json') {
+      const body =
+        this.#body.kind === 'json' ? spliceBody(this.#body, target.edit) : spliceMultipart(this.#body, target.target.model);
+      attempt.send(exchange.path(this.facts.model, this.stream), this.#upstreamHeaders(exchange), body);
+    } else {
+      this.#sendTranslated(attempt, translation, this.#body);
+    }
     if (attempt.queued) this.run.core.metrics.upstreamQueued.add(1);
+  }
+
+  /** What the target lacks was asked before it was chosen; one that a filter's or an overflow's rule names is asked here. */
+  #sendTranslated(attempt: Attempt, translation: Translation, body: ParsedBody): void {
+    const { invalid, refused, hints } = translation.lacks(body);
+    const [wrong] = invalid;
+    const reject = attempt.target.target.unsupported === 'Reject' ? refused[0] : undefined;
+    if (wrong !== undefined || reject !== undefined) {
+      const message = wrong?.message ?? `${attempt.target.target.name} cannot take ${JSON.stringify(reject)}`;
+      attempt.failed({ kind: 'invalid_request', message }, null);
+      return;
+    }
+    attempt.dropped = [...refused, ...hints];
+    for (const param of attempt.dropped) this.loaded.metrics.paramDropped(param.replaceAll(/\d+/g, 'N'));
+    attempt.send(
+      attempt.exchange.path(this.facts.model, this.stream),
+      this.#upstreamHeaders(attempt.exchange),
+      translation.write(body),
+    );
+  }
+
+  #unsupportedBy(index: number): Unsupported | null {
+    const target = this.loaded.targets[index];
+    const translation = target?.exchange(this.facts.operation)?.translation ?? null;
+    if (target === undefined || translation === null || this.#body?.kind !== 'json') return null;
+    const { invalid, refused } = translation.lacks(this.#body);
+    const [wrong] = invalid;
+    if (wrong !== undefined) return { param: wrong.param, detail: wrong.message, droppable: false };
+    const [param] = refused;
+    if (param === undefined) return null;
+    const names = refused.map((name) => JSON.stringify(name)).join(', ');
+    return { param, detail: `${target.target.provider} cannot take ${names}`, droppable: target.target.unsupported === 'Drop' };
+  }
+
+  replyHead(attempt: Attempt): ReplyHead {
+    return {
+      id: this.run.requestId.replaceAll(/[^\w-]/g, ''),
+      createdSeconds: Math.floor(this.clock.wallMs() / 1000),
+      model: attempt.target.target.model ?? this.facts.model,
+      includeUsage: this.includeUsage,
+    };
   }
 
   #attemptLater(index: number, charged: boolean): void {
@@ -285,8 +332,8 @@ export class Relay implements AttemptHost, ChoiceInput {
     this.run.fault(error);
   }
 
-  #upstreamHeaders(base: readonly string[]): string[] {
-    const headers = base.slice();
+  #upstreamHeaders(exchange: LoadedExchange): string[] {
+    const headers = exchange.headers.slice();
     const { headers: sent } = this.run.request;
     headers.push(
       'content-type',
@@ -294,7 +341,7 @@ export class Relay implements AttemptHost, ChoiceInput {
       'x-request-id',
       this.run.requestId,
     );
-    for (const name of FORWARDED_HEADERS) {
+    for (const name of exchange.forwards) {
       const value = sent[name];
       if (typeof value === 'string') headers.push(name, value);
     }
@@ -364,7 +411,7 @@ export class Relay implements AttemptHost, ChoiceInput {
       ];
       this.#reservation.release();
       addLimitHeaders(headers, this.#reservation.remaining);
-      sendError(response, requestId, { ...error, headers: [...headers, ...(error.headers ?? [])] });
+      sendError(response, requestId, { ...error, headers: [...headers, ...(error.headers ?? [])] }, this.facts.operation);
     }
     this.#end(response.statusCode, error.code, attempt?.failure ?? null, null, null, null);
   }
@@ -407,6 +454,7 @@ export class Relay implements AttemptHost, ChoiceInput {
       'x-fairlead-attempts',
       String(this.attempts.length),
     ];
+    if (attempt.dropped.length > 0) headers.push('x-fairlead-dropped', headerList(attempt.dropped));
     passedHeaders(headers, upstream);
     addLimitHeaders(headers, this.#reservation.remaining);
     return headers;

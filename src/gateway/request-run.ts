@@ -58,6 +58,8 @@ export class RequestRun implements BodyReader, RequestContext, RunningRequest {
     if (this.core.draining) this.lastOfItsConnection();
     this.response.on('close', () => this.#closed());
     const endpoint = matchEndpoint(this.request.method ?? '', this.request.url ?? '');
+    // Known from here on, so that every refusal is in the client's dialect.
+    if (endpoint.kind === 'operation') this.operation = endpoint.operation;
     if (!this.#authenticate()) return;
     if (endpoint.kind === 'operation') this.#readBody(endpoint);
     else this.#answerDirectly(endpoint);
@@ -108,7 +110,7 @@ export class RequestRun implements BodyReader, RequestContext, RunningRequest {
   /** The gateway's own answer, in place of an upstream's. */
   fail(error: GatewayError): void {
     if (this.#over) return;
-    sendError(this.response, this.requestId, error);
+    sendError(this.response, this.requestId, error, this.operation);
     this.#finish();
     recordDirect(this, error.code);
   }
@@ -150,7 +152,6 @@ export class RequestRun implements BodyReader, RequestContext, RunningRequest {
   }
 
   #readBody(endpoint: OperationEndpoint): void {
-    this.operation = endpoint.operation;
     this.#endpoint = endpoint;
     if (this.core.running.size > this.core.maxInFlight) {
       this.fail({

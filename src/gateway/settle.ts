@@ -7,7 +7,7 @@ import type { Target } from '../routetable/types.ts';
 const CHARS_PER_TOKEN = 4;
 
 /** Whose answers are text that a model wrote. The size of a vector, a sound or a picture says nothing of tokens. */
-const WRITING: ReadonlySet<Operation> = new Set(['chat', 'completions', 'responses']);
+const WRITING: ReadonlySet<Operation> = new Set(['chat', 'completions', 'responses', 'messages']);
 
 /** What an answer probably used, where its provider did not say; marked as an estimate wherever it is told. */
 export function estimateUsage(facts: RequestFacts, outputChars: number): Usage {

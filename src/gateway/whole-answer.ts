@@ -30,14 +30,14 @@ export class WholeAnswer {
     if (fits) {
       this.#heldBytes += chunk.length;
       this.#chunks.push(chunk);
-    } else if (this.#status < 300 && !this.#owner.stream) {
+    } else if (this.#status < 300 && !this.#owner.stream && this.#owner.exchange.translation === null) {
       this.#spill(chunk);
     } else {
       // An error of this size says nothing more after its first 8 MiB; neither does a stream that is none.
       const body = Buffer.concat(this.#chunks, this.#heldBytes);
-      const { failure } = this.#owner.exchange.readAnswer(this.#status, this.#headers, body, false);
+      const { failure } = this.#owner.readAnswer(this.#status, this.#headers, body, false);
       this.#owner.cancel();
-      this.#owner.failed(failure ?? { kind: 'malformed', message: NOT_A_STREAM }, null);
+      this.#owner.failed(failure ?? { kind: 'malformed', message: this.#owner.stream ? NOT_A_STREAM : TOO_LARGE }, null);
     }
   }
 
@@ -49,8 +49,12 @@ export class WholeAnswer {
     const [only] = this.#chunks;
     const body = this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks, this.#heldBytes);
     this.release();
-    const answer = this.#owner.exchange.readAnswer(this.#status, this.#headers, body, true);
-    const upstream = { status: this.#status, headers: this.#headers, body };
+    const answer = this.#owner.readAnswer(this.#status, this.#headers, body, true);
+    const { client } = answer;
+    const upstream =
+      client === undefined
+        ? { status: this.#status, headers: this.#headers, body }
+        : { status: client.status, headers: clientHeaders(this.#headers, client.contentType), body: client.body };
     if (answer.failure !== null) this.#owner.failed(answer.failure, upstream);
     else if (this.#owner.stream) this.#owner.failed({ kind: 'malformed', status: this.#status, message: NOT_A_STREAM }, null);
     else this.#owner.answered(upstream, answer);
@@ -89,4 +93,10 @@ export class WholeAnswer {
   }
 }
 
+/** The length and the encoding of what came say nothing of what is sent. */
+function clientHeaders(headers: AnswerHeaders, contentType: string): AnswerHeaders {
+  return { 'content-type': contentType, 'retry-after': headers['retry-after'] };
+}
+
+const TOO_LARGE = 'the answer is larger than 8 MiB, which is too much to be translated';
 const NOT_A_STREAM = 'a streaming request was answered with something that is not an event stream';

@@ -2,7 +2,8 @@
  * What went wrong with one upstream call, as its provider's `failure.ts` classified it. Failover, health and metrics are
  * keyed on `kind`, never on a status code or on message text.
  */
-export type FilterPhase = 'prompt' | 'completion' | 'mid_stream';
+/** `unknown`: something was filtered, and the provider does not say on which side. */
+export type FilterPhase = 'prompt' | 'completion' | 'mid_stream' | 'unknown';
 export type TimeoutPhase = 'connect' | 'headers' | 'first_token' | 'idle' | 'total';
 export type RateLimitScope = 'requests' | 'tokens' | 'concurrency' | 'unknown';
 

@@ -3,6 +3,8 @@ export const OPERATIONS = [
   'completions',
   'embeddings',
   'responses',
+  'messages',
+  'count_tokens',
   'images_generations',
   'images_edits',
   'images_variations',
@@ -12,5 +14,5 @@ export const OPERATIONS = [
   'moderations',
 ] as const;
 
-/** What a client asks for, by path. `chat` … `responses` are understood; the others pass through as they are. */
+/** What a client asks for, by path. `chat` … `count_tokens` are understood (the last two are Anthropic's); the others pass through as they are. */
 export type Operation = (typeof OPERATIONS)[number];

@@ -4,6 +4,8 @@ export interface Usage {
   readonly outputTokens: number;
   readonly cachedInputTokens: number;
   readonly reasoningTokens: number;
+  /** Part of the input that was written into the provider's prompt cache; absent where the provider does not tell. */
+  readonly cacheWriteTokens?: number;
   /** True where the provider gave none and these are our estimate. */
   readonly estimated: boolean;
 }

@@ -31,7 +31,7 @@ describe('exchange', () => {
   ] as const)('%j %s: %s%s', (changes, operation, origin, path) => {
     const made = exchangeOf(changes, operation);
     expect(made?.origin).toBe(origin);
-    expect(made?.path('gpt-4o')).toBe(path);
+    expect(made?.path('gpt-4o', false)).toBe(path);
   });
 
   const azure = { provider: 'AzureOpenAI', baseUrl: 'https://team-a.openai.azure.com', apiVersion: '2024-10-21' } as const;
@@ -52,13 +52,13 @@ describe('exchange', () => {
     [{ ...azure, model: null }, 'chat', '/openai/deployments/client-model/chat/completions?api-version=2024-10-21'],
     [{ ...azure, apiVersion: '2024&x=1', model: 'a' }, 'chat', '/openai/deployments/a/chat/completions?api-version=2024%26x%3D1'],
   ] as const)('Azure %j %s: %s', (changes, operation, path) => {
-    expect(exchangeOf(changes, operation)?.path('client-model')).toBe(path);
+    expect(exchangeOf(changes, operation)?.path('client-model', false)).toBe(path);
   });
 
   it.each(['..', '.', '', '../../x', 'a\ud800b', 'a?b#c', 'a\r\nb'])(
     'keeps a client’s name %j inside its path segment',
     (name) => {
-      const path = exchangeOf({ ...azure, model: null })?.path(name) ?? '';
+      const path = exchangeOf({ ...azure, model: null })?.path(name, false) ?? '';
       expect(path).toMatch(/^\/openai\/deployments\/(?!\.{0,2}\/)[\w.%-]+\/chat\/completions\?api-version=2024-10-21$/);
     },
   );

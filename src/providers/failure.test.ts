@@ -240,7 +240,16 @@ function untried(table: FailureTable, samples: readonly Sample[]): ErrorRule[] {
       const facts = readErrorFacts(typeof body === 'string' ? undefined : body);
       return matchRule(
         table.errors,
-        facts ?? { bodyStatus: 0, code: '', names: [], param: '', message: '', categories: [], filteredPhase: null },
+        facts ?? {
+          bodyStatus: 0,
+          code: '',
+          names: [],
+          param: '',
+          message: '',
+          categories: [],
+          filteredPhase: null,
+          retryDelayMs: null,
+        },
         status,
       );
     }),

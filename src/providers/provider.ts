@@ -5,6 +5,8 @@
 import type { Failure } from '../lib/failure.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { Usage } from '../lib/usage.ts';
+import type { ReplyHead } from '../dialects/neutral/reply.ts';
+import type { ParsedBody } from '../dialects/request-body.ts';
 import type { ProviderKind, Target } from '../routetable/types.ts';
 
 export interface Provider {
@@ -21,9 +23,9 @@ export interface Exchange {
   readonly origin: string;
   /**
    * Path and query for this call. `clientModel` is what the client named: it is used where the target has no model of its own
-   * (Azure puts the deployment into the path). `undefined` where this exchange's path does not depend on it.
+   * (Azure puts the deployment into the path). `stream`: some have another path for streams.
    */
-  path(clientModel: string): string;
+  path(clientModel: string, stream: boolean): string;
   /** Name, value, name, value …; the credential included. Content headers are the caller's. */
   readonly headers: readonly string[];
   /**
@@ -33,6 +35,53 @@ export interface Exchange {
   readAnswer(status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer;
   /** One reader a stream. Made only for a 200 with an event stream. */
   readStream(headers: AnswerHeaders): StreamReader;
+  /** null: the upstream speaks the client's dialect, and bytes pass. */
+  readonly translation: Translation | null;
+}
+
+/** Between a client and an upstream that do not speak the same: what is sent, and what the client gets, is written anew. */
+export interface Translation {
+  /** How streams come, e.g. `application/vnd.amazon.eventstream`; `text/event-stream` is always one. */
+  readonly streamType: string;
+  /** What of this request the upstream has no place for. Cheap beside `write`. */
+  lacks(body: ParsedBody): Lacking;
+  /** The upstream's body, without what it lacks. */
+  write(body: ParsedBody): Buffer;
+  /** As `Exchange.readAnswer`; `client` of the result is always there. */
+  answer(head: ReplyHead, status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer;
+  stream(head: ReplyHead, headers: AnswerHeaders): StreamTranslator;
+}
+
+/** By the client's names of the members. */
+export interface Lacking {
+  /** Wrong whoever answers; `message` says why. */
+  readonly invalid: readonly { readonly param: string; readonly message: string }[];
+  /** Another target may be able to; else the target's `unsupported` decides. */
+  readonly refused: readonly string[];
+  /** Hints that are left out in any case: the answer is as good without them. */
+  readonly hints: readonly string[];
+}
+
+/** What the client is to get in place of the upstream's answer. */
+export interface ClientAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+/** Reads an upstream's stream and writes the client's. */
+export interface StreamTranslator extends StreamState {
+  push(chunk: Buffer): void;
+  /** Nothing more will be pushed. */
+  end(): void;
+  /** Reads the next whole frame: `StreamEvent` bits, or -1 where more must be pushed first. */
+  next(): number;
+  /** What the frames read since the last call are to the client, framed; '' for nothing. */
+  take(): string;
+  /** What ends the client's stream well. */
+  finish(): string;
+  /** What follows the last event that was taken, in a dialect that numbers its events. */
+  readonly nextSequenceNumber: number;
 }
 
 export interface Answer {
@@ -40,6 +89,15 @@ export interface Answer {
   readonly failure: Failure | null;
   readonly usage: Usage | null;
   readonly finishReason: string | null;
+  /** Something was taken out of the answer (a guardrail masked names), which is whole otherwise. */
+  readonly masked?: Masked;
+  /** What the client gets, where it does not get the upstream's bytes. */
+  readonly client?: ClientAnswer;
+}
+
+export interface Masked {
+  readonly phase: 'prompt' | 'completion';
+  readonly categories: readonly string[];
 }
 
 /** What one event of a stream is; a set of bits, because an event can be several of these at once. */
@@ -54,17 +112,22 @@ export const StreamEvent = {
   Done: 8,
 } as const;
 
-export interface StreamReader {
+export interface StreamReader extends StreamState {
   /**
    * Reads one event. `data` is the event's data lines joined with `\n`; `event` its `event:` field or ''. A frame that cannot
    * be read sets `failure` to `malformed`. Returns `StreamEvent` bits.
    */
   read(event: string, data: string): number;
+}
+
+export interface StreamState {
   /** Every choice has had its finish reason (or the dialect's final event came): the stream may end cleanly. */
   readonly finished: boolean;
   readonly finishReason: string | null;
   readonly failure: Failure | null;
   readonly usage: Usage | null;
+  /** As `Answer.masked`. */
+  readonly masked?: Masked | null;
   /** Characters of output so far, to estimate usage where a provider gives none. */
   readonly outputChars: number;
 }

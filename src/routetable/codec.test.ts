@@ -146,8 +146,8 @@ describe('the RouteTable on the wire', () => {
     [
       'an unknown provider',
       'targets.0.provider',
-      'Bedrock',
-      'targets[0].provider: "Bedrock" is not known here, only OpenAI, AzureOpenAI, OpenAICompatible',
+      'Oracle',
+      'targets[0].provider: "Oracle" is not known here, only OpenAI, AzureOpenAI, OpenAICompatible',
     ],
     ['an unknown strategy', 'rules.0.strategy', 'Utility', 'rules[0].strategy: "Utility" is not known here'],
     [

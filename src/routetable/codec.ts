@@ -19,6 +19,7 @@ import {
 import { canonicalJson, tableDigest } from './digest.ts';
 import { byText } from './order.ts';
 import {
+  PROVIDER_KINDS,
   ROUTE_TABLE_VERSION,
   type Access,
   type ClientKey,
@@ -236,7 +237,7 @@ const access: Decoder<Access> = (value) => {
 
 const target = object<Target>({
   name: line,
-  provider: oneOf('OpenAI', 'AzureOpenAI', 'OpenAICompatible'),
+  provider: oneOf(...PROVIDER_KINDS),
   upstreamId: line,
   credentialId: line,
   baseUrl,

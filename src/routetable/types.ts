@@ -83,7 +83,19 @@ export interface Route {
   readonly limits: readonly Limit[];
 }
 
-export type ProviderKind = 'OpenAI' | 'AzureOpenAI' | 'OpenAICompatible';
+export const PROVIDER_KINDS = [
+  'OpenAI',
+  'AzureOpenAI',
+  'OpenAICompatible',
+  'Anthropic',
+  'Gemini',
+  'VertexAI',
+  'Bedrock',
+  'Mistral',
+  'Cohere',
+] as const;
+
+export type ProviderKind = (typeof PROVIDER_KINDS)[number];
 
 export interface Target {
   /** The entry's name in `spec.models`. */

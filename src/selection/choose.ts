@@ -39,6 +39,8 @@ const STRATEGY_REASON: Readonly<Record<Rule['strategy'], PlanReason>> = {
   LeastBusy: 'least-busy',
 };
 const FULL: ReadonlySet<ExclusionReason> = new Set<ExclusionReason>(['capacity']);
+/** Reasons that pass by themselves. */
+const PASSING: ReadonlySet<ExclusionReason> = new Set<ExclusionReason>(['ejected', 'probing', 'coolingDown', 'capacity']);
 const UNHEALTHY: ReadonlySet<ExclusionReason> = new Set<ExclusionReason>(['ejected', 'probing', 'coolingDown']);
 
 /** Once a table load. `lacks` tells which operations a target's provider does not have (null: it has all). */
@@ -84,7 +86,7 @@ export function chooseInRule(input: ChoiceInput, compiled: CompiledSelection, ru
   if (compiledRule === undefined) return NO_RULE;
   const { tiers } = compiledRule;
   const order: number[] = [];
-  let excluded: Exclusion[] | null = null;
+  let excluded: (Exclusion & { readonly droppable?: boolean })[] | null = null;
   let reason: PlanReason = 'no-candidate';
   for (let t = 0; t < tiers.length; t++) {
     const tier = tiers[t];
@@ -103,7 +105,7 @@ export function chooseInRule(input: ChoiceInput, compiled: CompiledSelection, ru
   return { rule, order, reason, excluded: excluded ?? NONE };
 }
 
-function exclude(index: number, input: ChoiceInput, compiled: CompiledSelection): Exclusion | null {
+function exclude(index: number, input: ChoiceInput, compiled: CompiledSelection): (Exclusion & { droppable?: boolean }) | null {
   const target = input.route.targets[index];
   const signals = input.signals[index];
   if (target === undefined || signals === undefined) {
@@ -112,6 +114,12 @@ function exclude(index: number, input: ChoiceInput, compiled: CompiledSelection)
     );
   }
   const reason = exclusionReason(target, compiled.lacks[index] ?? null, signals, input.facts, input.nowMs);
+  // Before health: a target that cannot serve it at all must not be taken because every other is ill.
+  const unsupported = input.unsupported?.(index) ?? null;
+  if (unsupported !== null && (reason === null || PASSING.has(reason))) {
+    const { param, detail, droppable } = unsupported;
+    return { target: index, reason: 'unsupported', param, detail, droppable: droppable && reason === null };
+  }
   return reason === null ? null : new LazyExclusion(index, reason, target, signals, input.facts, input.nowMs);
 }
 
@@ -137,10 +145,18 @@ function arrange(strategy: Rule['strategy'], tier: Tier, order: number[], start:
 }
 
 /** Nothing is left: the mildest reason that keeps somebody out is waived. */
-function waive(input: ChoiceInput, compiledRule: CompiledRule, rule: number, excluded: readonly Exclusion[]): Plan {
-  const full = excluded.some(({ reason }) => FULL.has(reason));
+function waive(
+  input: ChoiceInput,
+  compiledRule: CompiledRule,
+  rule: number,
+  excluded: readonly (Exclusion & { readonly droppable?: boolean })[],
+): Plan {
+  const reduced = excluded.some(({ droppable }) => droppable === true);
+  const full = !reduced && excluded.some(({ reason }) => FULL.has(reason));
   const waived = full ? FULL : UNHEALTHY;
-  const taken = new Set(excluded.filter(({ reason }) => waived.has(reason)).map(({ target }) => target));
+  const taken = new Set(
+    excluded.filter(({ reason, droppable }) => (reduced ? droppable === true : waived.has(reason))).map(({ target }) => target),
+  );
   const order: number[] = [];
   for (const tier of compiledRule.tiers) {
     const start = order.length;
@@ -148,7 +164,12 @@ function waive(input: ChoiceInput, compiledRule: CompiledRule, rule: number, exc
     if (order.length > start) arrange(compiledRule.strategy, tier, order, start, input);
   }
   if (order.length === 0) return { rule, order, reason: 'no-candidate', excluded };
-  return { rule, order, reason: full ? 'saturated' : 'panic', excluded: excluded.filter(({ target }) => !taken.has(target)) };
+  return {
+    rule,
+    order,
+    reason: reduced ? 'without-parameters' : full ? 'saturated' : 'panic',
+    excluded: excluded.filter(({ target }) => !taken.has(target)),
+  };
 }
 
 /** Live facts of a target that nothing has happened to, e.g. for `fairlead explain`. */

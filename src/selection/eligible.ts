@@ -104,6 +104,8 @@ export class LazyExclusion implements Exclusion {
         return `the request asks for up to ${facts.maxOutputTokens ?? 0} output tokens, this model gives at most ${can.maxOutputTokens ?? 0}`;
       case 'operation':
         return `${this.#target.provider} has no ${facts.operation}`;
+      case 'unsupported':
+        return 'the request has parameters that this model cannot take';
       case 'ejected':
         return `ejected (${this.#coolReason}), for another ${roundedDuration(this.#outForMs)}`;
       case 'probing':

@@ -21,6 +21,7 @@ const SENTENCE: Readonly<Record<PlanReason, string>> = {
   'round-robin': 'its turn',
   'least-busy': 'the least busy',
   spilled: 'every target of the tiers before it was left out',
+  'without-parameters': 'no target can take all parameters of this request, and this one may leave some out',
   saturated: 'every healthy target is at its capacity',
   panic: 'every target is unhealthy',
   'no-rule': 'no rule matches',

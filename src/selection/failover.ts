@@ -98,8 +98,12 @@ export function nextAttempt(policy: FailoverPolicy, state: FailoverState): NextA
 
 function forbiddenBy(policy: FailoverPolicy, failure: Failure, cause: FailoverCause): StopReason | null {
   if (failure.kind === 'content_filtered') {
-    const stage = failure.phase === 'prompt' ? 'Prompt' : 'Completion';
-    return policy.contentFilter?.stages.includes(stage) === true ? null : 'content-filter';
+    const stages = policy.contentFilter?.stages ?? [];
+    const prompt = stages.includes('Prompt');
+    const completion = stages.includes('Completion');
+    // Where it is not known what was filtered, the user must have agreed to both.
+    const agreed = failure.phase === 'unknown' ? prompt && completion : failure.phase === 'prompt' ? prompt : completion;
+    return agreed ? null : 'content-filter';
   }
   if (failure.kind === 'context_exceeded') return policy.contextOverflow === null ? 'context-overflow' : null;
   return policy.reasons.some((reason) => reason === cause) ? null : 'not-in-reasons';

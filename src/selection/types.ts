@@ -33,6 +33,17 @@ export interface ChoiceInput {
   random(): number;
   /** Increases by one a request of this rule: RoundRobin's position. */
   readonly turn: number;
+  /** What the target at this index cannot serve of the request itself; null, or absent: nothing. */
+  readonly unsupported?: ((index: number) => Unsupported | null) | null;
+}
+
+export interface Unsupported {
+  /** The first member at fault, by the client's name. */
+  readonly param: string;
+  /** For a person: names them all. */
+  readonly detail: string;
+  /** The target may serve the request without them. */
+  readonly droppable: boolean;
 }
 
 /** Why a target is not in the plan. The order is the order in which the filters run. */
@@ -43,6 +54,7 @@ export type ExclusionReason =
   | 'contextTokens'
   | 'maxOutputTokens'
   | 'operation'
+  | 'unsupported'
   | 'ejected'
   | 'probing'
   | 'coolingDown'
@@ -54,6 +66,8 @@ export interface Exclusion {
   readonly reason: ExclusionReason;
   /** For a person: names the values. */
   readonly detail: string;
+  /** The request's member at fault, where it is one. */
+  readonly param?: string;
 }
 
 export type PlanReason =
@@ -62,6 +76,7 @@ export type PlanReason =
   | 'round-robin'
   | 'least-busy'
   | 'spilled'
+  | 'without-parameters'
   | 'saturated'
   | 'panic'
   | 'no-rule'
@@ -73,7 +88,8 @@ export interface Plan {
   /** Targets to try, in order. */
   readonly order: readonly number[];
   /**
-   * Why the first was chosen: `only`, `weighted`, `round-robin`, `least-busy`, `spilled` (a lower tier's turn), `saturated` (every
+   * Why the first was chosen: `only`, `weighted`, `round-robin`, `least-busy`, `spilled` (a lower tier's turn),
+   * `without-parameters` (no target can take all of the request's, and this one may leave some out), `saturated` (every
    * healthy target was at its capacity), `panic` (every target was unhealthy); `no-rule` and `no-candidate`: the order is empty.
    */
   readonly reason: PlanReason;

@@ -4,7 +4,7 @@ import http from 'node:http';
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../src/lib/clock.ts';
 import { GATEWAY_ERRORS } from '../../src/gateway/errors.ts';
-import { isObject, parseWithoutContent } from '../../src/providers/shared/json.ts';
+import { isObject, parseWithoutContent } from '../../src/lib/json.ts';
 import { eventually, onCleanUp } from './support/clean-up.ts';
 import { type Answer, request } from './support/client.ts';
 import { DIALECTS, type Dialect, responses } from './support/dialects.ts';

@@ -25,7 +25,7 @@ interface Lock {
 const FILE = 'package-lock.json';
 const EXACT = /^\d+\.\d+\.\d+(?:-[\w.]+)?$/;
 /** What ships may be under; tools that only build and test may be under others. */
-const LICENSES = new Set(['MIT', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'ISC']);
+const LICENSES = new Set(['MIT', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'ISC']);
 const OS = /\b(?:android|darwin|freebsd|linux|openharmony|win32)\b/;
 const CPU = /\b(?:arm64|arm|x64|ia32|loong64|ppc64|riscv64|s390x)\b/;
 

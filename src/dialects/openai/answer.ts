@@ -2,16 +2,9 @@ import { unreachable } from '../../lib/result.ts';
 import type { Operation } from '../../lib/operation.ts';
 import { scanObject, type MemberSpan } from '../json-span.ts';
 import { formatSseEvent } from '../sse.ts';
+import { anthropicErrorEvent } from '../anthropic/answer.ts';
+import type { ClientError } from '../client-error.ts';
 import { applyEdits, type Edit } from '../edits.ts';
-
-/** An error in OpenAI's shape: what its clients read from `error`. */
-export interface ClientError {
-  readonly message: string;
-  /** e.g. `invalid_request_error`. */
-  readonly type: string;
-  readonly code: string | null;
-  readonly param: string | null;
-}
 
 /** The body of an error answer. */
 export function errorBody(error: ClientError): Buffer {
@@ -28,6 +21,9 @@ export function errorEvent(operation: Operation, error: ClientError, sequenceNum
       const { code, message, param } = error;
       return formatSseEvent('error', JSON.stringify({ type: 'error', code, message, param, sequence_number: sequenceNumber }));
     }
+    case 'messages':
+    case 'count_tokens':
+      return anthropicErrorEvent(error);
     case 'chat':
     case 'completions':
     case 'embeddings':

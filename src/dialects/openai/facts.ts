@@ -57,6 +57,14 @@ export function readFacts(operation: Operation, path: string, body: ParsedBody |
         );
         break;
       }
+      case 'messages':
+      case 'count_tokens':
+        addMessages(json['messages'], prompt);
+        addContent(json['system'], prompt);
+        tools = addIfFilled(json['tools'], prompt);
+        jsonSchema = isJsonSchema(member(json['output_config'], 'format')) || isJsonSchema(json['output_format']);
+        maxOutputTokens = operation === 'messages' ? tokenCount(json['max_tokens']) : 0;
+        break;
       case 'embeddings':
         addTextsOrTokens(json['input'], prompt);
         maxOutputTokens = 0;
@@ -137,6 +145,7 @@ function addContent(content: unknown, prompt: Prompt): void {
 
 function addPart(part: JsonObject, prompt: Prompt): void {
   switch (part['type']) {
+    case 'image':
     case 'image_url':
     case 'input_image':
     case 'computer_screenshot': {
@@ -147,6 +156,19 @@ function addPart(part: JsonObject, prompt: Prompt): void {
     }
     case 'input_audio':
       prompt.tokens += encodedTokens(member(part['input_audio'], 'data'), AUDIO_CHARS_PER_TOKEN);
+      break;
+    case 'document':
+      prompt.tokens += encodedTokens(member(part['source'], 'data'), FILE_CHARS_PER_TOKEN);
+      break;
+    case 'tool_use':
+      addText(part['name'], prompt);
+      prompt.bytes += jsonTextBytes(part['input']);
+      break;
+    case 'tool_result':
+      addContent(part['content'], prompt);
+      break;
+    case 'thinking':
+      addText(part['thinking'], prompt);
       break;
     case 'file':
     case 'input_file':

@@ -1,7 +1,11 @@
 import type { Operation } from '../../lib/operation.ts';
 import type { Target } from '../../routetable/types.ts';
-import { OPERATION_PATHS, openAIExchange } from '../openai/exchange.ts';
+import { chatDialect } from '../openai/chat-dialect.ts';
+import { OPENAI_STYLE } from '../openai/chat-request.ts';
+import { isOpenAIOperation, type OpenAIOperation, OPERATION_PATHS, openAIExchange, overChat } from '../openai/exchange.ts';
+import { OPENAI_LACKS } from '../openai/provider.ts';
 import type { Provider } from '../provider.ts';
+import { segment } from '../shared/path.ts';
 import { AZURE_FAILURES } from './failure.ts';
 
 /** https://learn.microsoft.com/azure/ai-foundry/openai/reference: no moderations, no variations. */
@@ -10,13 +14,13 @@ const MISSING: ReadonlySet<Operation> = new Set<Operation>(['moderations', 'imag
 /** Versions of the undated API, which live below `/openai/v1`: https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle */
 const UNDATED: ReadonlySet<string> = new Set(['preview', 'latest', 'v1']);
 
-/** No deployment may have these names, and as path segments they would leave the deployment's path. */
-const DOT_SEGMENTS: ReadonlySet<string> = new Set(['', '.', '..']);
+const CHAT = chatDialect(AZURE_FAILURES, OPENAI_STYLE, OPENAI_LACKS);
 
 /** `baseUrl` is the resource's endpoint, `https://{resource}.openai.azure.com`. */
 export const azureOpenAI: Provider = {
   kind: 'AzureOpenAI',
   exchange(target, operation) {
+    if (!isOpenAIOperation(operation)) return overChat(target, operation, CHAT, pathOf(target, 'chat'));
     return MISSING.has(operation) ? null : openAIExchange(target, operation, AZURE_FAILURES, pathOf(target, operation));
   },
 };
@@ -25,7 +29,7 @@ export const azureOpenAI: Provider = {
  * A dated version has the deployment in the path, but for Responses, which names it in the body as the undated API does for
  * everything.
  */
-function pathOf(target: Target, operation: Operation): (clientModel: string) => string {
+function pathOf(target: Target, operation: OpenAIOperation): (clientModel: string) => string {
   const { apiVersion, model } = target;
   const path = OPERATION_PATHS[operation];
   if (apiVersion === null || UNDATED.has(apiVersion)) {
@@ -37,9 +41,4 @@ function pathOf(target: Target, operation: Operation): (clientModel: string) => 
   if (model === null) return (clientModel) => `/openai/deployments/${segment(clientModel)}${path}${query}`;
   const fixed = `/openai/deployments/${segment(model)}${path}${query}`;
   return () => fixed;
-}
-
-/** The client's name may be any text: half a surrogate pair cannot be encoded, and is no deployment's name either. */
-function segment(name: string): string {
-  return DOT_SEGMENTS.has(name) ? '_' : encodeURIComponent(name.toWellFormed());
 }

@@ -6,13 +6,11 @@ import type { Answer, AnswerHeaders } from '../provider.ts';
 import { classifyError, failureOf, type ErrorOrigin, type Verdict } from '../shared/classify.ts';
 import { filterFindings } from '../shared/content-filter.ts';
 import { NO_FACTS, readErrorFacts, type ErrorFacts } from '../shared/error-facts.ts';
-import { isObject, objectsOf, parseJson, parseWithoutContent, stringOf, type JsonObject } from '../shared/json.ts';
+import { httpErrorFacts, notJson } from '../shared/http-error.ts';
+import { isObject, objectsOf, parseJson, parseWithoutContent, stringOf, type JsonObject } from '../../lib/json.ts';
 import type { FailureTable } from './failure.ts';
 import { finishFailure, finishVerdict, normalFinish } from './finish.ts';
 import { readUsage } from './usage.ts';
-
-/** Of a body that is not JSON only this much is looked at: enough for any message. */
-const MAX_TEXT_BYTES = 1024;
 
 const TRUSTED: Answer = { failure: null, usage: null, finishReason: null };
 
@@ -46,11 +44,14 @@ export function readAnswer(
     case 'audio_transcriptions':
     case 'audio_translations':
     case 'moderations':
+    case 'messages':
+    case 'count_tokens':
       return TRUSTED;
   }
 }
 
-function readSuccess(
+/** Of an answer with a status of success: what it says. */
+export function readSuccess(
   table: FailureTable,
   operation: 'chat' | 'completions' | 'embeddings' | 'responses',
   origin: ErrorOrigin,
@@ -165,23 +166,6 @@ function unreadable(table: FailureTable, parsed: unknown, body: Buffer, origin: 
   const facts = readErrorFacts(parsed);
   if (facts !== null) return failed(classifyError(table.errors, facts, origin));
   return failed(failureOf('malformed', { ...NO_FACTS, message: notJson(origin.headers, body) }, origin));
-}
-
-function httpErrorFacts(headers: AnswerHeaders, body: Buffer): ErrorFacts {
-  const parsed = body.length === 0 ? undefined : parseJson(body.toString('utf8'));
-  const facts = readErrorFacts(parsed);
-  if (facts !== null) return facts;
-  // A few words of plain text are the message (Azure's front door, TGI); a page of HTML is not.
-  const text = parsed === undefined ? body.subarray(0, MAX_TEXT_BYTES).toString('utf8').trim() : '';
-  const plain =
-    text !== '' && !text.startsWith('<') && !text.startsWith('{') && !text.startsWith('[') && !text.includes('\u0000');
-  return { ...NO_FACTS, message: plain ? text : notJson(headers, body) };
-}
-
-function notJson(headers: AnswerHeaders, body: Buffer): string {
-  return body.length === 0
-    ? 'the answer is empty'
-    : `the answer is not the expected JSON (${headers['content-type'] ?? 'no content type'}, ${body.length} bytes)`;
 }
 
 function failed(failure: Failure): Answer {

@@ -3,7 +3,7 @@ import { StreamEvent } from '../provider.ts';
 import { failureOf } from '../shared/classify.ts';
 import { filterFindings } from '../shared/content-filter.ts';
 import { NO_FACTS, readErrorFacts } from '../shared/error-facts.ts';
-import { isObject, objectsOf, stringOf, type JsonObject } from '../shared/json.ts';
+import { isObject, objectsOf, stringOf, type JsonObject } from '../../lib/json.ts';
 import { choiceFailure, namedError } from './answer.ts';
 import { DeltaShortcut } from './delta-shortcut.ts';
 import { normalFinish } from './finish.ts';

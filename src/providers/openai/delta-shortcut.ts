@@ -6,7 +6,7 @@
  * string or number in each gap, is by JSON's grammar the same object with only these values changed. It is therefore exactly what
  * the first one was, valid included, and all that is left to learn is the text's length. Any other event is parsed.
  */
-import { isObject, parseJson, type JsonObject } from '../shared/json.ts';
+import { isObject, parseJson, type JsonObject } from '../../lib/json.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

@@ -2,14 +2,23 @@
 import type { Operation } from '../../lib/operation.ts';
 import type { Target } from '../../routetable/types.ts';
 import type { Exchange, StreamReader } from '../provider.ts';
+import { translated } from '../shared/translate.ts';
+import { type UpstreamDialect } from '../shared/upstream-dialect.ts';
 import { readAnswer } from './answer.ts';
 import { ChatStream } from './chat-stream.ts';
 import type { FailureTable } from './failure.ts';
 import { OpaqueStream, ResponsesStream } from './responses-stream.ts';
 import type { StreamContext } from './stream-base.ts';
 
+/** Anthropic's operations are not among them. */
+export type OpenAIOperation = Exclude<Operation, 'messages' | 'count_tokens'>;
+
 /** Under the API's base: https://platform.openai.com/docs/api-reference */
-export const OPERATION_PATHS: Readonly<Record<Operation, string>> = {
+export function isOpenAIOperation(operation: Operation): operation is OpenAIOperation {
+  return operation !== 'messages' && operation !== 'count_tokens';
+}
+
+export const OPERATION_PATHS: Readonly<Record<OpenAIOperation, string>> = {
   chat: '/chat/completions',
   completions: '/completions',
   embeddings: '/embeddings',
@@ -26,7 +35,7 @@ export const OPERATION_PATHS: Readonly<Record<Operation, string>> = {
 /** `pathOf`: path and query below the base URL's own path, from the name of the model that the client sent. */
 export function openAIExchange(
   target: Target,
-  operation: Operation,
+  operation: OpenAIOperation,
   table: FailureTable,
   pathOf: (clientModel: string) => string,
 ): Exchange {
@@ -39,11 +48,28 @@ export function openAIExchange(
     headers: requestHeaders(target, secret),
     readAnswer: (status, headers, body, complete) => readAnswer(table, operation, secret, status, headers, body, complete),
     readStream: (headers) => streamReader(operation, { table, secret, headers }),
+    translation: null,
   };
 }
 
+/** Clients of other dialects by way of chat completions. */
+export function overChat(
+  target: Target,
+  operation: Operation,
+  upstream: UpstreamDialect,
+  path: (model: string) => string,
+): Exchange | null {
+  return translated({
+    target,
+    operation,
+    upstream,
+    path,
+    headers: requestHeaders(target, target.credential?.value.reveal() ?? ''),
+  });
+}
+
 /** Nothing of the client's is in here: its credentials and cookies are not the upstream's to see. */
-function requestHeaders(target: Target, secret: string): readonly string[] {
+export function requestHeaders(target: Target, secret: string): readonly string[] {
   const headers = ['accept-encoding', 'identity'];
   const { credential } = target;
   if (credential !== null) headers.push(credential.header, credential.header === 'authorization' ? `Bearer ${secret}` : secret);
@@ -53,7 +79,7 @@ function requestHeaders(target: Target, secret: string): readonly string[] {
   return headers;
 }
 
-function streamReader(operation: Operation, context: StreamContext): StreamReader {
+function streamReader(operation: OpenAIOperation, context: StreamContext): StreamReader {
   switch (operation) {
     case 'chat':
     case 'completions':

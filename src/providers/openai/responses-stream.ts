@@ -2,7 +2,7 @@
 import { StreamEvent } from '../provider.ts';
 import { failureOf } from '../shared/classify.ts';
 import { NO_FACTS } from '../shared/error-facts.ts';
-import { isObject, stringOf, type JsonObject } from '../shared/json.ts';
+import { isObject, stringOf, type JsonObject } from '../../lib/json.ts';
 import { isToolCall, namedError, responseFailure, responseFinish } from './answer.ts';
 import { DeltaShortcut } from './delta-shortcut.ts';
 import { OpenAIStream, type StreamContext } from './stream-base.ts';

@@ -4,7 +4,7 @@ import type { Usage } from '../../lib/usage.ts';
 import { StreamEvent, type AnswerHeaders, type StreamReader } from '../provider.ts';
 import { classifyError, failureOf, type ErrorOrigin } from '../shared/classify.ts';
 import { NO_FACTS, readErrorFacts } from '../shared/error-facts.ts';
-import { isObject, parseJson, type JsonObject } from '../shared/json.ts';
+import { isObject, parseJson, type JsonObject } from '../../lib/json.ts';
 import type { FailureTable } from './failure.ts';
 
 export interface StreamContext {

@@ -1,5 +1,5 @@
 import type { Usage } from '../../lib/usage.ts';
-import { isObject, type JsonObject } from '../shared/json.ts';
+import { isObject, type JsonObject } from '../../lib/json.ts';
 
 /** Beyond any real answer; keeps an absurd figure from eating a tenant's limit for good. */
 const MAX_TOKENS = 1_000_000_000;

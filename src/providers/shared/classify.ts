@@ -1,7 +1,7 @@
 /** From an error's facts to a `Failure`: one ordered list of rules a provider, the first that fits decides. */
 import type { Failure, RateLimitScope } from '../../lib/failure.ts';
 import type { AnswerHeaders } from '../provider.ts';
-import type { ErrorFacts } from './error-facts.ts';
+import { NO_FACTS, type ErrorFacts } from './error-facts.ts';
 import { redactMessage } from './redact.ts';
 import { retryAfterMs } from './retry-after.ts';
 
@@ -91,13 +91,15 @@ export function failureOf(verdict: Verdict, facts: ErrorFacts, origin: ErrorOrig
     }
     case 'rate_limited': {
       const scope = rateLimitScope(facts, headers);
-      return { ...base, kind: 'rate_limited', scope, retryAfterMs: retryAfterMs(headers, scope, facts.message) };
+      return { ...base, kind: 'rate_limited', scope, retryAfterMs: retryAfterMs(headers, scope, facts) };
     }
     case 'larger_than_limit':
       return { ...base, kind: 'rate_limited', scope: rateLimitScope(facts, headers), retryAfterMs: null, permanent: true };
     case 'quota_exhausted':
+      // A hint in the body is about the minute, not about the money or the day.
+      return { ...base, kind: verdict, retryAfterMs: retryAfterMs(headers, 'unknown', NO_FACTS) };
     case 'overloaded':
-      return { ...base, kind: verdict, retryAfterMs: retryAfterMs(headers, 'unknown', facts.message) };
+      return { ...base, kind: verdict, retryAfterMs: retryAfterMs(headers, 'unknown', facts) };
     case 'timeout':
       return { ...base, kind: 'timeout', phase: origin.httpStatus >= 400 ? 'headers' : 'total' };
     case 'context_exceeded':

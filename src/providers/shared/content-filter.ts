@@ -3,7 +3,7 @@
  * `content_filters: [{blocked, source_type, content_filter_results}]`. Only `filtered: true` means that content was acted on:
  * `detected`, and a severity, are remarks (https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter-annotations).
  */
-import { isObject, objectsOf, type JsonObject } from './json.ts';
+import { isObject, objectsOf, type JsonObject } from '../../lib/json.ts';
 
 const MAX_CATEGORIES = 16;
 const MAX_CATEGORY_CHARS = 64;

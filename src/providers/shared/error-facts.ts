@@ -2,8 +2,10 @@
  * What an error body says in structure, whichever of the known envelopes it came in. The rules that decide on a failure see
  * only this.
  */
-import { isObject, objectsOf, parseJson, stringOf, type JsonObject } from './json.ts';
+import { isObject, objectsOf, parseJson, stringOf, type JsonObject } from '../../lib/json.ts';
+import type { FilterPhase } from '../../lib/failure.ts';
 import { filterFindings } from './content-filter.ts';
+import { parseDurationMs } from './retry-after.ts';
 
 export interface ErrorFacts {
   /** The status the body itself names (numeric `code`, `status`, `status_code`); 0: none. */
@@ -19,7 +21,9 @@ export interface ErrorFacts {
   /** Categories of content that a filter acted on. */
   readonly categories: readonly string[];
   /** The side that the filter says it acted on; null: it does not say. */
-  readonly filteredPhase: 'prompt' | 'completion' | null;
+  readonly filteredPhase: FilterPhase | null;
+  /** When to come back, where the body itself says so in structure; null: it does not. */
+  readonly retryDelayMs: number | null;
 }
 
 export const NO_FACTS: ErrorFacts = {
@@ -30,6 +34,7 @@ export const NO_FACTS: ErrorFacts = {
   message: '',
   categories: [],
   filteredPhase: null,
+  retryDelayMs: null,
 };
 
 /**
@@ -67,7 +72,15 @@ function factsOf(error: JsonObject, root: JsonObject): ErrorFacts {
   addName(names, error['status']);
   const inner = error['innererror'] ?? error['inner_error'];
   if (isObject(inner)) addName(names, inner['code']);
-  for (const detail of objectsOf(error['details'])) addName(names, detail['reason']);
+  let retryDelayMs: number | null = null;
+  for (const detail of objectsOf(error['details'])) {
+    addName(names, detail['reason']);
+    // Google's QuotaFailure: which allowance is used up; RetryInfo: until when.
+    for (const { quotaId } of objectsOf(detail['violations'])) if (/PerDay/.test(stringOf(quotaId))) names.push('quota_per_day');
+    retryDelayMs ??= parseDurationMs(stringOf(detail['retryDelay']));
+  }
+  // Anthropic: one code that tells two meanings of a type apart.
+  if (isObject(error['details'])) addName(names, error['details']['error_code']);
 
   const findings = filterFindings(error);
   if (isObject(inner)) findings.add(inner);
@@ -94,6 +107,7 @@ function factsOf(error: JsonObject, root: JsonObject): ErrorFacts {
     message,
     categories: findings.categories,
     filteredPhase: findings.phase,
+    retryDelayMs,
   };
   const raw = isObject(metadata) ? rawFacts(metadata['raw']) : null;
   return raw === null ? facts : mergeRaw(facts, raw);
@@ -109,6 +123,7 @@ function mergeRaw(outer: ErrorFacts, raw: ErrorFacts): ErrorFacts {
     message: raw.message || outer.message,
     categories: [...outer.categories, ...raw.categories],
     filteredPhase: raw.filteredPhase ?? outer.filteredPhase,
+    retryDelayMs: raw.retryDelayMs ?? outer.retryDelayMs,
   };
 }
 

@@ -3,7 +3,7 @@ import type { AnswerHeaders } from '../provider.ts';
 import { MAX_RETRY_AFTER_MS, parseDurationMs, parseHttpDateMs, retryAfterMs } from './retry-after.ts';
 
 const at = (headers: AnswerHeaders, message = '', scope: 'requests' | 'tokens' | 'unknown' = 'unknown'): number | null =>
-  retryAfterMs(headers, scope, message);
+  retryAfterMs(headers, scope, { message, retryDelayMs: null });
 
 describe('retryAfterMs', () => {
   it.each([
@@ -51,7 +51,7 @@ describe('retryAfterMs', () => {
     expect(at({}, 'Please retry after 86400 seconds.')).toBe(MAX_RETRY_AFTER_MS);
     expect(at({ 'retry-after': '2' }, 'Please retry after 9 seconds.')).toBe(2000);
     expect(at({}, 'Please try again later')).toBeNull();
-    expect(retryAfterMs(null, 'unknown', 'retry in 3s')).toBe(3000);
+    expect(retryAfterMs(null, 'unknown', { message: 'retry in 3s', retryDelayMs: null })).toBe(3000);
   });
 });
 

@@ -16,11 +16,15 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, 
 
 /**
  * From the most exact to the vaguest: `retry-after-ms` (OpenAI, Azure), `retry-after` as seconds or HTTP date (RFC 9110 10.2.3),
- * the reset of the limit that was hit (`x-ratelimit-reset-requests: 6m0s`), and last what the message says. null: no word of it.
+ * the reset of the limit that was hit (`x-ratelimit-reset-requests: 6m0s`), what the body says in structure, and last what the message says. null: no word of it.
  */
-export function retryAfterMs(headers: AnswerHeaders | null, scope: RateLimitScope, message: string): number | null {
+export function retryAfterMs(
+  headers: AnswerHeaders | null,
+  scope: RateLimitScope,
+  said: { readonly message: string; readonly retryDelayMs: number | null },
+): number | null {
   const ms = headers === null ? null : headerRetryAfterMs(headers, scope);
-  const found = ms ?? messageRetryAfterMs(message);
+  const found = ms ?? said.retryDelayMs ?? messageRetryAfterMs(said.message);
   return found === null ? null : Math.min(Math.ceil(found), MAX_RETRY_AFTER_MS);
 }
 

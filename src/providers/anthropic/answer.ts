@@ -1,0 +1,85 @@
+/** Reads a message that is whole. */
+import type { ReplySink } from '../../dialects/neutral/reply.ts';
+import { seal } from '../../dialects/neutral/signature.ts';
+import { isObject, objectsOf, stringOf, type JsonObject } from '../../lib/json.ts';
+import type { Usage } from '../../lib/usage.ts';
+import { classifyError, type ErrorOrigin } from '../shared/classify.ts';
+import { readErrorFacts } from '../shared/error-facts.ts';
+import { finishOf } from '../shared/finish.ts';
+import { failedReading, shapeless, type Reading } from '../shared/upstream-dialect.ts';
+import { tokenCount } from '../shared/tokens.ts';
+import { ANTHROPIC_FINISHES, ANTHROPIC_RULES } from './failure.ts';
+import { JSON_ANSWER_TOOL } from './request.ts';
+
+export function readMessage(answer: unknown, sink: ReplySink, origin: ErrorOrigin): Reading {
+  if (!isObject(answer)) return shapeless('the answer is not a JSON object', origin);
+  if (answer['type'] === 'error' || isObject(answer['error'])) {
+    const facts = readErrorFacts(answer);
+    if (facts !== null) return failedReading(classifyError(ANTHROPIC_RULES, facts, origin));
+  }
+  if (!Array.isArray(answer['content'])) return shapeless('the answer has no content', origin);
+  let calls = 0;
+  let answered = false;
+  for (const block of objectsOf(answer['content'])) {
+    if (block['type'] === 'tool_use' && block['name'] === JSON_ANSWER_TOOL) {
+      answered = true;
+      sink.text(JSON.stringify(block['input'] ?? {}));
+    } else if (block['type'] === 'tool_use') {
+      sink.toolCall(calls, stringOf(block['id']), stringOf(block['name']), null);
+      sink.toolArguments(calls, JSON.stringify(block['input'] ?? {}));
+      calls++;
+    } else readShown(block, sink);
+  }
+  const usage = readUsage(answer['usage'], null);
+  const raw = stringOf(answer['stop_reason']);
+  if (raw === '') return { ...shapeless('the answer has no stop_reason', origin), usage };
+  const { reason, failure } = finishOf(ANTHROPIC_FINISHES, raw, stopCategories(answer), origin);
+  const finish = answered && calls === 0 && reason === 'tool_calls' ? 'stop' : reason;
+  return { failure, usage, finish, stopSequence: stringOf(answer['stop_sequence']) || null };
+}
+
+/** Text and thinking; what the service's own tools did is told in the text. */
+export function readShown(block: JsonObject, sink: ReplySink): void {
+  switch (block['type']) {
+    case 'text':
+      sink.text(stringOf(block['text']));
+      break;
+    case 'thinking': {
+      sink.reasoning(stringOf(block['thinking']));
+      const signature = stringOf(block['signature']);
+      if (signature !== '') sink.reasoningSignature(seal('anthropic', signature));
+      break;
+    }
+    case 'redacted_thinking':
+      sink.encryptedReasoning(seal('anthropic', stringOf(block['data'])));
+      break;
+  }
+}
+
+/** `stop_details` names what a refusal was about. */
+export function stopCategories(holder: JsonObject): readonly string[] {
+  const details = holder['stop_details'];
+  const category = isObject(details) ? stringOf(details['category']) : '';
+  return category === '' ? [] : [category.slice(0, 64)];
+}
+
+/** Anthropic counts what came from the cache, and what went into it, beside the input. `before`: what a stream told at its start. */
+export function readUsage(value: unknown, before: Usage | null): Usage | null {
+  if (!isObject(value)) return before;
+  const fresh = value['input_tokens'];
+  const output = value['output_tokens'];
+  if (typeof fresh !== 'number' && typeof output !== 'number') return before;
+  const oldFresh = before === null ? 0 : before.inputTokens - before.cachedInputTokens - (before.cacheWriteTokens ?? 0);
+  const cached = tokenCount(value['cache_read_input_tokens'] ?? before?.cachedInputTokens);
+  const written = tokenCount(value['cache_creation_input_tokens'] ?? before?.cacheWriteTokens);
+  const details = value['output_tokens_details'];
+  const reasoning = isObject(details) ? (details['thinking_tokens'] ?? details['reasoning_tokens']) : before?.reasoningTokens;
+  return {
+    inputTokens: tokenCount(fresh ?? oldFresh) + cached + written,
+    outputTokens: tokenCount(output ?? before?.outputTokens),
+    cachedInputTokens: cached,
+    cacheWriteTokens: written,
+    reasoningTokens: tokenCount(reasoning),
+    estimated: false,
+  };
+}
