@@ -80,6 +80,7 @@ export class Gateway implements GatewayCore {
     this.#health = new HealthBook({ random: options.random, onTransition: (transition) => this.#told(transition) });
     this.#connections = new Connections({
       maxConnectionsPerOrigin: options.maxConnectionsPerOrigin ?? DEFAULT_MAX_CONNECTIONS,
+      clock: options.clock,
       keepAliveMs: UPSTREAM_KEEP_ALIVE_MS,
       addressPolicy: { loopbackAllowed: options.loopbackAllowed, allow: [] },
       proxy: options.proxy,

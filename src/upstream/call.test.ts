@@ -17,7 +17,7 @@ interface Setting extends AsyncDisposable {
 
 async function against(respond: (socket: net.Socket) => unknown, maxConnections = 10): Promise<Setting> {
   const server = await serve(respond);
-  const pool = new OriginPool(server.origin, { maxConnections, keepAliveMs: 60_000, connect: undefined });
+  const pool = new OriginPool(server.origin, { maxConnections, keepAliveMs: 60_000, connect: {}, clock: systemClock });
   return {
     pool,
     call(timeouts, stream = true) {

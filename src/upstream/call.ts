@@ -1,9 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { type Client, type Dispatcher, errors } from 'undici';
+import { errors } from 'undici';
 import type { Clock } from '../lib/clock.ts';
 import type { Failure, TimeoutPhase } from '../lib/failure.ts';
 import { ADDRESS_REFUSED } from './address-policy.ts';
 import type { Channel } from './connections.ts';
+import { HttpAnswerError } from './http1/answer-parser.ts';
+import { type CallController, CONNECT_TIMEOUT, type Connection, type HttpRequest } from './http1/connection.ts';
 import type { PooledHandler, Queued } from './origin-pool.ts';
 
 /** What becomes of a call. After `onComplete` or `onBroken`, of which exactly one comes, nothing follows; after `cancel` nothing at all. */
@@ -20,13 +22,6 @@ export interface CallTimeouts {
   readonly firstTokenMs: number;
   readonly idleMs: number;
   readonly totalMs: number;
-}
-
-export interface CallRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: readonly string[];
-  readonly body: Buffer | null;
 }
 
 /** setTimeout takes longer times for 1 ms. */
@@ -49,7 +44,7 @@ const CONNECT_CODES = new Set([
  * answers `total`. At most one timer runs at a time.
  */
 export class UpstreamCall implements PooledHandler {
-  client: Client | null = null;
+  connection: Connection | null = null;
   /** Monotonic; 0 until it happened. */
   startedMs = 0;
   answeredMs = 0;
@@ -60,7 +55,7 @@ export class UpstreamCall implements PooledHandler {
   readonly #timeouts: CallTimeouts;
   readonly #clock: Clock;
   readonly #stream: boolean;
-  #controller: Dispatcher.DispatchController | null = null;
+  #controller: CallController | null = null;
   #queued: Queued | null = null;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
@@ -77,17 +72,9 @@ export class UpstreamCall implements PooledHandler {
   }
 
   /** True where the call had to wait for a connection. */
-  start(request: CallRequest): boolean {
+  start(request: HttpRequest): boolean {
     try {
-      this.#queued = this.#channel.dispatch(
-        {
-          method: request.method,
-          path: request.path,
-          headers: request.headers as string[],
-          body: request.body,
-        },
-        this,
-      );
+      this.#queued = this.#channel.dispatch(request, this);
     } catch (error) {
       this.#break(brokenBy(error, false, false));
       return false;
@@ -122,7 +109,7 @@ export class UpstreamCall implements PooledHandler {
     this.#abort();
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: CallController): void {
     this.#controller = controller;
     if (this.#over) {
       controller.abort(new Error('cancelled'));
@@ -134,13 +121,13 @@ export class UpstreamCall implements PooledHandler {
     else this.#arm(totalMs, 'total');
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(_controller: CallController, status: number, headers: IncomingHttpHeaders): void {
     if (this.#over || status < 200) return;
     this.answeredMs = this.#clock.nowMs();
     this.#sink.onAnswer(status, headers);
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(_controller: CallController, chunk: Buffer): void {
     // undici's parser reports an empty chunk when it is resumed.
     if (this.#over || chunk.length === 0) return;
     if (this.#committed) this.#timer?.refresh();
@@ -154,7 +141,7 @@ export class UpstreamCall implements PooledHandler {
     if (!over) this.#sink.onComplete();
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+  onResponseError(_controller: CallController | null, error: Error): void {
     this.#channel.release(this, false);
     if (!this.#over) this.#break(brokenBy(error, this.startedMs > 0, this.answeredMs > 0));
   }
@@ -186,7 +173,7 @@ export class UpstreamCall implements PooledHandler {
 
   #abort(): void {
     if (this.#controller !== null) this.#controller.abort(new Error('cancelled'));
-    else if (this.client !== null) this.#channel.release(this, false);
+    else if (this.connection !== null) this.#channel.release(this, false);
     else this.#queued?.cancel();
     // A proxy's call that has not started is none of these: onRequestStart sees that it is over.
   }
@@ -209,10 +196,15 @@ function brokenBy(error: unknown, started: boolean, answered: boolean): Failure 
   const text = error instanceof Error && error.message !== '' ? error.message : String(code ?? error);
   const message = text.slice(0, 512);
   const known = code === undefined ? {} : { code };
-  if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError) {
+  if (
+    error instanceof HttpAnswerError ||
+    error instanceof errors.HTTPParserError ||
+    error instanceof errors.HeadersOverflowError
+  ) {
     return { kind: 'malformed', message: `not an HTTP answer: ${message}`, ...known };
   }
-  if (code === 'UND_ERR_CONNECT_TIMEOUT') return { kind: 'timeout', phase: 'connect', message, ...known };
+  if (code === CONNECT_TIMEOUT || code === 'UND_ERR_CONNECT_TIMEOUT')
+    return { kind: 'timeout', phase: 'connect', message, ...known };
   if (answered) return { kind: 'stream_broken', sentBytes: 0, message, ...known };
   return { kind: 'network', connecting: !started || (code !== undefined && CONNECT_CODES.has(code)), message, ...known };
 }

@@ -1,12 +1,14 @@
 import net from 'node:net';
-import { buildConnector, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { EnvHttpProxyAgent } from 'undici';
+import type { Clock } from '../lib/clock.ts';
 import type { Target } from '../routetable/types.ts';
 import { AddressGuard, type AddressPolicy } from './address-policy.ts';
+import type { HttpRequest } from './http1/connection.ts';
 import { OriginPool, type PooledHandler, type Queued } from './origin-pool.ts';
 
 /** How calls to one origin leave this process; see `OriginPool`. `release` must follow the end of every call that `dispatch` took. */
 export interface Channel {
-  dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler): Queued | null;
+  dispatch(request: HttpRequest, handler: PooledHandler): Queued | null;
   release(handler: PooledHandler, reusable: boolean): void;
   readonly connections: number;
   readonly queued: number;
@@ -17,13 +19,11 @@ export interface Channel {
 export interface ConnectionOptions {
   readonly maxConnectionsPerOrigin: number;
   readonly keepAliveMs: number;
+  readonly clock: Clock;
   readonly addressPolicy: AddressPolicy;
   /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, where set (either case). */
   readonly proxy: { readonly httpProxy?: string; readonly httpsProxy?: string; readonly noProxy?: string } | null;
 }
-
-/** What remains of a connection attempt after its call's own deadline ends here. undici's default of 10 s would cut longer deadlines short. */
-const CONNECT_MAX_MS = 60_000;
 
 /** The proxy settings of an environment, or null where none is set. */
 export function proxyFromEnvironment(env: Readonly<Record<string, string | undefined>>): ConnectionOptions['proxy'] {
@@ -95,7 +95,7 @@ export class Connections {
   }
 
   #open(target: Target, origin: string): Channel {
-    const { maxConnectionsPerOrigin: maxConnections, keepAliveMs, proxy } = this.#options;
+    const { maxConnectionsPerOrigin: maxConnections, keepAliveMs, clock, proxy } = this.#options;
     const host = hostOf(origin);
     const guard = this.#guard;
     if (!target.trusted && net.isIP(host) !== 0) {
@@ -123,12 +123,7 @@ export class Connections {
         }),
       );
     }
-    // One connector an origin, so that its connections resume each other's TLS sessions.
-    return new OriginPool(origin, {
-      maxConnections,
-      keepAliveMs,
-      connect: buildConnector({ ...connect, allowH2: false, maxCachedSessions: 16, timeout: CONNECT_MAX_MS }),
-    });
+    return new OriginPool(origin, { maxConnections, keepAliveMs, connect, clock });
   }
 }
 
@@ -172,8 +167,8 @@ class ProxyChannel implements Channel {
     this.#agent = agent;
   }
 
-  dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler): Queued | null {
-    this.#agent.dispatch({ ...options, origin: this.#origin }, handler);
+  dispatch({ method, path, headers, body }: HttpRequest, handler: PooledHandler): Queued | null {
+    this.#agent.dispatch({ origin: this.#origin, method, path, headers: headers as string[], body }, handler);
     return null;
   }
 

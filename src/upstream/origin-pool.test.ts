@@ -1,14 +1,16 @@
 import { once } from 'node:events';
 import type net from 'node:net';
-import type { Dispatcher } from 'undici';
+
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { type Clock, ManualClock, systemClock } from '../lib/clock.ts';
+import type { CallController } from './http1/connection.ts';
 import { OriginPool, type PooledHandler, type Queued } from './origin-pool.ts';
 import { disposeAll, OK, serve, type TestServer, untilTestEnds } from './testing.ts';
 
 /** A call that is over when it says so; releases its connection as `UpstreamCall` does. */
 class Call implements PooledHandler {
-  client: PooledHandler['client'] = null;
-  controller: Dispatcher.DispatchController | null = null;
+  connection: PooledHandler['connection'] = null;
+  controller: CallController | null = null;
   outcome = '';
   readonly over: Promise<void>;
   readonly #pool: OriginPool;
@@ -22,10 +24,10 @@ class Call implements PooledHandler {
   }
 
   start(): Queued | null {
-    return this.#pool.dispatch({ method: 'GET', path: '/' }, this);
+    return this.#pool.dispatch({ method: 'GET', path: '/', headers: [], body: null }, this);
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: CallController): void {
     this.controller = controller;
   }
   onResponseStart(): void {}
@@ -37,18 +39,19 @@ class Call implements PooledHandler {
     this.#end();
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+  onResponseError(_controller: CallController | null, error: Error): void {
     this.outcome = error.message;
     this.#pool.release(this, false);
     this.#end();
   }
 }
 
-function poolOf(server: TestServer | string, maxConnections = 10): OriginPool {
+function poolOf(server: TestServer | string, maxConnections = 10, clock: Clock = systemClock): OriginPool {
   return new OriginPool(typeof server === 'string' ? server : server.origin, {
     maxConnections,
     keepAliveMs: 60_000,
-    connect: undefined,
+    connect: {},
+    clock,
   });
 }
 
@@ -78,7 +81,7 @@ describe('OriginPool', () => {
     for (let turn = 0; turn < 5; turn++) {
       const call = new Call(pool);
       call.start();
-      used.add(call.client);
+      used.add(call.connection);
       await call.over;
       expect(call.outcome).toBe('ok');
     }
@@ -132,14 +135,14 @@ describe('OriginPool', () => {
     const pool = poolOf(server);
     const call = new Call(pool);
     call.start();
-    const { client } = call;
+    const { connection } = call;
     while (call.controller === null) await new Promise((resolve) => setImmediate(resolve));
     call.controller.abort(new Error('enough'));
     await call.over;
     expect(pool.connections).toBe(0);
     const next = new Call(pool);
     next.start();
-    expect(next.client).not.toBe(client);
+    expect(next.connection).not.toBe(connection);
     await next.over;
     expect(next.outcome).toBe('ok');
     await pool.destroy();
@@ -152,7 +155,7 @@ describe('OriginPool', () => {
     first.start();
     second.start();
     pool.release(first, false);
-    expect(second.client).not.toBeNull();
+    expect(second.connection).not.toBeNull();
     expect(pool).toMatchObject({ connections: 1, queued: 0 });
     await pool.destroy();
   });
@@ -170,6 +173,55 @@ describe('OriginPool', () => {
     for (let turn = 0; turn < 1_000 && pool.connections > 0; turn++) await new Promise((resolve) => setImmediate(resolve));
     expect(pool.connections).toBe(0);
     expect((await finished(pool)).outcome).toBe('ok');
+    await pool.destroy();
+  });
+
+  it('does not use a connection again on which something came that nobody asked for', async () => {
+    const server = untilTestEnds(await serve(answer));
+    const pool = poolOf(server);
+    expect((await finished(pool)).outcome).toBe('ok');
+    for (const socket of server.sockets) socket.write(OK);
+    for (let turn = 0; turn < 1_000 && pool.connections > 0; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(pool.connections).toBe(0);
+    expect((await finished(pool)).outcome).toBe('ok');
+    expect(server.accepted()).toBe(2);
+    await pool.destroy();
+  });
+
+  it.each([
+    ['as long as the gateway keeps it', OK, 59_999, 60_001],
+    ['less long where the upstream says so', OK.replace('\r\n', '\r\nkeep-alive: timeout=5\r\n'), 3_999, 4_001],
+    ['not at all where the upstream says so', OK.replace('\r\n', '\r\nkeep-alive: timeout=1\r\n'), null, 0],
+  ])('an idle connection serves %s', async (_name, said, usedAfterMs, droppedAfterMs) => {
+    const server = untilTestEnds(await serve((socket) => socket.write(said)));
+    const clock = new ManualClock();
+    const pool = poolOf(server, 10, clock);
+    await finished(pool);
+    if (usedAfterMs !== null) {
+      clock.advance(usedAfterMs);
+      await finished(pool);
+      expect(server.accepted()).toBe(1);
+    }
+    clock.advance(droppedAfterMs);
+    await finished(pool);
+    expect(server.accepted()).toBe(2);
+    expect(pool.connections).toBe(1);
+    await pool.destroy();
+  });
+
+  it('does not use a connection again whose request was answered before it was sent', async () => {
+    const server = untilTestEnds(
+      await serve((socket) => {
+        socket.pause();
+        socket.write(OK);
+      }),
+    );
+    const pool = poolOf(server);
+    const call = new Call(pool);
+    pool.dispatch({ method: 'POST', path: '/', headers: [], body: Buffer.alloc(64 * 1024 * 1024) }, call);
+    await call.over;
+    expect(call.outcome).toBe('ok');
+    expect(pool.connections).toBe(0);
     await pool.destroy();
   });
 

@@ -1,18 +1,19 @@
-import { Client, type Dispatcher } from 'undici';
+import type { Clock } from '../lib/clock.ts';
+import { type CallHandler, Connection, type ConnectionOwner, type HttpRequest } from './http1/connection.ts';
+import { Connector, type ConnectorOptions } from './http1/connector.ts';
 
 export interface OriginPoolOptions {
   /** HTTP/1.1 carries one call a connection, so this caps the calls under way to one origin. */
   readonly maxConnections: number;
-  /** An idle connection is closed after this long. */
+  /** An idle connection is closed after this long, or earlier where the upstream says that it would close it. */
   readonly keepAliveMs: number;
-  readonly connect: Client.Options['connect'];
+  readonly connect: ConnectorOptions;
+  readonly clock: Clock;
 }
 
-/** A dispatch handler that remembers which connection it was given. */
-export interface PooledHandler extends Dispatcher.DispatchHandler {
-  client: Client | null;
-  /** `controller`: null where the call never started. */
-  onResponseError(controller: Dispatcher.DispatchController | null, error: Error): void;
+/** A call's handler that remembers which connection it was given. */
+export interface PooledHandler extends CallHandler {
+  connection: Connection | null;
 }
 
 /** A call that waits for a connection; `cancel` takes it out of the queue, and does nothing once it has been given one. */
@@ -21,27 +22,31 @@ export interface Queued {
 }
 
 interface Waiting {
-  readonly options: Dispatcher.DispatchOptions;
+  readonly request: HttpRequest;
   readonly handler: PooledHandler;
 }
 
+/** How often idle connections are looked at. */
+const SWEEP_EVERY_MS = 1_000;
+
 /**
  * Connections to one origin. The last one used is used next, so that surplus connections age out, and finding it costs the same
- * with two connections as with two thousand (undici's own Pool searches its list in every dispatch).
+ * with two connections as with two thousand.
  * The caller says when a call is over (`release`); calls beyond the cap wait in order.
  */
-export class OriginPool {
-  readonly #origin: string;
+export class OriginPool implements ConnectionOwner {
+  readonly #connector: Connector;
   readonly #options: OriginPoolOptions;
-  readonly #idle: Client[] = [];
-  readonly #all = new Set<Client>();
+  readonly #idle: Connection[] = [];
+  readonly #all = new Set<Connection>();
   /** In the order of their coming. */
   readonly #queue = new Set<Waiting>();
+  #sweep: NodeJS.Timeout | null = null;
   #closing = false;
   #destroyed = false;
 
   constructor(origin: string, options: OriginPoolOptions) {
-    this.#origin = origin;
+    this.#connector = new Connector(origin, options.connect);
     this.#options = options;
   }
 
@@ -55,17 +60,16 @@ export class OriginPool {
 
   /**
    * Returns null when the call was handed to a connection at once. `release` must follow the end of every call. Throws after
-   * `destroy`; after `close` calls are still taken, for requests that began before it.
+   * `destroy`, and for a request that cannot be sent; after `close` calls are still taken, for requests that began before it.
    */
-  dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler): Queued | null {
+  dispatch(request: HttpRequest, handler: PooledHandler): Queued | null {
     if (this.#destroyed) throw new Error(GONE);
-    const client = this.#idle.pop() ?? this.#grow();
-    if (client !== null) {
-      handler.client = client;
-      client.dispatch(options, handler);
+    const connection = this.#fromIdle() ?? this.#grow();
+    if (connection !== null) {
+      this.#hand(connection, request, handler);
       return null;
     }
-    const waiting: Waiting = { options, handler };
+    const waiting: Waiting = { request, handler };
     this.#queue.add(waiting);
     return { cancel: () => this.#queue.delete(waiting) };
   }
@@ -75,77 +79,110 @@ export class OriginPool {
    * otherwise it is closed, whatever state it is in. A second call for the same handler does nothing.
    */
   release(handler: PooledHandler, reusable: boolean): void {
-    const { client } = handler;
-    if (client === null) return;
-    handler.client = null;
-    if (!reusable) this.#drop(client);
+    const { connection } = handler;
+    if (connection === null) return;
+    handler.connection = null;
+    connection.detach();
+    const again = reusable && connection.reusable;
+    if (!again) this.#drop(connection);
     const next = this.#firstWaiting();
-    const successor = reusable ? client : next === null ? null : this.#grow();
-    if (successor === null) return;
-    if (next !== null) {
-      this.#queue.delete(next);
-      next.handler.client = successor;
-      successor.dispatch(next.options, next.handler);
-    } else if (this.#closing) {
-      this.#drop(successor);
-    } else {
-      this.#idle.push(successor);
+    if (next === null) {
+      if (!again) return;
+      if (this.#closing) this.#drop(connection);
+      else this.#keep(connection);
+      return;
     }
+    const successor = again ? connection : this.#grow();
+    if (successor === null) return;
+    this.#queue.delete(next);
+    try {
+      this.#hand(successor, next.request, next.handler);
+    } catch (error) {
+      next.handler.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** A connection that went away while nobody used it is forgotten, so that a burst leaves no objects behind. */
+  ended(connection: Connection): void {
+    this.#all.delete(connection);
+    const index = this.#idle.lastIndexOf(connection);
+    if (index !== -1) this.#idle.splice(index, 1);
   }
 
   /** Lets calls under way end and keeps no connections; for an origin that no table names any more. */
   close(): void {
     this.#closing = true;
-    for (const client of this.#idle.splice(0)) this.#drop(client);
+    for (const connection of this.#idle.splice(0)) this.#drop(connection);
   }
 
   /** Ends everything at once; calls under way and calls that wait are told. */
   async destroy(): Promise<void> {
     this.#closing = true;
     this.#destroyed = true;
+    if (this.#sweep !== null) clearInterval(this.#sweep);
     const waiting = [...this.#queue];
     this.#queue.clear();
     for (const { handler } of waiting) handler.onResponseError(null, new Error(GONE));
-    const clients = [...this.#all];
+    const connections = [...this.#all];
     this.#all.clear();
     this.#idle.length = 0;
-    await Promise.all(clients.map((client) => client.destroy()));
+    for (const connection of connections) connection.abort(new Error(GONE));
+    await Promise.all(connections.map((connection) => connection.closed()));
+  }
+
+  #hand(connection: Connection, request: HttpRequest, handler: PooledHandler): void {
+    handler.connection = connection;
+    try {
+      connection.dispatch(request, handler);
+    } catch (error) {
+      this.release(handler, false);
+      throw error;
+    }
+  }
+
+  /** The last one that became free and will live. */
+  #fromIdle(): Connection | null {
+    const connection = this.#idle.pop();
+    if (connection === undefined || connection.idleUntilMs > this.#options.clock.nowMs()) return connection ?? null;
+    this.#drop(connection);
+    return this.#fromIdle();
+  }
+
+  #keep(connection: Connection): void {
+    connection.idleUntilMs = this.#options.clock.nowMs() + connection.keepAliveMs(this.#options.keepAliveMs);
+    this.#idle.push(connection);
+    this.#sweep ??= setInterval(() => this.#dropExpired(), SWEEP_EVERY_MS).unref();
+  }
+
+  #dropExpired(): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (let i = this.#idle.length - 1; i >= 0; i--) {
+      const connection = this.#idle[i];
+      if (connection === undefined || connection.idleUntilMs > nowMs) continue;
+      this.#idle.splice(i, 1);
+      this.#drop(connection);
+    }
+    if (this.#idle.length > 0 || this.#sweep === null) return;
+    clearInterval(this.#sweep);
+    this.#sweep = null;
   }
 
   #firstWaiting(): Waiting | null {
+    if (this.#queue.size === 0) return null;
     for (const waiting of this.#queue) return waiting;
     return null;
   }
 
-  #drop(client: Client): void {
-    this.#all.delete(client);
-    // Not from within a callback of its own, in which it may be in the middle of something.
-    queueMicrotask(() => void client.destroy());
+  #drop(connection: Connection): void {
+    this.#all.delete(connection);
+    connection.destroy();
   }
 
-  /** A connection that went away while nobody used it is forgotten, so that a burst leaves no objects behind. */
-  #discardIfIdle(client: Client): void {
-    const index = this.#idle.lastIndexOf(client);
-    if (index === -1) return;
-    this.#idle.splice(index, 1);
-    this.#drop(client);
-  }
-
-  #grow(): Client | null {
+  #grow(): Connection | null {
     if (this.#destroyed || this.#all.size >= this.#options.maxConnections) return null;
-    const client = new Client(this.#origin, {
-      pipelining: 1,
-      allowH2: false,
-      keepAliveTimeout: this.#options.keepAliveMs,
-      keepAliveMaxTimeout: this.#options.keepAliveMs,
-      // Deadlines are the call's own: undici's would fire for a whole connection and in half-second steps.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      ...(this.#options.connect === undefined ? {} : { connect: this.#options.connect }),
-    });
-    this.#all.add(client);
-    client.on('disconnect', () => this.#discardIfIdle(client));
-    return client;
+    const connection = new Connection(this.#connector, this);
+    this.#all.add(connection);
+    return connection;
   }
 }
 

@@ -1,0 +1,87 @@
+import net from 'node:net';
+import tls from 'node:tls';
+
+/** How connections to one origin are made. */
+export interface ConnectorOptions {
+  readonly lookup?: net.LookupFunction;
+  /** Trusted instead of the public authorities. */
+  readonly ca?: string;
+  /** Sent and verified instead of the URL's host. */
+  readonly servername?: string;
+}
+
+/** Where a socket's bytes are told: from a buffer that is written over by the next read. */
+export type OnRead = (bytes: Buffer) => void;
+
+/** Of TLS 1.3 each serves once, and connections are made in bursts. */
+const MAX_SESSIONS = 16;
+/** Probes of a connection that is silent, so that one whose other end is gone without a word is found. */
+const PROBE_AFTER_MS = 60_000;
+
+/**
+ * What all sockets read into. A read is told within the same turn, and whoever is told copies what it keeps: node would make a
+ * buffer of 64 KiB for each read instead, and a stream's event is 200 bytes.
+ */
+const shared = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** Makes the connections to one origin; they resume each other's TLS sessions. */
+export class Connector {
+  /** As a request's `host` header has it. */
+  readonly host: string;
+  readonly secure: boolean;
+  readonly #hostname: string;
+  readonly #port: number;
+  readonly #options: ConnectorOptions;
+  /** The last ones given. */
+  readonly #sessions: Buffer[] = [];
+
+  constructor(origin: string, options: ConnectorOptions) {
+    const url = new URL(origin);
+    this.host = url.host;
+    this.secure = url.protocol === 'https:';
+    this.#hostname = url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
+    this.#port = url.port === '' ? (this.secure ? 443 : 80) : Number(url.port);
+    this.#options = options;
+  }
+
+  /** `onReady`: a request may be written. All else the socket tells by its events. */
+  connect(onRead: OnRead, onReady: () => void): net.Socket {
+    const { lookup } = this.#options;
+    const options = {
+      host: this.#hostname,
+      port: this.#port,
+      ...(lookup === undefined ? {} : { lookup }),
+      onread: {
+        buffer: shared,
+        callback(bytes: number): boolean {
+          onRead(shared.subarray(0, bytes));
+          // Reading goes on until the socket is paused.
+          return true;
+        },
+      },
+    };
+    const socket = this.secure ? this.#connectTls(options, onReady) : net.connect(options, onReady);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, PROBE_AFTER_MS);
+    return socket;
+  }
+
+  #connectTls(options: net.TcpNetConnectOpts, onReady: () => void): tls.TLSSocket {
+    const { ca } = this.#options;
+    // An address is no name to ask for (RFC 6066, section 3).
+    const servername = this.#options.servername ?? (net.isIP(this.#hostname) === 0 ? this.#hostname : '');
+    const session = this.#sessions.pop();
+    const socket = tls.connect({
+      ...options,
+      servername,
+      ALPNProtocols: ['http/1.1'],
+      ...(ca === undefined ? {} : { ca }),
+      ...(session === undefined ? {} : { session }),
+    });
+    socket.once('secureConnect', onReady);
+    socket.on('session', (given: Buffer) => {
+      if (this.#sessions.push(given) > MAX_SESSIONS) this.#sessions.shift();
+    });
+    return socket;
+  }
+}
