@@ -119,6 +119,14 @@ describeWithControlPlane('the chart on an API server', (plane) => {
     },
   );
 
+  it.each([
+    ['-k', 'manifests/base'],
+    ['-f', 'manifests/samples'],
+  ])('has plain manifests beside it that are taken as strictly: %s %s', async (flag, path) => {
+    const said = await plane().kubectl([...DRY_RUN, flag, join(ROOT, path)]);
+    expect(said.split('\n').filter((line) => line.includes('serverside-applied')).length).toBeGreaterThanOrEqual(4);
+  });
+
   it('makes no pod that Pod Security would refuse in a namespace that is restricted', async () => {
     const manifests = await renderChart(valuesOf({ 'redis.mode': 'Bundled' }));
     const pods = manifests.flatMap((manifest) => podOf(manifest));
@@ -130,6 +138,8 @@ describeWithControlPlane('the chart on an API server', (plane) => {
     await expect(apply(plane, ['--dry-run=server'], privileged)).rejects.toThrow(/violates PodSecurity/);
   });
 });
+
+const DRY_RUN = ['apply', '--server-side', '--validate=strict', '--dry-run=server'] as const;
 
 type Plane = Parameters<Parameters<typeof describeWithControlPlane>[1]>[0];
 
