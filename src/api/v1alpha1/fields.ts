@@ -86,17 +86,24 @@ export function count(minimum: number, maximum = MAX_COUNT): z.ZodInt {
   return z.int().min(minimum).max(maximum).meta({ format: 'int64' });
 }
 
+/**
+ * An integer or a string. The bounds stand in the schema as a whole, not in its two forms, which a CRD may not bound apart: those
+ * of an integer leave strings alone, and the other way round.
+ */
+export function integerOrString(bounds: {
+  readonly minimum: number;
+  readonly maxLength: number;
+  readonly pattern: string;
+}): z.ZodUnion<readonly [z.ZodInt, z.ZodString]> {
+  const { minimum, maxLength, pattern } = bounds;
+  return z
+    .union([z.int().min(minimum).max(MAX_COUNT), z.string().max(maxLength).regex(new RegExp(pattern))])
+    .meta({ 'x-kubernetes-int-or-string': true, minimum, maximum: MAX_COUNT, maxLength, pattern });
+}
+
 /** Kubernetes' resource quantity: an integer or a string like `500m` or `32Mi`. */
 export function quantity(): z.ZodUnion<readonly [z.ZodInt, z.ZodString]> {
-  return z
-    .union([
-      z.int().min(0),
-      z
-        .string()
-        .max(32)
-        .regex(/^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/),
-    ])
-    .meta({ 'x-kubernetes-int-or-string': true, pattern: '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$' });
+  return integerOrString({ minimum: 0, maxLength: 32, pattern: '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$' });
 }
 
 /** A list whose entries are told apart by one field, which server-side apply merges by. */

@@ -3,16 +3,13 @@ import { z } from 'zod';
 
 import { celEquals, withRules } from '../cel.ts';
 import { atLeastOneSecond } from './common.ts';
-import { count, duration, entryName, headerName, MAX_COUNT, setOf, text } from './fields.ts';
+import { count, duration, entryName, headerName, integerOrString, setOf, text } from './fields.ts';
 import { DECIMAL_PATTERN } from '../../lib/money.ts';
 
 const SCOPES = ['APIKey', 'Tenant', 'Route', 'Model', 'Header'] as const;
-const DECIMAL = new RegExp(DECIMAL_PATTERN);
 
 /** Requests, Tokens and Concurrency are integers, USD is money and so a string: the CEL rule says which. */
-const limitValue = z
-  .union([z.int().min(1).max(MAX_COUNT), z.string().max(19).regex(DECIMAL)])
-  .meta({ 'x-kubernetes-int-or-string': true, pattern: DECIMAL_PATTERN });
+const limitValue = integerOrString({ minimum: 1, maxLength: 19, pattern: DECIMAL_PATTERN });
 
 const onExceeded = withRules(
   z.strictObject({
