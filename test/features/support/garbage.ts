@@ -178,6 +178,15 @@ export function garbage(random: () => number): Respond {
   };
 
   return (call) => {
+    const asked = Object.values(DIALECTS).find(({ path }) => call.path.endsWith(path));
+    if (asked !== undefined && call.body.includes('"stream":true') && chance(0.05)) {
+      // A good beginning, so that what breaks then is a stream with output.
+      const good = streamOf(asked, 'good', 'so far');
+      call.open();
+      for (const part of good.slice(0, -asked.ending.length)) call.chunk(part);
+      if (chance(0.5)) call.chunk(oneOf<string | Buffer>(frame(json()), noise(under(300))));
+      return chance(0.5) ? call.end() : call.cut();
+    }
     // Half of the answers are whole as HTTP, so that their connections are used again; what is wrong is in them.
     const sound = chance(0.5);
     if (!sound && chance(0.1)) return chance(0.5) ? call.cut() : call.reset();
