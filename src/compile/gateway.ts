@@ -40,6 +40,8 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
   }
   const drain = parseDurationMs(spec.drain.timeout);
   if (!drain.ok) invalid.push(issue('spec.drain.timeout', 'InvalidSpec', drain.error));
+  const age = parseDurationMs(spec.listener.maxConnectionAge);
+  if (!age.ok) invalid.push(issue('spec.listener.maxConnectionAge', 'InvalidSpec', age.error));
   const tls = compileTls(gateway, read);
   if (!tls.ok) unresolved.push(tls.error);
 
@@ -48,7 +50,7 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
   const keys =
     clientAuth === 'None' ? { keys: [], warnings: [] } : clientKeys(gateway, read((world) => world.secrets).values(), keyMemo);
   let settings: GatewaySettings | null = null;
-  if (maxRequestBytes !== null && drain.ok && tls.ok && invalid.length === 0) {
+  if (maxRequestBytes !== null && drain.ok && age.ok && tls.ok && invalid.length === 0) {
     const unhashed: Omit<GatewaySettings, 'digest'> = {
       port: spec.listener.port,
       maxRequestBytes,
@@ -56,6 +58,7 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
       clientAuth,
       upstreamAllow: [...spec.upstreams.allow].sort(byText),
       drainTimeoutMs: drain.value,
+      maxConnectionAgeMs: age.value,
       requestLog: spec.telemetry.requestLog === 'None' ? 'Off' : 'Metadata',
     };
     settings = { digest: digestOf(unhashed), ...unhashed };

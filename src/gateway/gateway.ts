@@ -139,8 +139,12 @@ export class Gateway implements GatewayCore {
     };
     const listener = new ClientListener(
       table.table.settings,
-      onRequest,
-      (socket) => this.#answering(socket),
+      {
+        onRequest,
+        answering: (socket) => this.#answering(socket),
+        nowMs: () => this.clock.nowMs(),
+        random: () => this.random(),
+      },
       this.#options.listenerTimeouts,
     );
     const admin = await listenAdmin(adminApp(this), address.adminPort, address.adminHost);

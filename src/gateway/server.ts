@@ -25,18 +25,30 @@ export interface ListenerTimeouts {
 /** 300 s: 32 MiB at 1 Mbit/s. */
 const TIMEOUTS: ListenerTimeouts = { headersMs: 15_000, requestMs: 300_000, checkEveryMs: 5_000 };
 
+export interface ListenerCalls {
+  onRequest(request: http.IncomingMessage, response: http.ServerResponse): void;
+  /** Whether an answer has begun on this connection. */
+  answering(socket: Socket): boolean;
+  readonly nowMs: () => number;
+  readonly random: () => number;
+}
+
 /** The listener that clients speak to, over TLS where the settings say so. */
 export class ClientListener {
   readonly server: http.Server | https.Server;
   readonly #tls: boolean;
+  readonly #calls: ListenerCalls;
+  /** When each connection has become too old. */
+  readonly #oldAtMs = new WeakMap<Socket, number>();
+  #maxAgeMs: number;
 
-  /** `answering`: whether an answer has begun on this connection. */
-  constructor(
-    settings: GatewaySettings,
-    onRequest: (request: http.IncomingMessage, response: http.ServerResponse) => void,
-    answering: (socket: Socket) => boolean,
-    timeouts: ListenerTimeouts = TIMEOUTS,
-  ) {
+  constructor(settings: GatewaySettings, calls: ListenerCalls, timeouts: ListenerTimeouts = TIMEOUTS) {
+    this.#calls = calls;
+    this.#maxAgeMs = settings.maxConnectionAgeMs;
+    const onRequest = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+      if (this.#isOld(request.socket)) response.shouldKeepAlive = false;
+      calls.onRequest(request, response);
+    };
     const options = {
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: timeouts.headersMs,
@@ -52,13 +64,23 @@ export class ClientListener {
     this.server.on('checkContinue', onRequest);
     this.server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
       // Nothing may be put into the middle of an answer, where it would pass for a part of it, nor after one that nobody asked for.
-      if (!socket.writable || error.code === 'ECONNRESET' || answering(socket) || isLingering(socket)) socket.destroy();
+      if (!socket.writable || error.code === 'ECONNRESET' || calls.answering(socket) || isLingering(socket)) socket.destroy();
       else refuseGarbage(error, socket);
     });
   }
 
-  /** A rotated certificate holds for new connections. Whether there is TLS at all is decided at start. */
+  /** Counted from its first request; spread by a tenth, so that clients that came together do not come again together. */
+  #isOld(socket: Socket): boolean {
+    const { nowMs, random } = this.#calls;
+    const oldAtMs = this.#oldAtMs.get(socket);
+    if (oldAtMs !== undefined) return nowMs() >= oldAtMs;
+    this.#oldAtMs.set(socket, nowMs() + this.#maxAgeMs * (0.9 + 0.2 * random()));
+    return false;
+  }
+
+  /** A rotated certificate, and another age, hold for new connections. Whether there is TLS at all is decided at start. */
   reload(settings: GatewaySettings): void {
+    this.#maxAgeMs = settings.maxConnectionAgeMs;
     if (settings.tls !== null && this.server instanceof https.Server) this.server.setSecureContext(certificate(settings));
   }
 

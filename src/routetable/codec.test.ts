@@ -87,6 +87,7 @@ function table(routes: readonly Route[] = [route('chat'), route('other')]): Rout
     clientAuth: 'APIKey',
     upstreamAllow: ['10.0.0.0/8'],
     drainTimeoutMs: 1000,
+    maxConnectionAgeMs: 60_000,
     requestLog: 'Metadata',
   } as const;
   const clientKeys: ClientKey[] = [

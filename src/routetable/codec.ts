@@ -11,6 +11,7 @@ import {
   number,
   object,
   oneOf,
+  orElse,
   pair,
   refuse,
   text,
@@ -212,6 +213,7 @@ const settings = object<GatewaySettings>({
   clientAuth: oneOf('APIKey', 'None'),
   upstreamAllow: list(line),
   drainTimeoutMs: number(0),
+  maxConnectionAgeMs: orElse(number(1), 600_000),
   requestLog: oneOf('Off', 'Metadata', 'Full'),
 });
 

@@ -83,6 +83,11 @@ export function nullable<T>(decode: Decoder<T>): Decoder<T | null> {
   return (value) => (value === null ? null : decode(value));
 }
 
+/** For a member that older writers leave out. */
+export function orElse<T>(decode: Decoder<T>, absent: T): Decoder<T> {
+  return (value) => (value === undefined ? absent : decode(value));
+}
+
 export function list<T>(decode: Decoder<T>): Decoder<readonly T[]> {
   return (value) => {
     if (!Array.isArray(value)) return refuse(`a list is needed, ${shown(value)}`);

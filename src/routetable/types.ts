@@ -36,6 +36,8 @@ export interface GatewaySettings {
   /** Hosts, `*.suffix` hosts and CIDRs that may be reached beside the public internet. */
   readonly upstreamAllow: readonly string[];
   readonly drainTimeoutMs: number;
+  /** How old a client's connection may become before an answer on it is the last. */
+  readonly maxConnectionAgeMs: number;
   readonly requestLog: 'Off' | 'Metadata' | 'Full';
 }
 

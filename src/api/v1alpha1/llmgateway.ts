@@ -48,6 +48,11 @@ const listener = z.strictObject({
   maxRequestBytes: quantity()
     .default('32Mi')
     .describe('Largest request body, in bytes, as a quantity; beyond it 413. Default: 32Mi.'),
+  maxConnectionAge: duration()
+    .default('10m')
+    .describe(
+      "How old a client's connection may become, give or take a tenth: the next answer on it then says that it is the last, so that clients come to pods that are new. Never cuts an answer. Default: 10m.",
+    ),
   tls: z
     .strictObject({
       secretRef: secretRefSchema.describe(
