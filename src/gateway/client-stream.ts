@@ -1,20 +1,26 @@
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { atTurnEnd, type Flushable } from '../lib/turn-end.ts';
 import { writeHead } from './write-head.ts';
 
 /**
- * The client's side of a streamed answer. Opened at the commit point, or earlier when silence has lasted so long that a proxy in
+ * The client's side of an answer, whole or streamed. A stream is opened at the commit point, or earlier when silence has lasted so long that a proxy in
  * between might cut it: then comments keep it alive while failover goes on behind it.
  *
  * Each write leaves as one buffer, already framed as an HTTP chunk: `ServerResponse.write` makes four of it, which was half the
- * cost of relaying an event.
+ * cost of relaying an event. What is written in one turn of the event loop goes out at its end.
  */
-export class ClientStream {
+export class ClientStream implements Flushable {
   readonly #response: ServerResponse;
   #opened = false;
   #chunked = true;
   /** What to do when the client has caught up; null: nobody waits for it. */
   #onDrain: (() => void) | null = null;
-  /** Bytes of the body written so far. */
+  /** The connection that holds back this turn's writes. */
+  #corked: Socket | null = null;
+  /** A whole answer whose head is written. */
+  #whole: Buffer | null = null;
+  /** Bytes of the body of a stream written so far. */
   sentBytes = 0;
 
   constructor(response: ServerResponse) {
@@ -25,7 +31,15 @@ export class ClientStream {
     return this.#opened;
   }
 
-  /** Writes the head. `headers` is flat: name, value, …; content-type is the caller's. */
+  /** A whole answer, all at once. `headers` is flat: name, value, …; without content-length. */
+  whole(status: number, headers: string[], body: Buffer): void {
+    headers.push('content-length', String(body.length));
+    writeHead(this.#response, status, headers);
+    this.#whole = body;
+    atTurnEnd(this);
+  }
+
+  /** Writes a stream's head. `headers` is flat: name, value, …; content-type is the caller's. */
   open(headers: readonly string[]): void {
     if (this.#opened) return;
     this.#opened = true;
@@ -40,12 +54,28 @@ export class ClientStream {
     // An empty chunk would end the body.
     if (bytes.length === 0) return true;
     this.sentBytes += bytes.length;
+    if (this.#corked === null) this.#cork();
     const flowing = this.#response.write(this.#chunked ? frame(bytes) : bytes);
     if (!flowing) {
       if (this.#onDrain === null) this.#response.once('drain', () => this.#drained());
       this.#onDrain = onDrain;
     }
     return flowing;
+  }
+
+  #cork(): void {
+    const { socket } = this.#response;
+    if (socket === null) return;
+    this.#corked = socket;
+    socket.cork();
+    atTurnEnd(this);
+  }
+
+  /** The turn's end. An answer that has ended meanwhile has let go of its connection: then this does nothing. */
+  flush(): void {
+    if (this.#whole !== null) this.#response.end(this.#whole);
+    this.#corked?.uncork();
+    this.#corked = null;
   }
 
   end(bytes: Buffer | null): void {

@@ -28,7 +28,6 @@ import type { LoadedExchange, LoadedRoute } from './loaded-table.ts';
 import { recordRelayed } from './record.ts';
 import type { RequestContext } from './request-context.ts';
 import { costMicroUsd, estimateUsage } from './settle.ts';
-import { writeHead } from './write-head.ts';
 
 /** Reserved for output where the client set no bound: a typical answer. What is used beyond it is owed. */
 const DEFAULT_OUTPUT_TOKENS = 512;
@@ -179,9 +178,7 @@ export class Relay implements AttemptHost, ChoiceInput {
       headers.push('x-fairlead-cost', usd);
       if (this.header('x-fairlead-include-cost') === 'true') body = spliceUsageCost(body, usd);
     }
-    headers.push('content-length', String(body.length));
-    writeHead(this.run.response, upstream.status, headers);
-    this.run.response.end(body);
+    this.clientStream.whole(upstream.status, headers, body);
     this.#end(upstream.status, null, null, attempt, usage, cost, body.length);
   }
 
@@ -383,10 +380,7 @@ export class Relay implements AttemptHost, ChoiceInput {
     } else {
       const refused = status < 300 ? failure.kind === 'content_filtered' : status >= 400 && status < 500 && status !== 401;
       if (!refused || this.clientStream.opened) return false;
-      const all = this.#headers(attempt, headers);
-      all.push('content-length', String(body.length));
-      writeHead(this.run.response, status, all);
-      this.run.response.end(body);
+      this.clientStream.whole(status, this.#headers(attempt, headers), body);
     }
     this.#end(status, failure.kind, failure, attempt, null, null, asStream ? this.clientStream.sentBytes : body.length);
     return true;

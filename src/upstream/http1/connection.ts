@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type net from 'node:net';
+import { atTurnEnd, type Flushable } from '../../lib/turn-end.ts';
 import { type AnswerEvents, AnswerParser } from './answer-parser.ts';
 import type { Connector } from './connector.ts';
 import { requestHead } from './request-head.ts';
@@ -49,7 +50,7 @@ export interface ConnectionOwner {
  * One HTTP/1.1 connection that carries one call at a time. On node:net, because undici's client takes 12 of the 46 µs of CPU that a
  * bare proxy of node:http and undici costs a call (Node 26, undici 8).
  */
-export class Connection implements AnswerEvents, CallController {
+export class Connection implements AnswerEvents, CallController, Flushable {
   /** Monotonic ms until which, left idle, it may be used. */
   idleUntilMs = 0;
   readonly #owner: ConnectionOwner;
@@ -60,6 +61,9 @@ export class Connection implements AnswerEvents, CallController {
   #handler: CallHandler | null = null;
   /** Waits for the connection to be there. */
   #request: HttpRequest | null = null;
+  /** Head and body that go out at the turn's end. */
+  #head: string | null = null;
+  #body: Buffer | null = null;
   #started = false;
   #paused = false;
   #ready = false;
@@ -92,7 +96,7 @@ export class Connection implements AnswerEvents, CallController {
 
   /** The last answer left it fit for another call. */
   get reusable(): boolean {
-    return this.#ready && !this.#over && this.#parser.reusable && this.#socket.writableLength === 0;
+    return this.#ready && !this.#over && this.#parser.reusable && this.#head === null && this.#socket.writableLength === 0;
   }
 
   /** How long it may be kept idle, given that the gateway keeps its own for `ownMs`. */
@@ -162,6 +166,17 @@ export class Connection implements AnswerEvents, CallController {
     handler.onRequestStart(this);
     if (this.#handler !== handler) return;
     this.#parser.expect();
+    this.#head = head;
+    this.#body = body;
+    atTurnEnd(this);
+  }
+
+  flush(): void {
+    const head = this.#head;
+    const body = this.#body;
+    this.#head = null;
+    this.#body = null;
+    if (head === null || this.#over) return;
     const socket = this.#socket;
     if (body === null) {
       socket.write(head, 'latin1');
