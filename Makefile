@@ -35,7 +35,7 @@ IMAGE_FILE ?= .cache/image/fairlead.tar
 T ?=
 ARGS ?=
 
-.PHONY: help demo run setup build generate lock image image-archive test test-unit test-features lint format bench bench-compile fuzz clean
+.PHONY: help demo run setup build generate lock image image-archive test test-unit test-features test-cluster cluster-up cluster-down lint format bench bench-compile fuzz clean
 
 ##@ Use it
 demo: $(BUILT) ## Send requests through a built-in gateway and mock models: no key, no network (goes on serving in a terminal)
@@ -71,6 +71,16 @@ test-unit: $(INSTALLED) ## The tests beside the sources; a part of them: T=src/c
 
 test-features: $(INSTALLED) ## One file a user promise, from YAML to HTTP answer; a part of them: T=failover
 	@$(JEST) test/features$(addprefix .*,$(T))
+
+test-cluster: $(BUILT) ## The tests on a real cluster with pods, made here (as root, with Go); a part of them: T=faults
+	@$(NODE) test/controlplane/build.ts
+	@$(JEST) --runInBand test/cluster$(addprefix .*,$(T))
+
+cluster-up: $(BUILT) ## Start a real Kubernetes on this machine (as root, with Go), with the image in it: IMAGE=fairlead:dev
+	@$(NODE) test/cluster/up.ts $(IMAGE)
+
+cluster-down: $(INSTALLED) ## End it
+	@$(NODE) test/cluster/down.ts
 
 lint: $(INSTALLED) ## Types, lint, format, import directions, lock file
 	@$(HOUSE) types lint format directions text lock

@@ -10,9 +10,9 @@ const HELM = { module: 'helm.sh/helm/v3', version: 'v3.19.5' };
 
 /**
  * api: etcd, kube-apiserver, kube-controller-manager and kubectl; newest: a kube-apiserver of the newest Kubernetes; node:
- * scheduler, kubelet, kube-proxy, CoreDNS; helm: the client.
+ * scheduler, kubelet, kube-proxy, CoreDNS; pause: what holds a pod open; helm: the client.
  */
-export type BinaryName = 'api' | 'newest' | 'node' | 'helm';
+export type BinaryName = 'api' | 'newest' | 'node' | 'pause' | 'helm';
 
 /** What is built from `go/`: the module's folder and the command's below it. */
 const COMMANDS = {
@@ -45,6 +45,12 @@ function artifact(name: BinaryName): Artifact {
   if (name === 'helm') {
     const key = hashOf(SOURCES, [], [HELM.module, HELM.version]);
     return { name, key, make: (target) => told(`helm ${HELM.version}`, () => installHelm(target)) };
+  }
+  if (name === 'pause') {
+    const argv = ['build', '-trimpath', '-ldflags', '-s -w'];
+    // It is alone in its image: without a C library.
+    const make = (target: string): Promise<void> => go([...argv, '-o', target, '.'], join(SOURCES, name), { CGO_ENABLED: '0' });
+    return { name, key: hashOf(SOURCES, [`${name}/*`], argv), make };
   }
   const { module, folder } = COMMANDS[name];
   const version = kubernetesVersion(name);

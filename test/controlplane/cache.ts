@@ -109,6 +109,7 @@ export function cacheFolder(name: string): string {
   return path;
 }
 
+/** Jest's tests live in a realm of their own, where Node's errors are no instances of Error. */
 export function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
 }

@@ -25,12 +25,21 @@ export interface ControlPlaneOptions {
   readonly controllers?: boolean;
   readonly apiServerFlags?: readonly string[];
   readonly controllerFlags?: readonly string[];
-  /** Where it listens and is spoken to; default 127.0.0.1. */
-  readonly address?: string;
+  /** Where it listens and is spoken to; default: loopback, in the network of this process. */
+  readonly network?: Network;
   /** Where its data, keys, logs and kubeconfigs go; default: a temporary folder, gone after `stop()`. */
   readonly folder?: string;
   /** True: it outlives this process, and nothing is removed. For `make cluster-up`. */
   readonly detached?: boolean;
+}
+
+/** A network namespace with an address of its own in it, where all ports are free. */
+export interface Network {
+  readonly address: string;
+  /** What runs a program in it: the beginning of a command line. */
+  readonly enter: readonly string[];
+  /** Addresses of Services: the first three numbers of a /24. */
+  readonly servicePrefix: string;
 }
 
 /** User → groups. The token of each is `tokens[user]`; what `admin` may not do nobody may. */
@@ -76,9 +85,8 @@ export interface ApiAnswer {
 }
 
 const READY_MS = 120_000;
-const SERVICE_RANGE = '10.96.0.0/16';
-/** The first address of the range: the Service `kubernetes`. */
-const SERVICE_ADDRESS = '10.96.0.1';
+const LOOPBACK: Network = { address: '127.0.0.1', enter: [], servicePrefix: '10.96.0' };
+const WELL_KNOWN_PORTS = [6443, 2379, 2380];
 
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const { release = 'oldest' } = options;
@@ -98,20 +106,21 @@ async function start(
   options: ControlPlaneOptions,
   programs: { readonly api: string; readonly apiServer: string },
 ): Promise<ControlPlane> {
-  const { address = '127.0.0.1', detached = false, controllers: withControllers = true } = options;
+  const { network = LOOPBACK, detached = false, controllers: withControllers = true } = options;
+  const { address } = network;
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'fairlead-control-plane-'));
-  const [apiPort, etcdPort, peerPort] = await freePorts(3);
+  const [apiPort, etcdPort, peerPort] = network === LOOPBACK ? await freePorts(3) : WELL_KNOWN_PORTS;
   const url = `https://${address}:${apiPort}`;
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
   const peerUrl = `http://127.0.0.1:${peerPort}`;
-  const { pki, caPem, tokens } = writeCredentials(folder, address);
+  const { pki, caPem, tokens } = writeCredentials(folder, network);
   const kubeconfigFor = (name: string, token: string): string => {
     const path = join(folder, `${name.replaceAll(/[^a-z0-9-]/g, '-')}.kubeconfig`);
     writeFileSync(path, JSON.stringify(kubeconfigOf(url, caPem, token)), { mode: 0o600 });
     return path;
   };
   const program = (name: string, path: string, flags: readonly string[]): Program =>
-    new Program({ name, argv: [path, name, ...flags], log: join(folder, `${name}.log`), detached });
+    new Program({ name, argv: commandLine(network, [path, name, ...flags]), log: join(folder, `${name}.log`), detached });
 
   const etcd = program('etcd', programs.api, [
     `--data-dir=${join(folder, 'etcd')}`,
@@ -129,7 +138,7 @@ async function start(
     `--bind-address=${address}`,
     `--advertise-address=${address}`,
     // It refuses to be an endpoint of its own Service on loopback; without pods nobody looks.
-    ...(address.startsWith('127.') ? ['--endpoint-reconciler-type=none'] : []),
+    ...(network === LOOPBACK ? ['--endpoint-reconciler-type=none'] : []),
     `--tls-cert-file=${pki}/api-server.crt`,
     `--tls-private-key-file=${pki}/api-server.key`,
     `--client-ca-file=${pki}/ca.crt`,
@@ -137,7 +146,8 @@ async function start(
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${pki}/service-account.key`,
     `--service-account-signing-key-file=${pki}/service-account.key`,
-    `--service-cluster-ip-range=${SERVICE_RANGE}`,
+    `--service-cluster-ip-range=${network.servicePrefix}.0/24`,
+    '--allow-privileged=true',
     `--kubelet-client-certificate=${pki}/kubelet-client.crt`,
     `--kubelet-client-key=${pki}/kubelet-client.key`,
     '--kubelet-preferred-address-types=InternalIP',
@@ -198,7 +208,15 @@ async function start(
   };
 }
 
-function writeCredentials(folder: string, address: string): { pki: string; caPem: string; tokens: Record<User, string> } {
+export function commandLine({ enter }: Network, argv: readonly [string, ...string[]]): [string, ...string[]] {
+  const [first, ...rest] = [...enter, ...argv];
+  return [first ?? argv[0], ...rest];
+}
+
+function writeCredentials(
+  folder: string,
+  { address, servicePrefix }: Network,
+): { pki: string; caPem: string; tokens: Record<User, string> } {
   const pki = join(folder, 'pki');
   mkdirSync(pki, { recursive: true });
   const write = (name: string, text: string): void => writeFileSync(join(pki, name), text, { mode: 0o600 });
@@ -209,7 +227,8 @@ function writeCredentials(folder: string, address: string): { pki: string; caPem
     'kubernetes.default',
     'kubernetes.default.svc',
     '127.0.0.1',
-    SERVICE_ADDRESS,
+    // The Service `kubernetes`.
+    `${servicePrefix}.1`,
     address,
   ]);
   const kubeletClient = authority.issue([KUBELET_CLIENT]);

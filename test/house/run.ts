@@ -1,6 +1,6 @@
 /**
- * `make test`: every check of the house, then the tests, then the built program's demo; each runs whatever became of the
- * others. The last line counts them all: one for each check, one for each test that jest reports.
+ * `make test`: every check of the house, then the tests, the built program's demo, and the tests on a cluster; each runs whatever
+ * became of the others. The last line counts them all: one for each check, one for each test that jest reports.
  * With names as arguments only those checks run.
  */
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
@@ -14,21 +14,26 @@ const FAILED: Count = { passed: 0, failed: 1, skipped: 0 };
 /** Nothing here takes a tenth of this; a run that hangs must end in words. */
 const LIMIT_MS = 45 * 60_000;
 const REPORT = join(ROOT, '.cache', 'jest.json');
+/** They need the machine to themselves, and the built program. */
+const CLUSTER_TESTS = 'test/cluster/';
 
-/** Runs a program without a terminal; what it prints is shown only where it fails. */
-function judge(name: string, holds: string, program: string, argv: readonly string[]): Count {
+/**
+ * Runs a program without a terminal; what it prints is shown only where it fails. `aloud`: what it says on stderr is shown as it
+ * comes, since it may take minutes.
+ */
+function judge(name: string, holds: string, program: string, argv: readonly string[], aloud = false): Count {
   const startedMs = performance.now();
   const run = spawnSync(program, argv, {
     cwd: ROOT,
     encoding: 'utf8',
     env: { ...process.env, NO_COLOR: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', aloud ? 'inherit' : 'pipe'],
     timeout: LIMIT_MS,
   });
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   const clean = run.status === 0;
   console.log(`${clean ? 'ok    ' : 'FAILED'} ${name.padEnd(11)}${seconds.padStart(5)} s  ${holds}`);
-  if (!clean) console.log(`${run.stdout}${run.stderr}${ending(run)}`.trimEnd().replaceAll(/^/gm, '       '));
+  if (!clean) console.log(`${run.stdout}${aloud ? '' : run.stderr}${ending(run)}`.trimEnd().replaceAll(/^/gm, '       '));
   return clean ? PASSED : FAILED;
 }
 
@@ -36,11 +41,11 @@ function ending(run: SpawnSyncReturns<string>): string {
   return run.error === undefined ? `exit code ${run.status ?? run.signal}` : run.error.message;
 }
 
-function runTests(): Count {
+function runTests(name: string, selection: readonly string[]): Count {
   mkdirSync(join(ROOT, '.cache'), { recursive: true });
   rmSync(REPORT, { force: true });
   const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
-  const flags = ['-c', '.jestrc.js', '--rootDir', '.', '--maxWorkers=100%', '--json', `--outputFile=${REPORT}`];
+  const flags = ['-c', '.jestrc.js', '--rootDir', '.', '--json', `--outputFile=${REPORT}`, ...selection];
   // Its report for people goes to stderr, as it comes; the one on stdout is in the file, too.
   const run = spawnSync(process.execPath, [...jest, ...flags], {
     cwd: ROOT,
@@ -48,7 +53,7 @@ function runTests(): Count {
     timeout: LIMIT_MS,
   });
   if (!existsSync(REPORT)) {
-    console.log('FAILED tests: jest ended without a report');
+    console.log(`FAILED ${name}: jest ended without a report`);
     return FAILED;
   }
   const report = JSON.parse(readFileSync(REPORT, 'utf8')) as JestReport;
@@ -56,7 +61,7 @@ function runTests(): Count {
   const count = countTests(report, run.status);
   const idle = report.numPendingTests + report.numTodoTests;
   console.log(
-    `${count.failed === 0 ? 'ok    ' : 'FAILED'} tests${idle > 0 ? `: ${idle} skipped, which only an absent tool allows; see CONTRIBUTING.md` : ''}`,
+    `${count.failed === 0 ? 'ok    ' : 'FAILED'} ${name}${idle > 0 ? `: ${idle} skipped, which only an absent tool allows; see CONTRIBUTING.md` : ''}`,
   );
   return count;
 }
@@ -69,8 +74,13 @@ const counts = CHECKS.filter((check) => names.length === 0 || names.includes(che
   judge(check.name, check.holds, process.execPath, check.argv),
 );
 if (names.length === 0) {
-  counts.push(runTests());
+  const builder = join(import.meta.dirname, '..', 'controlplane', 'build.ts');
+  counts.push(
+    judge('kubernetes', 'what the tests take of Kubernetes is built, once for this machine', process.execPath, [builder], true),
+  );
+  counts.push(runTests('tests', ['--maxWorkers=100%', `--testPathIgnorePatterns=${CLUSTER_TESTS}`]));
   counts.push(judge('demo', 'the built program answers with no key and no network', 'make', ['--no-print-directory', 'demo']));
+  counts.push(runTests('tests on a cluster', ['--runInBand', CLUSTER_TESTS]));
 }
 console.log(formatCount(counts));
 process.exitCode = counts.every((count) => count.failed === 0) ? 0 : 1;
