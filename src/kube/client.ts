@@ -1,5 +1,6 @@
 import type { KubeObject, ObjectRef, Resource } from './objects.ts';
 import type { KubeResult } from './outcome.ts';
+import type { WatchSink } from './watch-call.ts';
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
@@ -16,6 +17,15 @@ export interface ListQuery {
   readonly limit?: number;
   /** From the page before. */
   readonly continue?: string;
+  /** `metadata.managedFields` can be the larger half of an object; left out where not asked for. */
+  readonly withManagedFields?: boolean;
+}
+
+export interface WatchQuery extends Pick<ListQuery, 'namespace' | 'labelSelector' | 'fieldSelector'> {
+  /** Events after this moment. */
+  readonly resourceVersion: string;
+  /** The server closes the watch after about this long. */
+  readonly timeoutSeconds: number;
 }
 
 export interface ListPage<T = KubeObject> {
@@ -68,6 +78,8 @@ export interface KubeClient {
   list(resource: Resource, query: ListQuery, options?: CallOptions): Promise<KubeResult<ListPage>>;
   /** All pages. */
   listAll(resource: Resource, query: ListQuery, options?: CallOptions): Promise<KubeResult<ListPage>>;
+  /** With bookmarks. The result ends it: nothing is told after. For one who keeps a copy, `ListWatch` is there. */
+  watch(resource: Resource, query: WatchQuery, sink: WatchSink): () => void;
   create(resource: Resource, object: KubeObject, options?: CallOptions): Promise<KubeResult<KubeObject>>;
   /** The whole object; bound to its `metadata.resourceVersion` where it has one. */
   replace(resource: Resource, object: KubeObject, options?: CallOptions): Promise<KubeResult<KubeObject>>;

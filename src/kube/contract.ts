@@ -24,10 +24,10 @@ export interface ListWatchOptions<T> {
   readonly fieldSelector?: string;
   /** `metadata.managedFields` is dropped before (it can be the larger half). What it throws is reported; the last good value stays. */
   parse(object: KubeObject): T;
-  /** After the store changed; null: deleted. A throw is reported and changes nothing else. */
+  /** After the store changed; null: deleted. A throw is reported and changes nothing else. A parser must not return null. */
   onChange?(key: string, value: T | null): void;
   onState?(state: ListWatchState): void;
-  /** An exception of `parse` or of a handler, with the key. */
+  /** An exception of `parse` or of a handler, with the key (empty for `onState`). Must not throw itself. */
   onError?(error: unknown, key: string): void;
 }
 
@@ -71,6 +71,7 @@ export interface WorkQueueView {
 }
 
 export interface LeaderElectionOptions {
+  /** One without a guard: its writes are bound to the Lease's resourceVersion. */
   readonly client: KubeClient;
   readonly timers: Timers;
   readonly random: () => number;
@@ -84,7 +85,7 @@ export interface LeaderElectionOptions {
   readonly retryMs?: number;
   /** Called when leading begins (with its epoch) and when it ends (null), in that order and never twice alike. */
   onChange(epoch: number | null): void;
-  onError(error: unknown): void;
+  readonly onError: (error: unknown) => void;
 }
 
 export interface LeaderElectionView {
@@ -109,13 +110,16 @@ export interface ApplySetOptions {
   readonly namespace: string;
   /** On everything of this set and on nothing else: what has it and is no longer desired is deleted. */
   readonly labels: Readonly<Record<string, string>>;
-  /** Deleted is only what this object owns, too. */
+  /** Of the object that owns all of `desired`: deleted is only what it owns, too. */
   readonly ownerUid?: string;
   /** Every kind that the set may ever have held. One that the server does not serve is no failure unless it is desired. */
   readonly kinds: readonly Resource[];
   readonly desired: readonly KubeObject[];
 }
 
+/**
+ * `failures` stop nothing else. One of kind `already_exists`: an object of that name is there which is not ours, and it was left alone.
+ */
 export interface ApplySetOutcome {
   /** Keys as `Kind namespace/name`. */
   readonly applied: readonly string[];
