@@ -42,7 +42,7 @@ export const OPERATOR_ENV = {
   pod: 'FAIRLEAD_POD',
   /** Name of the Lease. Beside it the operator keeps the CA: its key in the Secret `…-ca`, its bundle in ConfigMaps of that name. */
   lease: 'FAIRLEAD_LEASE',
-  /** Image of the gateways: its own. */
+  /** Image of the gateways. Empty: that of its own container. */
   image: 'FAIRLEAD_IMAGE',
   imagePullPolicy: 'FAIRLEAD_IMAGE_PULL_POLICY',
   /** Namespaces with LLMGateways to be rendered. Empty: its own. */

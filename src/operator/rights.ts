@@ -92,7 +92,7 @@ export const RIGHTS: readonly Right[] = [
     scope: 'Cluster',
     group: 'events.k8s.io',
     resources: ['events'],
-    verbs: ['create', 'patch'],
+    verbs: ['create'],
     why: 'events beside the object they are about',
   },
   {

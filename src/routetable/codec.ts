@@ -369,3 +369,11 @@ const checkedRoute: Decoder<Route> = (value) => {
   }
   return found;
 };
+
+/** How one entry is read; see `decode` for what becomes of one that is refused. */
+export const ENTRY_DECODERS = { settings, clientKey, route: checkedRoute } as const;
+
+/** One entry's canonical JSON **with its credentials in clear**: for the channel to a gateway pod. */
+export function encodeEntry(entry: GatewaySettings | ClientKey | Route): string {
+  return canonicalJson(entry, (value) => value.reveal());
+}

@@ -3,8 +3,8 @@
  * A gateway is named by its LLMGateway's `namespace/name`, a route and a client key by theirs, throughout.
  */
 import type { SecretValue } from '../../lib/secret.ts';
+import type { EntryName } from '../../routetable/entries.ts';
 import type { RouteTable } from '../../routetable/types.ts';
-import type { LeftOut } from './snapshot-writer.ts';
 import type { Load, Nack, UpstreamReport } from '../../routetable/stream-messages.ts';
 
 /** Who a pod is, read from its projected ServiceAccount token by a TokenReview for `TOKEN_AUDIENCE`. */
@@ -72,6 +72,7 @@ export interface TableServer {
   /**
    * This process leads from now on. `epoch`: the Lease's transitions, greater than that of every leader before, one that had the
    * same name included (a holder's identity is one of the process, not of the pod). What was published before is served at once.
+   * Pods come back within seconds: until `FORGET_AFTER_MS` has passed, that one is not there says nothing.
    */
   lead(epoch: number): void;
   /** It does not any more: streams end, requests are answered 503 until it leads again. */
@@ -81,6 +82,8 @@ export interface TableServer {
    * gateway that is left out keeps what its pods serve (a table that cannot be compiled takes nothing away).
    */
   publish(tables: ReadonlyMap<string, RouteTable>): void;
+  /** The gateway was deleted. */
+  forget(gateway: string): void;
   /** Sequence of the last change of a gateway's table; 0: none was published. */
   sequence(gateway: string): number;
   pods(gateway: string): readonly PodState[];
@@ -95,6 +98,12 @@ export interface TableServer {
   onNewerEpoch(listener: (epoch: number) => void): () => void;
   /** Ends every connection; resolves when the port is free. */
   close(): Promise<void>;
+}
+
+/** An entry that no part has room for: a pod that starts while no leader is up does without it. */
+export interface LeftOut extends EntryName {
+  /** The route's or the client key's Secret's `namespace/name`. */
+  readonly id: string;
 }
 
 /** Fed from the same publications as the server; writes only while it leads. */
