@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import express, { type Request, type Response } from 'express';
 import { describeTable } from '../routetable/codec.ts';
 import type { LoadedTable } from './loaded-table.ts';
@@ -9,22 +9,30 @@ export interface AdminSource {
   renderMetrics(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
+/** Where a pod's configuration comes from. */
+export interface ConfigState {
+  /** Why no client should be sent here yet; null: they can be. */
+  notReady(): string | null;
+  /** Source and age of what is served. */
+  describe(): string;
+}
+
 /**
  * The admin port: health, readiness and metrics for whoever reaches the pod; the configuration (without secrets) for the loopback
  * alone, which is where `kubectl port-forward` arrives.
  */
-export function adminApp(source: AdminSource): express.Express {
+export function adminApp(source: AdminSource, config: ConfigState | null = null): express.Express {
   const app = express();
   app.disable('x-powered-by');
   app.get('/healthz', (_request, response) => {
     response.type('text/plain').send('ok\n');
   });
   app.get('/readyz', (_request, response) => {
-    const why = source.draining ? 'draining' : source.table === null ? 'no configuration yet' : null;
+    const why = source.draining ? 'draining' : config === null ? noTable(source) : config.notReady();
     response
       .status(why === null ? 200 : 503)
       .type('text/plain')
-      .send(`${why ?? 'ready'}\n`);
+      .send(`${why ?? (config === null ? 'ready' : `ready: ${config.describe()}`)}\n`);
   });
   app.get('/metrics', async (_request, response) => {
     const { contentType, text } = await source.renderMetrics();
@@ -45,6 +53,10 @@ export function adminApp(source: AdminSource): express.Express {
   return app;
 }
 
+function noTable({ table }: AdminSource): string | null {
+  return table === null ? 'no configuration yet' : null;
+}
+
 /** From this machine, and by a name of it: a page in somebody's browser that resolves its own name to 127.0.0.1 is turned away. */
 function isLocal(request: Request): boolean {
   const address = request.socket.remoteAddress ?? '';
@@ -52,13 +64,12 @@ function isLocal(request: Request): boolean {
   return here && ['localhost', '127.0.0.1', '[::1]', '::1'].includes(request.hostname);
 }
 
-export async function listenAdmin(app: express.Express, port: number, host: string): Promise<{ server: Server; port: number }> {
+export async function listenAdmin(app: express.Express, port: number, host?: string): Promise<{ server: Server; port: number }> {
   return new Promise((resolve, reject) => {
-    const server = app.listen(port, host, (error?: Error) => {
-      if (error !== undefined) {
-        reject(error);
-        return;
-      }
+    const server = createServer(app);
+    server.once('error', reject);
+    server.listen({ port, host }, () => {
+      server.off('error', reject);
       const address = server.address();
       resolve({ server, port: typeof address === 'object' && address !== null ? address.port : port });
     });

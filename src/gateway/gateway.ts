@@ -3,13 +3,14 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../lib/clock.ts';
 import { LocalLimiter } from '../limits/local.ts';
 import type { Limiter } from '../limits/limiter.ts';
+import type { Load } from '../routetable/stream-messages.ts';
 import type { RouteTable } from '../routetable/types.ts';
 import { HealthBook, type HealthTransition } from '../selection/health.ts';
 import type { Log } from '../telemetry/log.ts';
 import { GatewayMetrics } from '../telemetry/metrics.ts';
 import { type Channel, type ConnectionOptions, Connections } from '../upstream/connections.ts';
 import { RetryBudgets } from '../upstream/retry-budget.ts';
-import { adminApp, listenAdmin } from './admin.ts';
+import { adminApp, type ConfigState, listenAdmin } from './admin.ts';
 import { BufferBudget } from './buffer-budget.ts';
 import type { GatewayCore } from './core.ts';
 import { type LoadedTable, loadTable } from './loaded-table.ts';
@@ -29,6 +30,8 @@ export interface GatewayOptions {
   readonly maxBufferedBytes?: number;
   readonly keepAliveAfterMs?: number;
   readonly listenerTimeouts?: ListenerTimeouts;
+  /** An upstream, or a credential's way to it, went out or came back. */
+  onHealth?(transition: HealthTransition): void;
 }
 
 export interface ListenAddress {
@@ -67,6 +70,7 @@ export class Gateway implements GatewayCore {
   #listener: ClientListener | null = null;
   #admin: Server | null = null;
   #draining = false;
+  #upstreamIds: ReadonlySet<string> = new Set();
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -127,6 +131,24 @@ export class Gateway implements GatewayCore {
 
   /** Starts both listeners. A table must have been applied: whether clients speak TLS is decided by its settings. */
   async listen(address: ListenAddress): Promise<{ readonly port: number; readonly adminPort: number }> {
+    const adminPort = await this.listenAdmin(address.adminPort, address.adminHost);
+    try {
+      return { port: await this.listenClients(address.port, address.host), adminPort };
+    } catch (error) {
+      this.#admin?.close();
+      throw error;
+    }
+  }
+
+  /** `host` undefined: every address. `config`: where tables come from, where it is not this process itself. Returns the port. */
+  async listenAdmin(port: number, host?: string, config: ConfigState | null = null): Promise<number> {
+    const admin = await listenAdmin(adminApp(this, config), port, host);
+    this.#admin = admin.server;
+    return admin.port;
+  }
+
+  /** Takes clients, as the settings of the table say that was applied before. Returns the port. */
+  async listenClients(port: number, host?: string): Promise<number> {
     const { table } = this;
     if (table === null) throw new Error('a table is applied before listening');
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -147,16 +169,22 @@ export class Gateway implements GatewayCore {
       },
       this.#options.listenerTimeouts,
     );
-    const admin = await listenAdmin(adminApp(this), address.adminPort, address.adminHost);
-    this.#admin = admin.server;
-    try {
-      const port = await listener.listen(address.port, address.host);
-      this.#listener = listener;
-      return { port, adminPort: admin.port };
-    } catch (error) {
-      admin.server.close();
-      throw error;
-    }
+    const listening = await listener.listen(port, host);
+    this.#listener = listener;
+    // What was applied while the port was being opened.
+    if (this.#table !== null && this.#table !== table) listener.reload(this.#table.table.settings);
+    return listening;
+  }
+
+  /** Whether a target of the table has this upstream. */
+  servesUpstream(upstreamId: string): boolean {
+    return this.#upstreamIds.has(upstreamId);
+  }
+
+  load(): Load {
+    let inFlightStreams = 0;
+    for (const run of this.running) if (run.streaming) inFlightStreams += 1;
+    return { inFlightRequests: this.running.size, inFlightStreams, requestsTotal: this.running.total };
   }
 
   async renderMetrics(): Promise<{ readonly contentType: string; readonly text: string }> {
@@ -221,10 +249,12 @@ export class Gateway implements GatewayCore {
     this.#connections.retain(channels);
     this.#health.prune(credentials);
     this.#retryBudgets.prune(upstreams);
+    this.#upstreamIds = upstreams;
     this.metrics.retain(new Set(loaded.routes.map(({ route }) => route.id)), upstreams);
   }
 
   #told(transition: HealthTransition): void {
+    this.#options.onHealth?.(transition);
     const { upstreamId, to, reason } = transition;
     // A cool-down keeps one credential (or one operation) out; only an ejection says that the upstream itself is unwell.
     if (transition.credentialId === null) {
@@ -240,10 +270,9 @@ export class Gateway implements GatewayCore {
   }
 
   #collect(): void {
-    let streams = 0;
-    for (const run of this.running) if (run.streaming) streams += 1;
-    this.metrics.inFlightRequests.set(this.running.size);
-    this.metrics.inFlightStreams.set(streams);
+    const { inFlightRequests, inFlightStreams } = this.load();
+    this.metrics.inFlightRequests.set(inFlightRequests);
+    this.metrics.inFlightStreams.set(inFlightStreams);
     this.metrics.bufferedBytes.set(this.budget.usedBytes);
   }
 }

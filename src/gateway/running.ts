@@ -21,6 +21,9 @@ export interface RunningRequest {
 export class Running implements Iterable<RunningRequest> {
   readonly #items: RunningRequest[] = [];
 
+  /** Of all that ever were. */
+  total = 0;
+
   get size(): number {
     return this.#items.length;
   }
@@ -28,6 +31,7 @@ export class Running implements Iterable<RunningRequest> {
   add(item: RunningRequest): void {
     item.runningIndex = this.#items.length;
     this.#items.push(item);
+    this.total += 1;
   }
 
   delete(item: RunningRequest): void {

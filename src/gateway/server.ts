@@ -89,7 +89,7 @@ export class ClientListener {
   }
 
   /** The port it listens on: the one asked for, or (0) one that was free. */
-  async listen(port: number, host: string): Promise<number> {
+  async listen(port: number, host?: string): Promise<number> {
     const { server } = this;
     return new Promise((resolve, reject) => {
       server.once('error', reject);

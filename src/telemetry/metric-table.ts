@@ -139,6 +139,24 @@ export const METRICS = {
   inFlightRequests: gauge('fairlead_in_flight_requests', [], 1, 'Requests under way.'),
   inFlightStreams: gauge('fairlead_in_flight_streams', [], 1, 'Streams under way.'),
   bufferedBytes: gauge('fairlead_buffered_bytes', [], 1, 'Bytes of requests and answers held in memory.'),
+  configAge: gauge(
+    'fairlead_config_age_seconds',
+    [],
+    1,
+    'Since the operator last said that what this pod serves is what it should: a few seconds, or how long it has been out of reach.',
+  ),
+  operatorConnected: gauge(
+    'fairlead_operator_connected',
+    [],
+    1,
+    "1 while this pod has the operator's stream and serves all that came over it, else 0.",
+  ),
+  operatorReconnects: counter(
+    'fairlead_operator_reconnects_total',
+    [],
+    1,
+    "Times this pod's stream from the operator ended or could not be opened.",
+  ),
   tableInfo: gauge('fairlead_table_info', ['digest'], 1, 'Always 1: the digest of the route table that is served.'),
   tableApplied: gauge(
     'fairlead_table_applied_timestamp_seconds',

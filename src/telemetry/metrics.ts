@@ -57,6 +57,9 @@ export class GatewayMetrics {
   readonly inFlightRequests = this.#registry.gauge(METRICS.inFlightRequests).with();
   readonly inFlightStreams = this.#registry.gauge(METRICS.inFlightStreams).with();
   readonly bufferedBytes = this.#registry.gauge(METRICS.bufferedBytes).with();
+  readonly configAge = this.#registry.gauge(METRICS.configAge).with();
+  readonly operatorConnected = this.#registry.gauge(METRICS.operatorConnected).with();
+  readonly operatorReconnects = this.#registry.counter(METRICS.operatorReconnects).with();
   readonly logDropped = this.#registry.counter(METRICS.logDropped).with();
   readonly logErrors = this.#registry.counter(METRICS.logErrors).with();
   /** Of requests that no route answers. */

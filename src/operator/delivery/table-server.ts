@@ -61,6 +61,7 @@ export class HttpsTableServer implements TableServer {
   readonly #podListeners = new Set<(pod: PodState) => void>();
   readonly #progressListeners = new Set<(change: ProgressChange) => void>();
   readonly #epochListeners = new Set<(epoch: number) => void>();
+  readonly #heartbeatMs: number;
   readonly #beat: NodeJS.Timeout;
   /** null: this process does not lead. */
   #epoch: number | null = null;
@@ -76,7 +77,8 @@ export class HttpsTableServer implements TableServer {
       { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, noDelay: true, minVersion: 'TLSv1.3' },
       (request, response) => void this.#handle(request, response),
     );
-    this.#beat = setInterval(() => this.#everyBeat(), options.heartbeatMs ?? HEARTBEAT_MS);
+    this.#heartbeatMs = options.heartbeatMs ?? HEARTBEAT_MS;
+    this.#beat = setInterval(() => this.#everyBeat(), this.#heartbeatMs);
     this.#beat.unref();
   }
 
@@ -243,7 +245,8 @@ export class HttpsTableServer implements TableServer {
     });
     this.#fleet.connected(pod, wanted.version, clock.wallMs());
     const { table } = publication;
-    session.begin(version, epoch, wanted.have === null ? tableChanges(null, table) : changesFrom(wanted.have, table));
+    const changes = wanted.have === null ? tableChanges(null, table) : changesFrom(wanted.have, table);
+    session.begin(version, epoch, this.#heartbeatMs, changes);
   }
 
   #report(pod: PodIdentity, body: unknown, epoch: number, response: ServerResponse): void {
