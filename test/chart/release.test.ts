@@ -16,7 +16,7 @@ describeWithControlPlane('a release', (plane) => {
   it('is installed with its CRDs, and says how to make a key and a request', async () => {
     const notes = await release(plane(), 'install', RELEASE.name, CHART, '--create-namespace', '--set', 'redis.mode=Bundled');
     expect(notes).toContain(
-      `kubectl -n ${NAMESPACE} exec deploy/fairlead-operator -- fairlead key create me --namespace ${NAMESPACE} | kubectl apply -f -`,
+      `kubectl -n ${NAMESPACE} exec deploy/fairlead-operator -- fairlead key create --name me --namespace ${NAMESPACE} | kubectl apply -f -`,
     );
     expect(notes).toContain('curl -H "authorization: Bearer $KEY" http://127.0.0.1:8080/v1/models');
     expect(notes).toContain('kubectl apply --server-side --force-conflicts -f charts/fairlead/crds/');
