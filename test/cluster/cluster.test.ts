@@ -1,3 +1,5 @@
+import https from 'node:https';
+
 import { expect, it } from '@jest/globals';
 
 import { startCluster } from './cluster.ts';
@@ -29,6 +31,16 @@ describeWithCluster('a cluster', (cluster) => {
     await cluster().kubectl(['rollout', 'status', 'deployment/three', '--timeout=100s']);
     const addresses = await cluster().kubectl(['get', 'pods', '-l', 'app=three', '-o', 'jsonpath={.items[*].status.podIP}']);
     expect(new Set(addresses.split(' ')).size).toBe(3);
+  });
+
+  it('has Services', async () => {
+    const { plane, place } = cluster();
+    const url = `https://${place.network.servicePrefix}.1/readyz`;
+    const answered = new Promise<number | undefined>((resolve, reject) => {
+      const headers = { authorization: `Bearer ${plane.token}` };
+      https.get(url, { ca: plane.caPem, headers }, ({ statusCode }) => resolve(statusCode)).once('error', reject);
+    });
+    expect(await answered).toBe(200);
   });
 
   it('leaves room for another one, and takes nothing of it', async () => {

@@ -47,14 +47,14 @@ export function installPackages(): void {
 
 /** The folder with the plugins that give pods their network. */
 export function cniFolder(): string {
-  const found = CNI_FOLDERS.find((folder) => existsSync(`${folder}/bridge`));
+  const found = CNI_FOLDERS.find((folder) => existsSync(`${folder}/ptp`));
   if (found === undefined) throw new Error(`no CNI plugins in ${CNI_FOLDERS.join(' or ')}`);
   return found;
 }
 
 function missingPackages(): string[] {
   const programs = Object.entries(PACKAGES).flatMap(([program, name]) => (onPath(program) ? [] : [name]));
-  const plugins = CNI_FOLDERS.some((folder) => existsSync(`${folder}/bridge`)) ? [] : ['containernetworking-plugins'];
+  const plugins = CNI_FOLDERS.some((folder) => existsSync(`${folder}/ptp`)) ? [] : ['containernetworking-plugins'];
   return [...new Set([...programs, ...plugins])];
 }
 

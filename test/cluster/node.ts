@@ -13,6 +13,7 @@ import { cgroupHierarchies, type Place } from './place.ts';
 export const NODE_NAME = 'node1';
 export const PAUSE_IMAGE = 'fairlead.test/pause:1';
 const READY_MS = 120_000;
+const PROXY_HEALTH_PORT = 10256;
 const OVERLAYFS_MAGIC = 0x794c7630;
 const execute = promisify(execFile);
 
@@ -60,7 +61,8 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
     `--hostname-override=${NODE_NAME}`,
     `--node-ip=${network.address}`,
   );
-  const proxy = own('kube-proxy', kubeconfig('proxy', 'system:kube-proxy'), `--config=${join(folder, 'proxy.json')}`);
+  writeProxyConfiguration(place, plane.kubeconfigFor('proxy', plane.userToken('system:kube-proxy')));
+  const proxy = own('kube-proxy', `--config=${join(folder, 'proxy.json')}`);
   const running = [kubelet, proxy, dns, scheduler, containerd];
   const ctr = (...argv: string[]): Promise<unknown> => execute('ctr', ['--address', socket, '--namespace', 'k8s.io', ...argv]);
   const importImage = async (file: string): Promise<void> => {
@@ -88,11 +90,20 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
     ]);
     for (const one of [dns, kubelet, proxy, scheduler]) one.start();
     await kubelet.until('ready', () => nodeIsReady(plane), READY_MS);
+    await proxy.until('ready', () => answers200(`http://${network.address}:${PROXY_HEALTH_PORT}/healthz`), READY_MS);
+    if (!dns.running || !scheduler.running) throw new Error(`${dns.logEnd()}${scheduler.logEnd()}`);
   } catch (error) {
     await stop();
     throw error;
   }
   return { programs: { containerd, kubelet, proxy, dns }, scheduler, importImage, stop };
+}
+
+function answers200(url: string): Promise<boolean> {
+  return fetch(url).then(
+    ({ status }) => status === 200,
+    () => false,
+  );
 }
 
 async function nodeIsReady(plane: ControlPlane): Promise<boolean> {
@@ -134,20 +145,20 @@ function writeConfigurations(place: Place): void {
   for (const name of ['containerd', 'cni', 'kubelet']) mkdirSync(join(folder, name), { recursive: true });
   for (const hierarchy of cgroupHierarchies()) mkdirSync(join(hierarchy, cgroup), { recursive: true });
   const write = (name: string, value: unknown): void => writeFileSync(join(folder, name), JSON.stringify(value));
+  // Names beside the cluster's own; tests add theirs.
+  writeFileSync(join(folder, 'hosts'), '');
   writeFileSync(join(folder, 'containerd.toml'), containerdConfiguration(folder));
   write('cni/pods.conflist', {
     cniVersion: '0.4.0',
     name: 'pods',
     plugins: [
       {
-        type: 'bridge',
-        bridge: 'pods',
-        isGateway: true,
+        // No bridge: over one, a Service's answer would go from pod to pod past what knows the way back, if the kernel lets it.
+        type: 'ptp',
         ipMasq: true,
-        hairpinMode: true,
         ipam: {
           type: 'host-local',
-          ranges: [[{ subnet: `${podPrefix}.0/24`, gateway: `${podPrefix}.1` }]],
+          ranges: [[{ subnet: `${podPrefix}.0/24` }]],
           routes: [{ dst: '0.0.0.0/0' }],
           dataDir: join(folder, 'cni/addresses'),
         },
@@ -180,16 +191,22 @@ function writeConfigurations(place: Place): void {
     syncFrequency: '5s',
     shutdownGracePeriod: '0s',
   });
-  write('proxy.json', {
+}
+
+function writeProxyConfiguration({ folder, network, podPrefix }: Place, kubeconfig: string): void {
+  const configuration = {
     apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
     kind: 'KubeProxyConfiguration',
+    clientConnection: { kubeconfig },
     mode: 'iptables',
     clusterCIDR: `${podPrefix}.0/24`,
     hostnameOverride: NODE_NAME,
+    healthzBindAddress: `${network.address}:${PROXY_HEALTH_PORT}`,
     // Belongs to the machine, not to this namespace.
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: '0s', tcpCloseWaitTimeout: '0s' },
     iptables: { minSyncPeriod: '100ms', syncPeriod: '10s' },
-  });
+  };
+  writeFileSync(join(folder, 'proxy.json'), JSON.stringify(configuration));
 }
 
 function containerdConfiguration(folder: string): string {
@@ -217,10 +234,14 @@ state = "${folder}/containerd/state"
 `;
 }
 
-function corefile({ network }: Place, kubeconfig: string): string {
+function corefile({ folder, network }: Place, kubeconfig: string): string {
   return `.:53 {
   bind ${network.address}
   errors
+  hosts ${folder}/hosts {
+    reload 500ms
+    fallthrough
+  }
   kubernetes cluster.local in-addr.arpa {
     kubeconfig ${kubeconfig}
     ttl 2

@@ -72,11 +72,19 @@ export interface ControlPlane {
   userToken(user: User): string;
   /** Runs kubectl as administrator; what it prints. Fails with what it said where its exit code is not 0. */
   kubectl(argv: readonly string[], input?: string): Promise<string>;
+  /** The same, and what it prints on stderr. */
+  kubectlSaid(argv: readonly string[], input?: string): Promise<Said>;
   /** Resolves once the API server says that it is ready, e.g. after `apiServer.start()`. */
   ready(): Promise<void>;
   /** Asks the API server; the body as text. */
   request(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<ApiAnswer>;
   stop(): Promise<void>;
+}
+
+/** What a program printed. */
+export interface Said {
+  readonly out: string;
+  readonly errors: string;
 }
 
 export interface ApiAnswer {
@@ -201,7 +209,8 @@ async function start(
     controllers,
     kubeconfigFor,
     userToken: (user) => tokens[user],
-    kubectl: (argv, input) => kubectl(programs.api, kubeconfig, argv, input),
+    kubectl: async (argv, input) => (await kubectl(programs.api, kubeconfig, argv, input)).out,
+    kubectlSaid: (argv, input) => kubectl(programs.api, kubeconfig, argv, input),
     ready,
     request,
     stop,
@@ -297,7 +306,7 @@ function ask(
 }
 
 /** With a cache of its own: what kubectl knows of one API server's kinds is wrong for the next one on the same port. */
-async function kubectl(api: string, kubeconfig: string, argv: readonly string[], input = ''): Promise<string> {
+async function kubectl(api: string, kubeconfig: string, argv: readonly string[], input = ''): Promise<Said> {
   const cache = `${kubeconfig}.cache`;
   const child = spawn(api, ['kubectl', `--kubeconfig=${kubeconfig}`, `--cache-dir=${cache}`, ...argv], {
     stdio: 'pipe',
@@ -309,5 +318,5 @@ async function kubectl(api: string, kubeconfig: string, argv: readonly string[],
   child.stdin.on('error', () => undefined).end(input);
   const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
   if (code !== 0) throw new Error(`kubectl ${argv.join(' ')} ended with ${code}: ${said.errors}${said.out}`);
-  return said.out;
+  return said;
 }

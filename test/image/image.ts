@@ -24,20 +24,28 @@ export interface PackedImage {
 
 const ARCHITECTURES: Readonly<Partial<Record<NodeJS.Architecture, string>>> = { x64: 'amd64', arm64: 'arm64' };
 
-/** `name` with its tag, e.g. `fairlead:dev`. Two layers, so that the one with Node is imported once. */
-export function packImage(root: string, name: string, file: string, dist?: string): PackedImage {
+/** What a test puts into its image beside the program. */
+export interface Addition {
+  readonly env: readonly string[];
+  readonly entries: readonly TarEntry[];
+}
+
+/** `name` with its tag, e.g. `fairlead:dev`. A layer for Node and one for the program, so that the first is imported once. */
+export function packImage(root: string, name: string, file: string, dist?: string, added?: Addition): PackedImage {
   mkdirSync(dirname(file), { recursive: true });
   const scratch = mkdtempSync(join(dirname(file), '.image-'));
   try {
-    const layers = [baseEntries(), appEntries(root, dist)].map((entries, index) => {
-      const path = join(scratch, `${index}.tar`);
-      return { path, ...writeTar(path, entries) };
-    });
+    const layers = [baseEntries(), appEntries(root, dist), ...(added === undefined ? [] : [added.entries])].map(
+      (entries, index) => {
+        const path = join(scratch, `${index}.tar`);
+        return { path, ...writeTar(path, entries) };
+      },
+    );
     const config = Buffer.from(
       JSON.stringify({
         architecture: ARCHITECTURES[process.arch] ?? process.arch,
         os: 'linux',
-        config: IMAGE_CONFIG,
+        config: { ...IMAGE_CONFIG, Env: [...IMAGE_CONFIG.Env, ...(added?.env ?? [])] },
         rootfs: { type: 'layers', diff_ids: layers.map(({ sha256 }) => `sha256:${sha256}`) },
         history: layers.map(() => ({ created_by: 'fairlead' })),
       }),
