@@ -2,10 +2,11 @@
 import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
 import { parseDurationMs } from '../lib/duration.ts';
 import { issue, type Issue } from '../lib/issue.ts';
+import { parseRedisUrl } from '../lib/redis-url.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { digestOf } from '../routetable/digest.ts';
 import { byText } from '../routetable/order.ts';
-import type { GatewaySettings } from '../routetable/types.ts';
+import type { GatewaySettings, RedisSettings } from '../routetable/types.ts';
 import { certificateFault } from './certificate.ts';
 import { clientKeys, type ClientKeys, type KeyMemo } from './keys.ts';
 import type { Read } from './memo.ts';
@@ -44,13 +45,22 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
   if (!age.ok) invalid.push(issue('spec.listener.maxConnectionAge', 'InvalidSpec', age.error));
   const tls = compileTls(gateway, read);
   if (!tls.ok) unresolved.push(tls.error);
+  const redis = compileRedis(gateway, read);
+  if (!redis.ok) unresolved.push(redis.error);
 
   // JWT is not served: keys are asked for instead, never nothing.
   const clientAuth = spec.clientAuth.type === 'None' ? 'None' : 'APIKey';
   const keys =
     clientAuth === 'None' ? { keys: [], warnings: [] } : clientKeys(gateway, read((world) => world.secrets).values(), keyMemo);
   let settings: GatewaySettings | null = null;
-  if (maxRequestBytes !== null && drain.ok && age.ok && tls.ok && invalid.length === 0) {
+  if (
+    maxRequestBytes !== null &&
+    drain.ok &&
+    age.ok &&
+    tls.ok &&
+    (redis.ok || spec.redis?.onUnavailable !== 'FailClosed') &&
+    invalid.length === 0
+  ) {
     const unhashed: Omit<GatewaySettings, 'digest'> = {
       port: spec.listener.port,
       maxRequestBytes,
@@ -60,6 +70,8 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
       drainTimeoutMs: drain.value,
       maxConnectionAgeMs: age.value,
       requestLog: spec.telemetry.requestLog === 'None' ? 'Off' : 'Metadata',
+      // Each pod counts for itself, and the condition says so; only who asked for no answer without Redis gets none.
+      redis: redis.ok ? redis.value : null,
     };
     settings = { digest: digestOf(unhashed), ...unhashed };
   }
@@ -90,4 +102,18 @@ function compileTls({ metadata: { namespace }, spec }: LLMGateway, read: Read): 
   const fault = certificateFault(certificate.value.reveal(), key.value.reveal());
   if (fault !== null) return err(issue(path, 'ArtifactInvalid', `Secret ${namespace}/${name} ${fault}`));
   return ok({ certificatePem: certificate.value.reveal(), privateKeyPem: key.value });
+}
+
+function compileRedis({ metadata: { namespace }, spec: { redis } }: LLMGateway, read: Read): Result<RedisSettings | null, Issue> {
+  if (redis === undefined) return ok(null);
+  const { mode, addressRef, sentinel, onUnavailable } = redis;
+  const path = 'spec.redis.addressRef';
+  const url = secretValue(read, namespace, addressRef, path);
+  if (!url.ok) return url;
+  const address = parseRedisUrl(url.value.reveal(), mode);
+  if (!address.ok) {
+    const where = `key ${JSON.stringify(addressRef.key)} of Secret ${namespace}/${addressRef.name}`;
+    return err(issue(path, 'ArtifactInvalid', `the Redis address in ${where} cannot be used: ${address.error}`));
+  }
+  return ok({ mode, address: address.value, masterName: sentinel?.masterName ?? null, onUnavailable });
 }

@@ -57,7 +57,6 @@ const ROUTE: readonly Row[] = [
 
 const GATEWAY: readonly Row[] = [
   { path: 'prices', effect: 'Differs', instead: 'only prices written in `pricing` count' },
-  { path: 'redis', effect: 'Differs', instead: 'each pod counts limits and health for itself' },
   { path: 'clientAuth.type', served: ['APIKey', 'None'], effect: 'Differs', instead: 'clients need an API key' },
   { path: 'telemetry.otlpEndpoint', served: [''], effect: 'Differs', instead: 'no traces are sent' },
   { path: 'telemetry.requestLog', served: ['None', 'Metadata'], effect: 'Differs', instead: 'Metadata is logged' },

@@ -99,6 +99,19 @@ export const GATEWAY_ERRORS = {
     retryable: true,
     meaning: 'A limit of the route is used up; the message names it and `retry-after-ms` says when it is free again.',
   },
+  limits_unavailable: {
+    status: 503,
+    type: 'server_error',
+    retryable: true,
+    meaning:
+      'Limits are shared over Redis, it does not answer, and the gateway is set to serve nothing meanwhile (`onUnavailable: FailClosed`).',
+  },
+  limit_revoked: {
+    status: 503,
+    type: 'server_error',
+    retryable: true,
+    meaning: 'The pod was paused for longer than its places in a concurrency limit were kept for it.',
+  },
   request_exceeds_limit: {
     status: 429,
     type: 'rate_limit_error',

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '../lib/clock.ts';
-import { LocalLimiter } from '../limits/local.ts';
+import { FleetLimits } from '../limits/fleet.ts';
 import type { Limiter } from '../limits/limiter.ts';
 import type { Load } from '../routetable/stream-messages.ts';
 import type { RouteTable } from '../routetable/types.ts';
@@ -16,6 +16,7 @@ import type { GatewayCore } from './core.ts';
 import { type LoadedTable, loadTable } from './loaded-table.ts';
 import { RequestRun } from './request-run.ts';
 import { Running } from './running.ts';
+import { limitEvents } from './limit-events.ts';
 import { ClientListener, type ListenerTimeouts } from './server.ts';
 
 export interface GatewayOptions {
@@ -55,7 +56,6 @@ const UPSTREAM_KEEP_ALIVE_MS = 55_000;
 /** One gateway process: takes tables, serves clients. What it holds (connections, health, limits, metrics) outlives each table. */
 export class Gateway implements GatewayCore {
   readonly clock: Clock;
-  readonly limiter: Limiter;
   readonly budget: BufferBudget;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
@@ -66,6 +66,7 @@ export class Gateway implements GatewayCore {
   readonly #connections: Connections;
   readonly #health: HealthBook;
   readonly #retryBudgets = new RetryBudgets();
+  readonly #limits: FleetLimits;
   #table: LoadedTable | null = null;
   #listener: ClientListener | null = null;
   #admin: Server | null = null;
@@ -78,9 +79,9 @@ export class Gateway implements GatewayCore {
     this.log = options.log;
     this.maxInFlight = options.maxInFlight ?? DEFAULT_MAX_IN_FLIGHT;
     this.keepAliveAfterMs = options.keepAliveAfterMs ?? DEFAULT_KEEP_ALIVE_AFTER_MS;
-    this.limiter = new LocalLimiter(options.clock);
     this.budget = new BufferBudget(options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES);
     this.metrics = new GatewayMetrics(options.clock);
+    this.#limits = new FleetLimits(options.clock, limitEvents(this.metrics, options.log));
     this.#health = new HealthBook({ random: options.random, onTransition: (transition) => this.#told(transition) });
     this.#connections = new Connections({
       maxConnectionsPerOrigin: options.maxConnectionsPerOrigin ?? DEFAULT_MAX_CONNECTIONS,
@@ -94,6 +95,10 @@ export class Gateway implements GatewayCore {
 
   random(): number {
     return this.#options.random();
+  }
+
+  get limiter(): Limiter {
+    return this.#limits.limiter;
   }
 
   get table(): LoadedTable | null {
@@ -124,6 +129,7 @@ export class Gateway implements GatewayCore {
     );
     // First, because a certificate that cannot be used throws: then everything stays as it was.
     this.#listener?.reload(table.settings);
+    this.#limits.apply(table.gateway, table.settings.redis);
     this.#table = loaded;
     this.#forgetUnused(loaded);
     this.metrics.tableApplied(table.digest, refusedEntries);
@@ -219,6 +225,7 @@ export class Gateway implements GatewayCore {
       clearTimeout(timer);
     }
     await this.#connections.destroy();
+    await this.#limits.close();
     const admin = this.#admin;
     if (admin !== null) {
       await new Promise<void>((resolve) => {

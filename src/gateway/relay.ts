@@ -29,6 +29,11 @@ import { recordRelayed } from './record.ts';
 import type { RequestContext } from './request-context.ts';
 import { costMicroUsd, estimateUsage } from './settle.ts';
 
+const SLOT_LOST: GatewayError = {
+  code: 'limit_revoked',
+  message: 'This gateway pod stood still for so long that the place of this request in a concurrency limit went to another one.',
+};
+
 /** Reserved for output where the client set no bound: a typical answer. What is used beyond it is owed. */
 const DEFAULT_OUTPUT_TOKENS = 512;
 
@@ -125,6 +130,7 @@ export class Relay implements AttemptHost, ChoiceInput {
 
   begin(reservation: Reservation): void {
     this.#reservation = reservation;
+    reservation.onRevoked(() => this.abandon(SLOT_LOST));
     if (this.stream) this.#armKeepAlive();
     this.#attempt(this.#plan.order[0] ?? 0, false);
   }

@@ -4,7 +4,7 @@ import { type Endpoint, matchEndpoint } from '../dialects/endpoints.ts';
 import { isMultipart, type MultipartBody, readMultipart } from '../dialects/multipart.ts';
 import { readFacts } from '../dialects/openai/facts.ts';
 import { type ParsedBody, readRequestBody } from '../dialects/request-body.ts';
-import type { LimitedRequest, Rejection, Reservation } from '../limits/limiter.ts';
+import type { Decision, LimitedRequest, Reservation } from '../limits/limiter.ts';
 import { NO_LIMITS } from '../limits/local.ts';
 import { acceptRequestId } from '../telemetry/request-id.ts';
 import { sendError, sendModel, sendModelsList } from './answers.ts';
@@ -200,11 +200,18 @@ export class RequestRun implements BodyReader, RequestContext, RunningRequest {
     }
   }
 
-  #decided(relay: Relay, decision: Reservation | Rejection): void {
+  #decided(relay: Relay, decision: Decision): void {
     if (this.#over) {
       if (decision.ok) decision.release();
     } else if (decision.ok) {
       this.#begin(relay, decision);
+    } else if (decision.reason === 'unavailable') {
+      this.fail({
+        code: 'limits_unavailable',
+        message:
+          'The limits of this route cannot be checked right now, and it serves no request that is not checked; try again shortly.',
+        retryAfterMs: decision.retryAfterMs,
+      });
     } else {
       this.loaded?.metrics.limited(decision.limitName);
       this.fail(limitError(decision));

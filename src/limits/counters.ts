@@ -19,6 +19,12 @@ export interface Counter {
   successor(): Counter;
 }
 
+/** A counter that can say when what it counted was used. */
+export interface OwnUse extends Counter {
+  /** What was counted, oldest last; it was used before `endMs`. */
+  parts(nowMs: number): Iterable<{ readonly endMs: number; readonly amount: number }>;
+}
+
 /**
  * Parts a window is cut into. One more is counted, because the oldest is only partly inside the window and counts in full:
  * that makes every window of the limit's length exact, and leaves 64/65 of the limit to steady demand.
@@ -26,7 +32,7 @@ export interface Counter {
 const PARTS = 64;
 
 /** A sliding window over a ring of sums. Amounts are whole numbers, so refunds leave no rounding behind. */
-export class SlidingWindow implements Counter {
+export class SlidingWindow implements OwnUse {
   readonly #partMs: number;
   #sums = Array.from({ length: PARTS + 1 }, () => 0);
   #total = 0;
@@ -78,6 +84,14 @@ export class SlidingWindow implements Counter {
 
   idle(nowMs: number): boolean {
     return this.#open === 0 && Math.floor(nowMs / this.#partMs) - this.#part > PARTS;
+  }
+
+  *parts(nowMs: number): Iterable<{ readonly endMs: number; readonly amount: number }> {
+    this.#advance(nowMs);
+    for (let age = 0; age <= PARTS; age++) {
+      const amount = this.#sum(age);
+      if (amount !== 0) yield { endMs: (this.#part - age + 1) * this.#partMs, amount };
+    }
   }
 
   /** Starts from everything counted here, as if one had used it all; it ages away within a window. */
@@ -132,7 +146,7 @@ export class SlidingWindow implements Counter {
 const CONCURRENCY_RETRY_MS = 1_000;
 
 /** Requests under way. Every take is one request, whatever its amount. */
-export class InFlight implements Counter {
+export class InFlight implements OwnUse {
   #count = 0;
   #before: InFlight | null;
 
@@ -164,6 +178,11 @@ export class InFlight implements Counter {
 
   idle(): boolean {
     return this.#count === 0;
+  }
+
+  /** What runs has no age. */
+  parts(): readonly [] {
+    return [];
   }
 
   /** What runs here counts there too, until nothing runs here. */

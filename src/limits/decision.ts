@@ -3,7 +3,7 @@ import type { Limit, LimitScope } from '../routetable/types.ts';
 import type { Counter } from './counters.ts';
 import type { Rejection, Remaining, RemainingByUnit } from './limiter.ts';
 
-type Measured = Pick<Counter, 'room' | 'waitMs' | 'resetMs'>;
+export type Measured = Pick<Counter, 'room' | 'waitMs' | 'resetMs'>;
 
 interface LimitOfDecision {
   readonly name: string;
@@ -13,12 +13,13 @@ interface LimitOfDecision {
   amount(tokens: number): number;
 }
 
-/** Names the limit that keeps the request out longest; waits for all of them. */
+/** Names the limit that keeps the request out longest; waits for all of them. `short`: whether the limit of this index refuses. */
 export function rejection(
   limits: readonly LimitOfDecision[],
   counters: readonly Measured[],
   tokens: number,
   nowMs: number,
+  short: (index: number) => boolean,
 ): Rejection {
   let worst: LimitOfDecision | undefined;
   let retryAfterMs = 0;
@@ -26,7 +27,7 @@ export function rejection(
   limits.forEach((limit, i) => {
     const amount = limit.amount(tokens);
     const counter = counters[i];
-    if (counter === undefined || counter.room(limit.limit, nowMs) >= amount) return;
+    if (counter === undefined || !short(i)) return;
     const alone = amount > limit.limit;
     const waitMs = counter.waitMs(limit.limit, amount, nowMs);
     if (worst === undefined || (alone && !impossible) || (alone === impossible && waitMs > retryAfterMs)) worst = limit;
@@ -36,6 +37,7 @@ export function rejection(
   if (worst === undefined) throw new Error('a rejection without a limit that rejects');
   return {
     ok: false,
+    reason: 'exceeded',
     limitName: worst.name,
     scope: worst.scope,
     unit: worst.unit,

@@ -1,5 +1,5 @@
 /**
- * The limiter's interface, which the in-memory limiter and (later) the one over Redis implement. Reserve before the call,
+ * The limiter's interface, which the in-memory limiter and the one over Redis implement. Reserve before the call,
  * settle with what was really used, or release what never ran. All limits that match a request are ANDed: a reservation is
  * all of them or none.
  */
@@ -39,10 +39,13 @@ export interface Reservation {
   settle(actualTokens: number): void;
   /** Instead of settle, when nothing reached an upstream: everything goes back. */
   release(): void;
+  /** `end` is called, once, where a slot that this holds became another pod's, because this process slept past its lease. */
+  onRevoked(end: () => void): void;
 }
 
 export interface Rejection {
   readonly ok: false;
+  readonly reason: 'exceeded';
   readonly limitName: string;
   readonly scope: readonly LimitScope['kind'][];
   readonly unit: Limit['unit'];
@@ -54,7 +57,18 @@ export interface Rejection {
   readonly remaining: RemainingByUnit;
 }
 
+/** Whether the limits admit it cannot be told, and the gateway is to refuse then. */
+export interface Unavailable {
+  readonly ok: false;
+  readonly reason: 'unavailable';
+  readonly retryAfterMs: number;
+}
+
+export type Decision = Reservation | Rejection | Unavailable;
+
 export interface Limiter {
   /** Synchronous where the answer is in memory; a promise only where a store must be asked. */
-  reserve(request: LimitedRequest): Reservation | Rejection | Promise<Reservation | Rejection>;
+  reserve(request: LimitedRequest): Decision | Promise<Decision>;
+  /** Gives back what is held of shared limits; nothing is reserved afterwards. */
+  close(): Promise<void>;
 }

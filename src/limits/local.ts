@@ -8,7 +8,13 @@ import type { LimitedRequest, Limiter, Rejection, RemainingByUnit, Reservation }
 
 const MAX_COUNTERS = 100_000;
 
-export const NO_LIMITS: Reservation = Object.freeze({ ok: true, remaining: Object.freeze({}), settle() {}, release() {} });
+export const NO_LIMITS: Reservation = Object.freeze({
+  ok: true,
+  remaining: Object.freeze({}),
+  settle() {},
+  release() {},
+  onRevoked() {},
+});
 
 /**
  * The limiter of one process, in memory: in any span of time as long as a limit's window, no more than the limit is admitted,
@@ -49,10 +55,16 @@ export class LocalLimiter implements Limiter {
       counters.push(counter);
       if (counter.room(limit.limit, nowMs) < limit.amount(tokens)) admitted = false;
     }
-    if (!admitted) return rejection(limits, counters, tokens, nowMs);
+    if (!admitted) {
+      const short = (i: number): boolean =>
+        (counters[i]?.room(limits[i]?.limit ?? 0, nowMs) ?? 0) < (limits[i]?.amount(tokens) ?? 0);
+      return rejection(limits, counters, tokens, nowMs, short);
+    }
     for (let i = 0; i < limits.length; i++) counters[i]?.take(limits[i]?.amount(tokens) ?? 0);
     return new LocalReservation(this.#clock, limits, counters, tokens, nowMs);
   }
+
+  async close(): Promise<void> {}
 
   #boundLimits(request: LimitedRequest): BoundLimits<Counter> {
     const known = this.#bound.get(request.limits);
@@ -99,6 +111,9 @@ class LocalReservation implements Reservation {
   release(): void {
     this.#end(0, 0);
   }
+
+  /** Nobody but this process has its slots. */
+  onRevoked(): void {}
 
   #end(requests: number, tokens: number): void {
     if (!this.#open) return;

@@ -89,6 +89,18 @@ function table(routes: readonly Route[] = [route('chat'), route('other')]): Rout
     drainTimeoutMs: 1000,
     maxConnectionAgeMs: 60_000,
     requestLog: 'Metadata',
+    redis: {
+      mode: 'Sentinel',
+      address: {
+        nodes: [{ host: 'redis.example.com', port: 26379 }],
+        tls: true,
+        username: 'fairlead',
+        password: new SecretValue('redis-password'),
+        db: 1,
+      },
+      masterName: 'mymaster',
+      onUnavailable: 'LocalShare',
+    },
   } as const;
   const clientKeys: ClientKey[] = [
     {

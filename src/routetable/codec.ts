@@ -1,5 +1,6 @@
 /** How a RouteTable travels: canonical JSON out, and in again entry by entry, so that one bad entry keeps nothing else back. */
 import { err, ok, type Result } from '../lib/result.ts';
+import type { RedisAddress } from '../lib/redis-url.ts';
 import { SecretValue } from '../lib/secret.ts';
 import {
   attempt,
@@ -32,6 +33,7 @@ import {
   type Match,
   type ModelName,
   type ObjectName,
+  type RedisSettings,
   type Route,
   type RouteTable,
   type Rule,
@@ -205,6 +207,19 @@ const envelope = object<{
   digest: line,
 });
 
+const redis = object<RedisSettings>({
+  mode: oneOf('Standalone', 'Sentinel', 'Cluster'),
+  address: object<RedisAddress>({
+    nodes: list(object<RedisAddress['nodes'][number]>({ host: line, port: integer(1) })),
+    tls: bool,
+    username: nullable(text),
+    password: nullable(secret),
+    db: integer(0),
+  }),
+  masterName: nullable(line),
+  onUnavailable: oneOf('FailOpen', 'FailClosed', 'LocalShare'),
+});
+
 const settings = object<GatewaySettings>({
   digest: line,
   port: integer(0),
@@ -215,6 +230,7 @@ const settings = object<GatewaySettings>({
   drainTimeoutMs: number(0),
   maxConnectionAgeMs: orElse(number(1), 600_000),
   requestLog: oneOf('Off', 'Metadata', 'Full'),
+  redis: orElse(nullable(redis), null),
 });
 
 const modelName = object<ModelName>({ value: text, wildcard: bool });

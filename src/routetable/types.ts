@@ -4,6 +4,7 @@
  * Every list is in a canonical order, so equal input gives equal bytes whatever order it came in.
  */
 import type { FailoverReason } from '../lib/failure.ts';
+import type { RedisAddress } from '../lib/redis-url.ts';
 import type { SecretValue } from '../lib/secret.ts';
 
 /** Raised when a reader that does not know a change would serve it wrongly; additions do not raise it. */
@@ -39,6 +40,17 @@ export interface GatewaySettings {
   /** How old a client's connection may become before an answer on it is the last. */
   readonly maxConnectionAgeMs: number;
   readonly requestLog: 'Off' | 'Metadata' | 'Full';
+  /** null: each pod counts limits for itself. */
+  readonly redis: RedisSettings | null;
+}
+
+export interface RedisSettings {
+  readonly mode: 'Standalone' | 'Sentinel' | 'Cluster';
+  readonly address: RedisAddress;
+  /** Sentinel only. */
+  readonly masterName: string | null;
+  /** What limits do while Redis is away. */
+  readonly onUnavailable: 'FailOpen' | 'FailClosed' | 'LocalShare';
 }
 
 export interface ClientKey {

@@ -85,6 +85,31 @@ export const METRICS = {
     'Answers whose token usage is an estimate, because the provider gave none.',
   ),
   limited: counter('fairlead_limited_total', ['route', 'limit'], 300, 'Requests that a limit refused, by its name.'),
+  limitStoreReachable: gauge(
+    'fairlead_limit_store_reachable',
+    [],
+    1,
+    '1 while the Redis that limits are shared over answers, 0 while each pod decides by the policy `onUnavailable`; absent without Redis.',
+  ),
+  limitStoreCommands: counter(
+    'fairlead_limit_store_commands_total',
+    ['outcome'],
+    2,
+    'Commands sent to the Redis that limits are shared over, by outcome: answered or failed.',
+  ),
+  limitStoreSeconds: histogram(
+    'fairlead_limit_store_command_seconds',
+    [],
+    1,
+    [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05],
+    'How long Redis took to answer a command of the limits.',
+  ),
+  limitsDecidedAlone: counter(
+    'fairlead_limits_decided_alone_total',
+    ['decision'],
+    2,
+    'Requests whose limits were decided without Redis, because it was away: admitted or refused.',
+  ),
   droppedParams: counter(
     'fairlead_dropped_params_total',
     ['route', 'param'],

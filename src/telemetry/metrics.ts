@@ -2,6 +2,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { FailureKind, FilterPhase } from '../lib/failure.ts';
 import type { Usage } from '../lib/usage.ts';
 import type { CounterCell, Family, GaugeCell, HistogramCell } from './cells.ts';
+import { LimitStoreMetrics } from './limit-store-metrics.ts';
 import { METRICS } from './metric-table.ts';
 import { processMetrics } from './process-metrics.ts';
 import { MetricRegistry } from './registry.ts';
@@ -62,6 +63,7 @@ export class GatewayMetrics {
   readonly operatorReconnects = this.#registry.counter(METRICS.operatorReconnects).with();
   readonly logDropped = this.#registry.counter(METRICS.logDropped).with();
   readonly logErrors = this.#registry.counter(METRICS.logErrors).with();
+  readonly limitStore = new LimitStoreMetrics(this.#registry);
   /** Of requests that no route answers. */
   readonly unrouted = new RouteMetrics(NO_ROUTE, this.#families);
 

@@ -1,7 +1,4 @@
 /** One call of lease.lua: what goes in, what comes out. The script's head says what each means. */
-import { readFileSync } from 'node:fs';
-
-export const LEASE_SCRIPT = readFileSync(new URL('./lease.lua', import.meta.url), 'utf8');
 
 export type CounterKind = 'sliding' | 'fixed' | 'slots';
 
@@ -20,7 +17,8 @@ export interface LeaseCall {
   readonly step: number;
   readonly leaseMs: number;
   readonly epoch: string;
-  readonly join: boolean;
+  /** Whether Redis must know this pod; `join` takes the call as it is. */
+  readonly standing: 'any' | 'join' | 'known';
   readonly keep: boolean;
   /** Pairs of part and amount. */
   readonly used: readonly number[];
@@ -41,6 +39,8 @@ export interface LeaseReply {
   readonly pods: number;
 }
 
+const STANDING = { any: 0, join: 1, known: 2 } as const;
+
 /** `nowMs`: a clock of a test's own; null: Redis' own. */
 export function leaseArguments(call: LeaseCall, pod: string, nowMs: number | null = null): (string | number)[] {
   return [
@@ -56,7 +56,7 @@ export function leaseArguments(call: LeaseCall, pod: string, nowMs: number | nul
     call.step,
     call.leaseMs,
     call.epoch,
-    call.join ? 1 : 0,
+    STANDING[call.standing],
     call.keep ? 1 : 0,
     ...call.used,
   ];

@@ -12,7 +12,8 @@
 --         10 step: the amount of the first request that waits; short of `need`, whole steps are granted
 --         11 lease in ms: how long what is held and granted is the pod's own
 --         12 epoch of the state the pod last saw; '' where it knows none
---         13 join: 1 where the pod tells everything it used within the window, not only what is new
+--         13 0; 1 join: takes the call as it is, whatever is known of the pod; 2 known: the pod must be known (its last call
+--            was answered within the window)
 --         14 keep: 1 where slots in use stay the pod's own even beyond the limit (it could not reach Redis)
 --         15 … pairs of part, amount: what was used since the last call; an amount below zero gives back
 --
@@ -24,6 +25,7 @@
 local kind, limit, span, pod, call = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local hold, need, want, step = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local lease, epoch, join, keep = tonumber(ARGV[11]), ARGV[12], ARGV[13] == '1', ARGV[14] == '1'
+local known = ARGV[13] == '2'
 local sliding, slots = kind == 'sliding', kind == 'slots'
 local PARTS = 64
 local part = sliding and span / PARTS or 1
@@ -145,9 +147,9 @@ if not join then
     save()
     return answer('LOST', 0, 0)
   end
-  if mine and mine.c ~= call - 1 then
+  if mine and mine.c ~= call - 1 or known and not mine then
     save()
-    return answer('GAP', 0, mine.c)
+    return answer('GAP', 0, mine and mine.c or 0)
   end
 end
 
@@ -172,7 +174,10 @@ local granted = 0
 if free > 0 then
   -- What is left is shared, so that no pod sits on what others need; who waits is served all the same.
   granted = math.max(math.min(want, math.floor(free / (4 * live))), need)
-  if granted > free then granted = step > 0 and math.floor(free / step) * step or free end
+  if granted > free then
+    granted = free
+    if step > 1 and not slots then granted = math.max(0, math.floor((free + hold) / step) * step - hold) end
+  end
 elseif slots and lapsed and not keep then
   granted = math.max(free, -hold)
 end
