@@ -30,12 +30,13 @@ JEST := $(NODE) --experimental-vm-modules --disable-warning=ExperimentalWarning 
 HOUSE := $(NODE) test/house/run.ts
 FAIRLEAD := MALLOC_ARENA_MAX=1 $(NODE) --max-semi-space-size=8 dist/cmd/fairlead/main.js
 FUZZ_RUNS ?= 100000
+SCHEDULES ?= 100
 IMAGE ?= fairlead:dev
 IMAGE_FILE ?= .cache/image/fairlead.tar
 T ?=
 ARGS ?=
 
-.PHONY: help demo run setup build generate lock image image-archive test test-unit test-features test-cluster cluster-up cluster-down lint format bench bench-compile fuzz clean
+.PHONY: help demo run setup build generate lock image image-archive test test-unit test-features test-limits test-cluster cluster-up cluster-down lint format bench bench-compile fuzz clean
 
 ##@ Use it
 demo: $(BUILT) ## Send requests through a built-in gateway and mock models: no key, no network (goes on serving in a terminal)
@@ -81,6 +82,8 @@ cluster-up: $(BUILT) ## Start a real Kubernetes on this machine (as root, with G
 
 cluster-down: $(INSTALLED) ## End it
 	@$(NODE) test/cluster/down.ts
+test-limits: $(INSTALLED) ## Random schedules over eight pods and one Redis, never above a limit: SCHEDULES=1000
+	@SCHEDULES=$(SCHEDULES) $(NODE) --disable-warning=ExperimentalWarning test/limits/run.ts
 
 lint: $(INSTALLED) ## Types, lint, format, import directions, lock file
 	@$(HOUSE) types lint format directions text lock

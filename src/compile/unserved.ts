@@ -57,6 +57,7 @@ const ROUTE: readonly Row[] = [
 
 const GATEWAY: readonly Row[] = [
   { path: 'prices', effect: 'Differs', instead: 'only prices written in `pricing` count' },
+  { path: 'redis', effect: 'Differs', instead: 'limits are shared over it, health is still what each pod sees itself' },
   { path: 'clientAuth.type', served: ['APIKey', 'None'], effect: 'Differs', instead: 'clients need an API key' },
   { path: 'telemetry.otlpEndpoint', served: [''], effect: 'Differs', instead: 'no traces are sent' },
   { path: 'telemetry.requestLog', served: ['None', 'Metadata'], effect: 'Differs', instead: 'Metadata is logged' },

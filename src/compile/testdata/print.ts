@@ -17,7 +17,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   maxAttempts: 3,
   timeouts: { connectMs: 2000, firstTokenMs: 60000, idleMs: 120000, totalMs: 600000 },
   reasons: ['Auth', 'ConnectFailure', 'NotFound', 'Overloaded', 'QuotaExhausted', 'RateLimited', 'ServerError', 'StreamBroken', 'Timeout'],
-  settings: { port: 8080, maxRequestBytes: 33554432, clientAuth: 'APIKey', drainTimeoutMs: 300000, maxConnectionAgeMs: 600000, requestLog: 'Metadata', redis: null },
+  settings: { port: 8080, maxRequestBytes: 33554432, clientAuth: 'APIKey', drainTimeoutMs: 300000, maxConnectionAgeMs: 600000, requestLog: 'Metadata' },
 };
 
 /** Lists that say something when they are empty. */

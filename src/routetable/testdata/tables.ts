@@ -79,6 +79,7 @@ export function settingsEntry(change: Partial<GatewaySettings> = {}): GatewaySet
     drainTimeoutMs: 1_000,
     maxConnectionAgeMs: 600_000,
     requestLog: 'Off',
+    redis: null,
     ...change,
   };
   return { digest: digestOf(body), ...body };
