@@ -64,6 +64,19 @@ describe('authenticate', () => {
     expect(messages.join(' ')).not.toMatch(/fl-/);
   });
 
+  it('remembers of a key neither that it was known to an earlier table nor that it had not expired', () => {
+    const before = compileKeys([clientKey('fl-moved', { id: 'team-a/old' }), clientKey('fl-gone', { expiresAtMs: NOW + 10 })]);
+    const after = compileKeys([clientKey('fl-moved', { id: 'team-b/new' })]);
+    for (const _turn of [1, 2]) {
+      expect(reason(authenticate(before, 'Bearer fl-moved', undefined, NOW))).toBe('team-a/old');
+      expect(reason(authenticate(before, 'Bearer fl-gone', undefined, NOW))).toBe('team-a/alice');
+      expect(reason(authenticate(before, 'Bearer fl-gone', undefined, NOW + 10))).toBe('expired');
+      expect(reason(authenticate(before, 'Bearer fl-other', undefined, NOW))).toBe('unknown');
+      expect(reason(authenticate(after, 'Bearer fl-moved', undefined, NOW))).toBe('team-b/new');
+      expect(reason(authenticate(after, 'Bearer fl-gone', undefined, NOW))).toBe('unknown');
+    }
+  });
+
   it('lets the platform key win where two Secrets hold one hash', () => {
     const stolen = clientKey('fl-x', { id: 'evil/copy', namespace: 'evil', tenant: 'evil' });
     const real = clientKey('fl-x', { id: 'fairlead-system/x', namespace: 'fairlead-system', tenant: 'acme', platform: true });

@@ -78,6 +78,13 @@ export function compileKeys(keys: readonly ClientKey[]): KeyRing {
   return bySha256;
 }
 
+/** Keys that were used lately, by the `authorization` that held them; hashing one costs as much as the rest of admission. */
+const recent = new Map<string, KnownKey>();
+/** The table's keys that `recent` are of: a key that a new table lacks is not known from the old one. */
+let recentRing: KeyRing | null = null;
+/** Only known keys are remembered, so that no client can fill it with others. */
+const MAX_RECENT = 10_000;
+
 /**
  * `authorization`: that header as it came; `apiKey`: `api-key`, or else `x-api-key`. A Bearer token goes before `apiKey`; an
  * `authorization` of another scheme (some proxy's own) matters only where there is no `apiKey`. `wallMs`: the epoch's.
@@ -88,11 +95,21 @@ export function authenticate(
   apiKey: string | undefined,
   wallMs: number,
 ): Caller | AuthFailure {
+  if (keys !== recentRing) {
+    recentRing = keys;
+    recent.clear();
+  }
+  const before = authorization === undefined ? undefined : recent.get(authorization);
+  if (before !== undefined) return wallMs < before.expiresAtMs ? before.caller : EXPIRED;
   const token = (authorization === undefined ? undefined : bearerToken(authorization)) ?? apiKey?.trim();
   if (token === undefined) return authorization === undefined ? MISSING : MALFORMED;
   if (token === '' || token.length > MAX_KEY_CHARS) return MALFORMED;
   const known = keys.get(sha256Hex(token));
   if (known === undefined) return UNKNOWN;
+  if (authorization !== undefined && bearerToken(authorization) === token) {
+    if (recent.size >= MAX_RECENT) recent.clear();
+    recent.set(authorization, known);
+  }
   return wallMs < known.expiresAtMs ? known.caller : EXPIRED;
 }
 

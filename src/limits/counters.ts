@@ -144,17 +144,21 @@ export class SlidingWindow implements OwnUse {
 
 /** When a running request ends is not known; this is what a client is told to wait. */
 const CONCURRENCY_RETRY_MS = 1_000;
+const CONCURRENCY_KEPT_MS = 60_000;
 
 /** Requests under way. Every take is one request, whatever its amount. */
 export class InFlight implements OwnUse {
   #count = 0;
+  /** Kept for a while, or a client that sends one request at a time would have a counter made for each. */
+  #usedAtMs = 0;
   #before: InFlight | null;
 
   constructor(before: InFlight | null = null) {
     this.#before = before;
   }
 
-  room(limit: number): number {
+  room(limit: number, nowMs: number): number {
+    this.#usedAtMs = nowMs;
     const before = this.#before === null ? 0 : this.#before.#count;
     if (before === 0) this.#before = null;
     return limit - this.#count - before;
@@ -176,8 +180,8 @@ export class InFlight implements OwnUse {
     return this.#count === 0 ? 0 : CONCURRENCY_RETRY_MS;
   }
 
-  idle(): boolean {
-    return this.#count === 0;
+  idle(nowMs: number): boolean {
+    return this.#count === 0 && nowMs - this.#usedAtMs > CONCURRENCY_KEPT_MS;
   }
 
   /** What runs has no age. */

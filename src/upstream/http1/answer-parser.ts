@@ -333,7 +333,7 @@ function readHeaders(head: string): IncomingHttpHeaders {
   while (head.charCodeAt(at) !== CR) {
     const colon = head.indexOf(':', at);
     const end = head.indexOf('\r\n', colon);
-    const name = head.slice(at, colon).toLowerCase();
+    const name = lowerName(head.slice(at, colon));
     const value = head.slice(head.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1, end).trim();
     // Some readers take a trailing tab for a part of the name of another encoding.
     if (name === 'transfer-encoding' && head.charCodeAt(end - 1) <= SPACE) throw new HttpAnswerError(`space after ${name}`);
@@ -344,6 +344,18 @@ function readHeaders(head: string): IncomingHttpHeaders {
     at = end + 2;
   }
   return headers;
+}
+
+/** Names as they were sent, to names in lower case: the same few come with every answer, and a key made anew has to be interned. */
+const lowerNames = new Map<string, string>();
+const MAX_LOWER_NAMES = 500;
+
+function lowerName(name: string): string {
+  const known = lowerNames.get(name);
+  if (known !== undefined) return known;
+  const lower = name.toLowerCase();
+  if (lowerNames.size < MAX_LOWER_NAMES) lowerNames.set(name, lower);
+  return lower;
 }
 
 /** Two of these and two readers may see two ends. */
