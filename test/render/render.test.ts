@@ -36,6 +36,9 @@ describeWithControlPlane('rendered objects on an API server', (plane) => {
     for (const [index, object] of objects.entries()) expect(first[index]).toMatchObject(object);
     await apply(plane(), objects);
     expect((await read(plane(), objects)).map(versionOf)).toEqual(first.map(versionOf));
+    // It would scale the next case's Deployment, which has the same name.
+    const scaled = objects.filter(({ kind }) => kind === 'HorizontalPodAutoscaler');
+    for (const { metadata } of scaled) await plane().kubectl(['-n', metadata.namespace, 'delete', 'hpa', metadata.name]);
   });
 
   it.each(['minimal', 'all-settings'])('%s: its pod is one that restricted Pod Security takes', async (name) => {
@@ -71,6 +74,26 @@ describeWithControlPlane('rendered objects on an API server', (plane) => {
       await api.kubectl(['-n', 'replicas', 'scale', 'deployment/default-gateway', '--replicas=8']);
       await reconcile(api, rendered('replicas', { replicas: 3 }));
       expect(await replicasOf(api)).toBe(3);
+    });
+
+    it("is the autoscaler's once it has spoken: a real one, which wants no metrics to raise a fleet to its least", async () => {
+      const api = plane();
+      await reconcile(api, rendered('replicas', { replicas: 3 }));
+      const scaled = rendered('replicas', { autoscaling: { minReplicas: 6, maxReplicas: 9 } });
+      await reconcile(api, scaled);
+      await api.kubectl([
+        '-n',
+        'replicas',
+        'wait',
+        '--for=jsonpath={.spec.replicas}=6',
+        'deployment/default-gateway',
+        '--timeout=100s',
+      ]);
+      await reconcile(api, scaled);
+      expect(await replicasOf(api)).toBe(6);
+      await api.kubectl(['-n', 'replicas', 'delete', 'hpa', 'default-gateway']);
+      await reconcile(api, rendered('replicas', { replicas: 2 }));
+      expect(await replicasOf(api)).toBe(2);
     });
 
     it('begins with the least that the autoscaler may choose', async () => {
