@@ -39,6 +39,8 @@ const ONLY_FROM = {
   ioredis: '^src/limits/',
   '@kubernetes/client-node': '^src/kube/',
   commander: '^src/cli/|^cmd/',
+  '@smithy/eventstream-codec': '^src/providers/shared/frames\\.ts$',
+  '@smithy/signature-v4': '^src/providers/bedrock/',
 };
 
 const TESTS = '\\.test\\.ts$|^test/|/testdata/';
@@ -113,7 +115,7 @@ export default {
       to: {},
     },
     ...Object.entries(ONLY_FROM).map(([name, where]) => ({
-      name: `${name.replaceAll(/[^a-z-]/g, '')}-only-there`,
+      name: `${name.replaceAll(/[^a-z0-9-]/g, '')}-only-there`,
       comment: `${name} is imported only from ${where}`,
       severity: 'error',
       from: { path: '^(src|cmd)/', pathNot: `${TESTS}|${where}` },

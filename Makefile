@@ -36,7 +36,9 @@ IMAGE_FILE ?= .cache/image/fairlead.tar
 T ?=
 ARGS ?=
 
-.PHONY: help demo run setup build generate lock image image-archive test test-unit test-features test-limits test-cluster cluster-up cluster-down lint format bench bench-compile fuzz clean
+FIXTURES ?= test/fixtures/providers
+
+.PHONY: test-fixtures help demo run setup build generate lock image image-archive test test-unit test-features test-limits test-cluster cluster-up cluster-down lint format bench bench-compile fuzz clean
 
 ##@ Use it
 demo: $(BUILT) ## Send requests through a built-in gateway and mock models: no key, no network (goes on serving in a terminal)
@@ -72,6 +74,9 @@ test-unit: $(INSTALLED) ## The tests beside the sources; a part of them: T=src/c
 
 test-features: $(INSTALLED) ## One file a user promise, from YAML to HTTP answer; a part of them: T=failover
 	@$(JEST) test/features$(addprefix .*,$(T))
+
+test-fixtures: $(INSTALLED) ## Providers' answers through the gateway: FIXTURES=DIR, a folder of recorded or documented ones
+	@$(NODE) test/fixtures/run.ts $(FIXTURES)
 
 test-cluster: $(BUILT) ## The tests on a real cluster with pods, made here (as root, with Go); a part of them: T=faults
 	@$(NODE) test/controlplane/build.ts

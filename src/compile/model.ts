@@ -46,9 +46,7 @@ export function compileModel(name: string, spec: BackendSpec, path: string, cont
     return null;
   };
 
-  const found = compileUpstream(spec.provider, `${path}.provider`, { ...context, tls: spec.tls !== undefined });
-  if (found === null) issues.push(notServed(`${path}.provider.type`, spec.provider.type));
-  const upstream = found === null ? null : take(found);
+  const upstream = take(compileUpstream(spec.provider, `${path}.provider`, { ...context, tls: spec.tls !== undefined }));
   const credential = take(compileCredential(spec.auth, `${path}.auth`, upstream, context));
   const tls = take(compileTls(spec.tls, `${path}.tls`, context));
   const headers = take(compileHeaders(spec.headers ?? [], `${path}.headers`, credential?.header ?? null));

@@ -30,10 +30,11 @@ export interface UpstreamContext {
 /** Where the services are, as the API's descriptions say. */
 const OPENAI = 'https://api.openai.com/v1';
 const ANTHROPIC = 'https://api.anthropic.com/v1';
+const MISTRAL = 'https://api.mistral.ai/v1';
+const COHERE = 'https://api.cohere.com/v2';
 const GEMINI = 'https://generativelanguage.googleapis.com/v1beta';
 
-/** null: a provider that this build does not serve, which `unserved.ts` reports. */
-export function compileUpstream(spec: Provider, path: string, context: UpstreamContext): Result<Upstream, Issue> | null {
+export function compileUpstream(spec: Provider, path: string, context: UpstreamContext): Result<Upstream, Issue> {
   switch (spec.type) {
     case 'OpenAI': {
       const target = located(spec.openAI?.baseURL ?? OPENAI, `${path}.openAI.baseURL`, context);
@@ -64,6 +65,31 @@ export function compileUpstream(spec: Provider, path: string, context: UpstreamC
       const target = located(baseURL ?? GEMINI, `${path}.gemini.baseURL`, context);
       return joined(target, { provider: 'Gemini', model: model ?? null, apiVersion: null, defaultHeader: 'x-goog-api-key' });
     }
+    case 'VertexAI': {
+      const { project = '', location = '', model, baseURL } = spec.vertexAI ?? {};
+      const host = location === 'global' ? 'aiplatform.googleapis.com' : `${location}-aiplatform.googleapis.com`;
+      const target = located(baseURL ?? `https://${host}/v1`, `${path}.vertexAI.baseURL`, context);
+      // Everything of one project and location is below one path.
+      const below = target.ok
+        ? ok({ ...target.value, baseUrl: `${target.value.baseUrl}/projects/${project}/locations/${location}` })
+        : target;
+      return joined(below, { provider: 'VertexAI', model: model ?? null, apiVersion: null, defaultHeader: 'x-goog-api-key' });
+    }
+    case 'Bedrock': {
+      const { region = '', model, baseURL } = spec.bedrock ?? {};
+      const target = located(baseURL ?? `https://bedrock-runtime.${region}.amazonaws.com`, `${path}.bedrock.baseURL`, context);
+      return joined(target, { provider: 'Bedrock', model: model ?? null, apiVersion: null, defaultHeader: 'authorization' });
+    }
+    case 'Mistral': {
+      const { model, baseURL } = spec.mistral ?? {};
+      const target = located(baseURL ?? MISTRAL, `${path}.mistral.baseURL`, context);
+      return joined(target, { provider: 'Mistral', model: model ?? null, apiVersion: null, defaultHeader: 'authorization' });
+    }
+    case 'Cohere': {
+      const { model, baseURL } = spec.cohere ?? {};
+      const target = located(baseURL ?? COHERE, `${path}.cohere.baseURL`, context);
+      return joined(target, { provider: 'Cohere', model: model ?? null, apiVersion: null, defaultHeader: 'authorization' });
+    }
     case 'OpenAICompatible': {
       const { baseURL, serviceRef, model } = spec.openAICompatible ?? {};
       const at = `${path}.openAICompatible`;
@@ -78,8 +104,6 @@ export function compileUpstream(spec: Provider, path: string, context: UpstreamC
         defaultHeader: 'authorization',
       });
     }
-    default:
-      return null;
   }
 }
 

@@ -62,6 +62,8 @@ export class Attempt implements CallSink, AnswerOwner {
   readonly #host: AttemptHost;
   readonly #call: UpstreamCall;
   readonly #sink: DecodingSink;
+  /** Of a whole answer. */
+  #usage: Usage | null = null;
   /** Of a whole answer: something was taken out of it. */
   #masked: Masked | null = null;
   #answer: WholeAnswer | StreamAnswer | TranslatedAnswer | null = null;
@@ -89,10 +91,10 @@ export class Attempt implements CallSink, AnswerOwner {
     return this.#call.startedMs === 0 ? null : this.#call.startedMs - this.startedMs;
   }
 
-  /** Of a stream, as far as it has come; null where the provider has not told. */
+  /** Of a stream, as far as it has come, and of a whole answer; null where the provider has not told. */
   get usage(): Usage | null {
     const answer = this.#answer;
-    return answer === null || answer instanceof WholeAnswer ? null : answer.reader.usage;
+    return answer === null || answer instanceof WholeAnswer ? this.#usage : answer.reader.usage;
   }
 
   /** Of what the client was sent; of a whole answer that was too large to hold, all its bytes. */
@@ -116,8 +118,11 @@ export class Attempt implements CallSink, AnswerOwner {
 
   readAnswer(status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer {
     const { translation } = this.exchange;
-    if (translation === null) return this.exchange.readAnswer(status, headers, body, complete);
-    const answer = translation.answer(this.#host.replyHead(this), status, headers, body, complete);
+    const answer =
+      translation === null
+        ? this.exchange.readAnswer(status, headers, body, complete)
+        : translation.answer(this.#host.replyHead(this), status, headers, body, complete);
+    this.#usage = answer.usage;
     this.#masked = answer.masked ?? null;
     return answer;
   }

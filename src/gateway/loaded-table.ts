@@ -1,5 +1,6 @@
 import { compileKeys, type KeyRing } from '../auth/client-keys.ts';
 import type { BodyEdit } from '../dialects/splice-body.ts';
+import type { JsonObject } from '../lib/json.ts';
 import { type Operation, OPERATIONS } from '../lib/operation.ts';
 import type { AnswerHeaders, Exchange, StreamReader, Translation } from '../providers/provider.ts';
 import { providerFor } from '../providers/index.ts';
@@ -70,7 +71,12 @@ export class LoadedTarget {
     this.retryBudget = context.retryBudgets.of(target.upstreamId);
     this.metrics = context.metrics.forTarget(routeId, target.name);
     this.upstreamMetrics = context.metrics.forUpstream(target.upstreamId);
-    this.edit = { model: target.model, includeUsage: true, defaults: target.defaults, override: target.override };
+    this.edit = {
+      model: target.model,
+      includeUsage: target.provider !== 'Mistral',
+      defaults: target.defaults,
+      override: target.override,
+    };
     this.#connections = context.connections;
   }
 
@@ -121,7 +127,15 @@ export class LoadedExchange {
     this.headers = exchange.headers;
     this.translation = exchange.translation;
     this.streamEnd = streamEndOf(operation);
-    this.forwards = exchange.translation === null ? (FORWARDED[operation] ?? FORWARDED_HEADERS) : FORWARDED_TRANSLATED;
+    this.forwards =
+      exchange.translation === null
+        ? (FORWARDED[operation] ?? FORWARDED_HEADERS)
+        : [...exchange.translation.forwards, ...FORWARDED_TRANSLATED];
+  }
+
+  /** As `Exchange.adapt`; null: bytes pass. */
+  adapt(json: JsonObject): Record<string, unknown> | null {
+    return this.#exchange.adapt?.(json) ?? null;
   }
 
   path(clientModel: string, stream: boolean): string {

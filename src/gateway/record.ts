@@ -4,7 +4,7 @@ import type { Failure } from '../lib/failure.ts';
 import type { Usage } from '../lib/usage.ts';
 import type { Plan } from '../selection/types.ts';
 import type { Attempt } from './attempt.ts';
-import { requestLabels } from '../telemetry/log.ts';
+import { type AttemptLine, requestLabels } from '../telemetry/log.ts';
 import type { LoadedRoute, LoadedTarget } from './loaded-table.ts';
 import type { RequestContext } from './request-context.ts';
 
@@ -111,11 +111,7 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
     stream: relay.stream,
     reason: outcome.reason,
     errorCode: outcome.errorCode,
-    attempts: relay.attempts.map((attempt) => ({
-      target: attempt.target.target.name,
-      outcome: attempt.failure === null ? 'ok' : attempt.failure.kind,
-      ms: attempt.endedMs - attempt.startedMs,
-    })),
+    attempts: relay.attempts.map(attemptLine),
     usage,
     costMicroUsd: outcome.costMicroUsd,
     durationMs,
@@ -126,6 +122,25 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
     errorMessage: outcome.failure === null ? null : outcome.failure.message,
     clientGone: outcome.errorCode === 'client_gone',
   });
+}
+
+function attemptLine(attempt: Attempt): AttemptLine {
+  const { failure, masked } = attempt;
+  const target = attempt.target.target.name;
+  const ms = attempt.endedMs - attempt.startedMs;
+  if (failure === null)
+    return masked === null
+      ? { target, outcome: 'ok', ms }
+      : { target, outcome: 'ok', ms, masked: masked.phase, categories: masked.categories };
+  return {
+    target,
+    outcome: failure.kind,
+    ms,
+    ...('phase' in failure ? { phase: failure.phase } : {}),
+    ...('categories' in failure ? { categories: failure.categories } : {}),
+    ...(attempt.usage === null ? {} : { usage: attempt.usage }),
+    ...('retryAfterMs' in failure && failure.retryAfterMs !== null ? { retryAfterMs: failure.retryAfterMs } : {}),
+  };
 }
 
 type Labels = Parameters<typeof requestLabels>[0] & { readonly json: string };

@@ -2,7 +2,6 @@ import type { RequestFacts } from '../dialects/facts.ts';
 import { type MultipartBody, spliceMultipart } from '../dialects/multipart.ts';
 import { spliceUsageCost, spliceUsageCostInFrame } from '../dialects/openai/answer.ts';
 import type { ParsedBody } from '../dialects/request-body.ts';
-import { spliceBody } from '../dialects/splice-body.ts';
 import { SSE_KEEP_ALIVE } from '../dialects/sse.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Failure } from '../lib/failure.ts';
@@ -28,6 +27,7 @@ import type { LoadedExchange, LoadedRoute } from './loaded-table.ts';
 import { recordRelayed } from './record.ts';
 import type { RequestContext } from './request-context.ts';
 import { costMicroUsd, estimateUsage } from './settle.ts';
+import { leftOut, passedBody, unsupportedBy } from './upstream-body.ts';
 
 const SLOT_LOST: GatewayError = {
   code: 'limit_revoked',
@@ -273,7 +273,7 @@ export class Relay implements AttemptHost, ChoiceInput {
     const { translation } = exchange;
     if (translation === null || this.#body.kind !== 'json') {
       const body =
-        this.#body.kind === 'json' ? spliceBody(this.#body, target.edit) : spliceMultipart(this.#body, target.target.model);
+        this.#body.kind === 'json' ? passedBody(this.#body, target, exchange) : spliceMultipart(this.#body, target.target.model);
       attempt.send(exchange.path(this.facts.model, this.stream), this.#upstreamHeaders(exchange), body);
     } else {
       this.#sendTranslated(attempt, translation, this.#body);
@@ -283,34 +283,23 @@ export class Relay implements AttemptHost, ChoiceInput {
 
   /** What the target lacks was asked before it was chosen; one that a filter's or an overflow's rule names is asked here. */
   #sendTranslated(attempt: Attempt, translation: Translation, body: ParsedBody): void {
-    const { invalid, refused, hints } = translation.lacks(body);
-    const [wrong] = invalid;
-    const reject = attempt.target.target.unsupported === 'Reject' ? refused[0] : undefined;
-    if (wrong !== undefined || reject !== undefined) {
-      const message = wrong?.message ?? `${attempt.target.target.name} cannot take ${JSON.stringify(reject)}`;
-      attempt.failed({ kind: 'invalid_request', message }, null);
+    const { refusal, dropped } = leftOut(attempt.target, translation, body);
+    if (refusal !== null) {
+      attempt.failed(refusal, null);
       return;
     }
-    attempt.dropped = [...refused, ...hints];
+    attempt.dropped = dropped;
     for (const param of attempt.dropped) this.loaded.metrics.paramDropped(param.replaceAll(/\d+/g, 'N'));
     attempt.send(
       attempt.exchange.path(this.facts.model, this.stream),
       this.#upstreamHeaders(attempt.exchange),
-      translation.write(body),
+      translation.write(body, (name) => this.header(name)),
     );
   }
 
   #unsupportedBy(index: number): Unsupported | null {
     const target = this.loaded.targets[index];
-    const translation = target?.exchange(this.facts.operation)?.translation ?? null;
-    if (target === undefined || translation === null || this.#body?.kind !== 'json') return null;
-    const { invalid, refused } = translation.lacks(this.#body);
-    const [wrong] = invalid;
-    if (wrong !== undefined) return { param: wrong.param, detail: wrong.message, droppable: false };
-    const [param] = refused;
-    if (param === undefined) return null;
-    const names = refused.map((name) => JSON.stringify(name)).join(', ');
-    return { param, detail: `${target.target.provider} cannot take ${names}`, droppable: target.target.unsupported === 'Drop' };
+    return target === undefined || this.#body?.kind !== 'json' ? null : unsupportedBy(target, this.facts.operation, this.#body);
   }
 
   replyHead(attempt: Attempt): ReplyHead {

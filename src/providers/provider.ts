@@ -3,6 +3,7 @@
  * target and operation when a table is loaded and only reads it on the request path.
  */
 import type { Failure } from '../lib/failure.ts';
+import type { JsonObject } from '../lib/json.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { Usage } from '../lib/usage.ts';
 import type { ReplyHead } from '../dialects/neutral/reply.ts';
@@ -37,6 +38,11 @@ export interface Exchange {
   readStream(headers: AnswerHeaders): StreamReader;
   /** null: the upstream speaks the client's dialect, and bytes pass. */
   readonly translation: Translation | null;
+  /**
+   * Where bytes pass but for a few names that the upstream has for the same things: the body with its own; null: nothing differs,
+   * bytes pass. It then takes no `stream_options`.
+   */
+  adapt?(json: JsonObject): Record<string, unknown> | null;
 }
 
 /** Between a client and an upstream that do not speak the same: what is sent, and what the client gets, is written anew. */
@@ -45,9 +51,11 @@ export interface Translation {
   readonly streamType: string;
   /** What of this request the upstream has no place for. Cheap beside `write`. */
   lacks(body: ParsedBody): Lacking;
-  /** The upstream's body, without what it lacks. */
-  write(body: ParsedBody): Buffer;
-  /** As `Exchange.readAnswer`; `client` of the result is always there. */
+  /** The upstream's body, without what it lacks. `header`: the client's, for those that say it in the body. */
+  write(body: ParsedBody, header: (name: string) => string | undefined): Buffer;
+  /** Names of the request's headers that reach the upstream beside those of tracing. */
+  readonly forwards: readonly string[];
+  /** As `Exchange.readAnswer`; without `client` in the result the client gets the bytes. */
   answer(head: ReplyHead, status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer;
   stream(head: ReplyHead, headers: AnswerHeaders): StreamTranslator;
 }

@@ -8,6 +8,16 @@ export interface AttemptLine {
   /** `ok` or the failure's kind. */
   readonly outcome: string;
   readonly ms: number;
+  /** Of a filter: what it acted on, `prompt`, `completion`, `mid_stream` or `unknown`; of a deadline: which. */
+  readonly phase?: string;
+  /** Of a filter: what it found, by the provider's names. */
+  readonly categories?: readonly string[];
+  /** When the provider wants to be asked again. */
+  readonly retryAfterMs?: number;
+  /** A guardrail took something out of an answer that is whole otherwise: on which side. */
+  readonly masked?: string;
+  /** What a failed call has used, where its provider tells: it is billed all the same. */
+  readonly usage?: Usage;
 }
 
 /** What is logged of a request: no prompts, no answers, no credentials. null: does not apply, or was never reached. */
@@ -68,16 +78,12 @@ export function formatRequestLine(line: RequestLine, level: string, time: string
   for (let i = 0; i < line.attempts.length; i++) {
     const attempt = line.attempts[i];
     if (attempt === undefined) continue;
-    json += `${i === 0 ? '' : ','}{"target":${quoted(attempt.target)},"outcome":${quoted(attempt.outcome)},"ms":${rounded(attempt.ms)}}`;
+    json += `${i === 0 ? '' : ','}{"target":${quoted(attempt.target)},"outcome":${quoted(attempt.outcome)},"ms":${rounded(attempt.ms)}`;
+    json += attempt.outcome === 'ok' && attempt.masked === undefined ? '}' : `${attemptDetails(attempt)}}`;
   }
   json += ']';
   const { usage } = line;
-  if (usage !== null) {
-    json += `,"inputTokens":${usage.inputTokens},"outputTokens":${usage.outputTokens}`;
-    if (usage.cachedInputTokens > 0) json += `,"cachedInputTokens":${usage.cachedInputTokens}`;
-    if (usage.reasoningTokens > 0) json += `,"reasoningTokens":${usage.reasoningTokens}`;
-    if (usage.estimated) json += ',"usageEstimated":true';
-  }
+  if (usage !== null) json += usageMembers(usage);
   if (line.costMicroUsd !== null) json += `,"costMicroUsd":${rounded(line.costMicroUsd)}`;
   json += `,"durationMs":${rounded(line.durationMs)}`;
   if (line.firstTokenMs !== null) json += `,"firstTokenMs":${rounded(line.firstTokenMs)}`;
@@ -88,6 +94,21 @@ export function formatRequestLine(line: RequestLine, level: string, time: string
   if (line.errorMessage !== null) json += text('errorMessage', cut(redactSecrets(line.errorMessage), MAX_MESSAGE_CHARS));
   if (line.clientGone) json += ',"clientGone":true';
   return json + '}\n';
+}
+
+function attemptDetails({ phase, categories, retryAfterMs, masked, usage }: AttemptLine): string {
+  let json = text('phase', phase ?? null) + text('masked', masked ?? null);
+  if (categories !== undefined && categories.length > 0) json += `,"categories":${JSON.stringify(categories)}`;
+  if (retryAfterMs !== undefined) json += `,"retryAfterMs":${rounded(retryAfterMs)}`;
+  return usage === undefined ? json : json + usageMembers(usage);
+}
+
+function usageMembers(usage: Usage): string {
+  let json = `,"inputTokens":${usage.inputTokens},"outputTokens":${usage.outputTokens}`;
+  if (usage.cachedInputTokens > 0) json += `,"cachedInputTokens":${usage.cachedInputTokens}`;
+  if (usage.cacheWriteTokens !== undefined && usage.cacheWriteTokens > 0) json += `,"cacheWriteTokens":${usage.cacheWriteTokens}`;
+  if (usage.reasoningTokens > 0) json += `,"reasoningTokens":${usage.reasoningTokens}`;
+  return usage.estimated ? `${json},"usageEstimated":true` : json;
 }
 
 /** Members that many lines share, ready as JSON, by name and value: names of routes, targets, tenants, keys. */

@@ -86,6 +86,11 @@ const providerFields = z.strictObject({
       project: text(63).describe('Google Cloud project, e.g. `team-a-prod`.'),
       location: text(63, '^[a-z0-9-]+$').describe('Location, e.g. `europe-west4` or `global`.'),
       model: upstreamModel('gemini-2.5-pro'),
+      baseURL: httpUrl()
+        .optional()
+        .describe(
+          'Where the API is served, up to the version, e.g. behind Private Service Connect. Default: `https://{location}-aiplatform.googleapis.com/v1`.',
+        ),
     })
     .optional()
     .describe('Settings for VertexAI.'),
@@ -93,6 +98,9 @@ const providerFields = z.strictObject({
     .strictObject({
       region: text(63, '^[a-z0-9-]+$').describe('AWS region, e.g. `eu-central-1`.'),
       model: upstreamModel('anthropic.claude-sonnet-4-5-20250929-v1:0'),
+      baseURL: httpUrl()
+        .optional()
+        .describe('Where the runtime is served, e.g. a VPC endpoint. Default: `https://bedrock-runtime.{region}.amazonaws.com`.'),
     })
     .optional()
     .describe('Settings for Bedrock.'),

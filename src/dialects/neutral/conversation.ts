@@ -55,6 +55,7 @@ export type Feature =
   | 'logprobs'
   | 'tools'
   | 'toolChoice'
+  | 'toolChoiceNone'
   | 'toolChoiceNamed'
   | 'parallelToolCalls'
   | 'jsonMode'

@@ -68,7 +68,7 @@ export class Findings {
 
   toolChoice(choice: ToolChoice | null, field: string): ToolChoice | null {
     if (choice === null || choice.kind === 'auto') return choice;
-    this.use(choice.kind === 'tool' ? 'toolChoiceNamed' : 'toolChoice', field);
+    this.use(choice.kind === 'tool' ? 'toolChoiceNamed' : choice.kind === 'none' ? 'toolChoiceNone' : 'toolChoice', field);
     return choice;
   }
 

@@ -17,6 +17,12 @@ export function readMessage(answer: unknown, sink: ReplySink, origin: ErrorOrigi
     const facts = readErrorFacts(answer);
     if (facts !== null) return failedReading(classifyError(ANTHROPIC_RULES, facts, origin));
   }
+  // Text completions of Claude 2, which Bedrock still answers with: bedrock/invoke-anthropic-json-stop-2
+  if (answer['type'] === 'completion') {
+    sink.text(stringOf(answer['completion']));
+    const { reason, failure } = finishOf(ANTHROPIC_FINISHES, stringOf(answer['stop_reason']) || 'end_turn', [], origin);
+    return { failure, usage: null, finish: reason, stopSequence: stringOf(answer['stop']) || null };
+  }
   if (!Array.isArray(answer['content'])) return shapeless('the answer has no content', origin);
   let calls = 0;
   let answered = false;

@@ -1,5 +1,13 @@
 /** A conversation → the body of a messages call. https://docs.claude.com/en/api/messages */
-import type { CacheTtl, Conversation, Part, Source, ToolChoice, Turn } from '../../dialects/neutral/conversation.ts';
+import type {
+  CacheTtl,
+  Conversation,
+  Part,
+  ReasoningWish,
+  Source,
+  ToolChoice,
+  Turn,
+} from '../../dialects/neutral/conversation.ts';
 import { unseal } from '../../dialects/neutral/signature.ts';
 import { isObject, parseJson } from '../../lib/json.ts';
 
@@ -67,7 +75,12 @@ export function writeMessages(conversation: Conversation, model: AnthropicModel)
   }
   const config: Record<string, unknown> = {};
   if (format.kind === 'schema' && !emulated) config['format'] = { type: 'json_schema', schema: format.schema };
-  addReasoning(body, config, conversation, model.name, maxTokens);
+  const { reasoning } = conversation;
+  if (reasoning !== null && reasoning.effort !== 'none') {
+    const { thinking, effort } = reasoningOf(reasoning, generationOf(model.name), maxTokens);
+    if (thinking !== null) body['thinking'] = thinking;
+    if (effort !== null) config['effort'] = effort;
+  }
   if (Object.keys(config).length > 0) body['output_config'] = config;
   return body;
 }
@@ -91,24 +104,19 @@ function hasNativeSchema(model: string): boolean {
   return generationOf(model) >= (model.includes('opus') ? 4.1 : 4.5);
 }
 
-/** https://docs.claude.com/en/docs/build-with-claude/adaptive-thinking: from 4.6 on effort is told as such. */
-function addReasoning(
-  body: Record<string, unknown>,
-  config: Record<string, unknown>,
-  { reasoning }: Conversation,
-  model: string,
+/** https://docs.claude.com/en/docs/build-with-claude/adaptive-thinking: from 4.6 on effort is told as such, before it in tokens. */
+export function reasoningOf(
+  reasoning: ReasoningWish,
+  generation: number,
   maxTokens: number,
-): void {
-  if (reasoning === null || reasoning.effort === 'none') return;
-  if (generationOf(model) >= 4.6 && reasoning.budgetTokens === null) {
-    body['thinking'] = { type: 'adaptive' };
-    if (reasoning.effort !== null) config['effort'] = reasoning.effort === 'minimal' ? 'low' : reasoning.effort;
-    return;
+): { readonly thinking: object | null; readonly effort: string | null } {
+  if (generation >= 4.6 && reasoning.budgetTokens === null) {
+    return { thinking: { type: 'adaptive' }, effort: reasoning.effort === 'minimal' ? 'low' : reasoning.effort };
   }
   const wanted = reasoning.budgetTokens ?? BUDGETS[reasoning.effort ?? 'medium'] ?? MIN_BUDGET_TOKENS;
   // The budget is part of the bound and must leave room for the answer.
   const budget = Math.min(wanted, maxTokens - MIN_BUDGET_TOKENS);
-  if (budget >= MIN_BUDGET_TOKENS) body['thinking'] = { type: 'enabled', budget_tokens: budget };
+  return { thinking: budget < MIN_BUDGET_TOKENS ? null : { type: 'enabled', budget_tokens: budget }, effort: null };
 }
 
 function choiceOf(choice: ToolChoice | null, parallel: boolean | null): object | null {

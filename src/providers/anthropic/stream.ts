@@ -13,8 +13,14 @@ import { readUsage, stopCategories } from './answer.ts';
 import { ANTHROPIC_FINISHES, ANTHROPIC_RULES } from './failure.ts';
 import { JSON_ANSWER_TOOL } from './request.ts';
 
-/** What an open content block is: a call by its number, the answer in JSON, or what its deltas say. */
+/** What a content block is: a call by its number, the answer in JSON, or what its deltas say. */
 type Block = number | 'answer' | 'other';
+
+/** Of a block that is told: its text so far. Of one that is told again, after a second beginning: what need not be told. */
+interface Told {
+  text: string;
+  again: string;
+}
 
 export class MessagesStream implements UpstreamStream, StreamReader {
   finished = false;
@@ -26,7 +32,10 @@ export class MessagesStream implements UpstreamStream, StreamReader {
   readonly #sink: ReplySink | null;
   readonly #context: StreamOrigin;
   readonly #blocks = new Map<unknown, Block>();
+  /** By the index of a block; kept only where it is written anew, because a beginning that came twice is the exception. */
+  readonly #told = new Map<unknown, Told>();
   #calls = 0;
+  #begun = false;
   #answered = false;
   #outputSeen = false;
 
@@ -64,7 +73,10 @@ export class MessagesStream implements UpstreamStream, StreamReader {
     }
   }
 
+  /** A relay that reconnects sends an answer from its beginning (fixture anthropic/spliced-message-start): what was told is not told again. */
   #readStart(message: unknown): number {
+    if (this.#begun) for (const told of this.#told.values()) told.again = told.text;
+    this.#begun = true;
     if (isObject(message)) this.usage = readUsage(message['usage'], this.usage);
     return 0;
   }
@@ -79,6 +91,7 @@ export class MessagesStream implements UpstreamStream, StreamReader {
           this.#blocks.set(index, 'answer');
           return 0;
         }
+        if (typeof this.#blocks.get(index) === 'number') return 0;
         const call = this.#calls++;
         this.#blocks.set(index, call);
         this.#sink?.toolCall(call, stringOf(block['id']), name, null);
@@ -113,20 +126,24 @@ export class MessagesStream implements UpstreamStream, StreamReader {
     if (!isObject(delta)) return 0;
     switch (delta['type']) {
       case 'text_delta': {
-        const text = stringOf(delta['text']);
+        const text = this.#fresh(index, stringOf(delta['text']));
+        if (text === null) return this.#diverged();
         this.#sink?.text(text);
         return text === '' ? 0 : this.#output(text.length);
       }
       case 'thinking_delta': {
-        const text = stringOf(delta['thinking']);
+        // Thoughts may be others the second time; what was told of them stays.
+        const text = this.#fresh(index, stringOf(delta['thinking'])) ?? '';
         this.#sink?.reasoning(text);
         return text === '' ? 0 : this.#output(text.length);
       }
       case 'signature_delta':
+        if ((this.#told.get(index)?.again ?? '') !== '') return 0;
         this.#sink?.reasoningSignature(seal('anthropic', stringOf(delta['signature'])));
         return 0;
       case 'input_json_delta': {
-        const text = stringOf(delta['partial_json']);
+        const text = this.#fresh(index, stringOf(delta['partial_json']));
+        if (text === null) return this.#diverged();
         const block = this.#blocks.get(index);
         if (block === 'answer') this.#sink?.text(text);
         else if (typeof block === 'number') this.#sink?.toolArguments(block, text);
@@ -135,6 +152,31 @@ export class MessagesStream implements UpstreamStream, StreamReader {
       default:
         return 0;
     }
+  }
+
+  /** The part of a delta that has not been told; null: it is not what was told the first time. */
+  #fresh(index: unknown, text: string): string | null {
+    if (this.#sink === null) return text;
+    let told = this.#told.get(index);
+    if (told === undefined) this.#told.set(index, (told = { text: '', again: '' }));
+    if (told.again === '') {
+      told.text += text;
+      return text;
+    }
+    if (told.again.startsWith(text)) {
+      told.again = told.again.slice(text.length);
+      return '';
+    }
+    if (!text.startsWith(told.again)) return null;
+    const fresh = text.slice(told.again.length);
+    told.again = '';
+    told.text += fresh;
+    return fresh;
+  }
+
+  #diverged(): number {
+    const message = 'the stream began anew and says something else';
+    return this.#fail(failureOf('malformed', { ...NO_FACTS, message }, this.#origin()));
   }
 
   #readEnd(event: JsonObject): number {

@@ -11,6 +11,10 @@ import { finishOf } from '../shared/finish.ts';
 import { tokenCount } from '../shared/tokens.ts';
 import { failedReading, shapeless, type Reading, type StreamOrigin, type UpstreamStream } from '../shared/upstream-dialect.ts';
 import { GEMINI_FINISHES, GEMINI_RULES } from './failure.ts';
+import { PartialArguments } from './partial-arguments.ts';
+
+/** Members of a response that may stand without candidates. */
+const KNOWN_MEMBERS = ['usageMetadata', 'promptFeedback', 'modelVersion', 'responseId', 'modelStatus'];
 
 export function readGenerated(answer: unknown, sink: ReplySink, origin: ErrorOrigin): Reading {
   const stream = new GenerateStream(sink, { headers: origin.headers, secret: origin.secret });
@@ -35,7 +39,8 @@ export function readGenerated(answer: unknown, sink: ReplySink, origin: ErrorOri
 /** `usageMetadata`: thoughts are told beside the candidates, tool prompts beside the prompt. */
 export function readUsage(value: unknown): Usage | null {
   if (!isObject(value)) return null;
-  if (typeof value['promptTokenCount'] !== 'number' && typeof value['totalTokenCount'] !== 'number') return null;
+  const told = ['promptTokenCount', 'candidatesTokenCount', 'thoughtsTokenCount', 'totalTokenCount'];
+  if (told.every((name) => typeof value[name] !== 'number')) return null;
   const thoughts = tokenCount(value['thoughtsTokenCount']);
   const input = tokenCount(value['promptTokenCount']) + tokenCount(value['toolUsePromptTokenCount']);
   return {
@@ -55,6 +60,7 @@ export class GenerateStream implements UpstreamStream {
   outputChars = 0;
   outputSeen = false;
   calls = 0;
+  #partial: PartialArguments | null = null;
   readonly #sink: ReplySink;
   readonly #context: StreamOrigin;
 
@@ -89,6 +95,8 @@ export class GenerateStream implements UpstreamStream {
       return this.#fail(failureOf('prompt_filtered', facts, this.#origin()));
     }
     const candidates = root['candidates'];
+    if (candidates === undefined && !KNOWN_MEMBERS.some((name) => root[name] !== undefined))
+      return this.#malformed('an event has nothing that a response has');
     // An event of nothing but usage.
     if (candidates === undefined || (Array.isArray(candidates) && candidates.length === 0)) return 0;
     const first: unknown = Array.isArray(candidates) ? candidates[0] : undefined;
@@ -99,12 +107,16 @@ export class GenerateStream implements UpstreamStream {
     const content = candidate['content'];
     let bits = 0;
     if (content !== undefined && content !== null) {
-      const parts = isObject(content) ? (content['parts'] ?? []) : undefined;
+      // A role alone is what a model that has not said anything has; anything else without parts is something else.
+      const bare = isObject(content) && content['parts'] === undefined && content['role'] === undefined;
+      const strange = bare && Object.keys(content).length > 0;
+      const parts = isObject(content) && !strange ? (content['parts'] ?? []) : undefined;
       if (!Array.isArray(parts)) return this.#malformed('content has no list of parts');
       for (const part of objectsOf(parts)) bits |= this.#readPart(part);
     }
     const raw = stringOf(candidate['finishReason']);
     if (raw === '' || raw === 'FINISH_REASON_UNSPECIFIED') return bits;
+    this.#endPartial();
     const { reason, failure } = finishOf(GEMINI_FINISHES, raw, [raw.slice(0, 64)], this.#origin());
     this.finishReason = reason === 'stop' && this.calls > 0 ? 'tool_calls' : reason;
     return failure === null ? bits : bits | this.#fail(failure);
@@ -112,6 +124,7 @@ export class GenerateStream implements UpstreamStream {
 
   #readPart(part: JsonObject): number {
     const call = part['functionCall'];
+    if (isObject(call) && (this.#partial !== null || call['willContinue'] === true)) return this.#readPartial(call, part);
     if (isObject(call)) {
       const signature = stringOf(part['thoughtSignature']);
       const name = stringOf(call['name']);
@@ -126,6 +139,30 @@ export class GenerateStream implements UpstreamStream {
     if (part['thought'] === true) this.#sink.reasoning(text);
     else this.#sink.text(text);
     return text === '' ? 0 : this.#output(text.length);
+  }
+
+  /**
+   * A call whose arguments come path by path, on Vertex AI where that is asked for. Their text is made when they are whole.
+   * https://cloud.google.com/vertex-ai/generative-ai/docs/multimodal/function-calling#streaming-fc
+   */
+  #readPartial(call: JsonObject, part: JsonObject): number {
+    const name = stringOf(call['name']);
+    if (this.#partial === null) {
+      const signature = stringOf(part['thoughtSignature']);
+      this.#partial = new PartialArguments(this.calls++);
+      this.#sink.toolCall(this.#partial.index, stringOf(call['id']), name, signature === '' ? null : seal('gemini', signature));
+    }
+    for (const piece of objectsOf(call['partialArgs'])) this.#partial.add(piece);
+    if (call['willContinue'] !== true) this.#endPartial();
+    return this.#output(name.length);
+  }
+
+  #endPartial(): void {
+    if (this.#partial === null) return;
+    const written = JSON.stringify(this.#partial.arguments);
+    this.#sink.toolArguments(this.#partial.index, written);
+    this.outputChars += written.length;
+    this.#partial = null;
   }
 
   #output(chars: number): number {

@@ -3,6 +3,7 @@ import { chatDialect } from '../openai/chat-dialect.ts';
 import { OPENAI_STYLE } from '../openai/chat-request.ts';
 import { isOpenAIOperation, OPERATION_PATHS, openAIExchange, overChat } from '../openai/exchange.ts';
 import type { Provider } from '../provider.ts';
+import { ollamaDialect } from '../ollama/dialect.ts';
 import { COMPATIBLE_FAILURES } from './failure.ts';
 
 /** Of the common part; a server that lacks more says so itself. */
@@ -15,6 +16,9 @@ const CHAT = chatDialect(COMPATIBLE_FAILURES, { ...OPENAI_STYLE, maxTokens: 'max
 export const openAICompatible: Provider = {
   kind: 'OpenAICompatible',
   exchange(target, operation) {
+    // Ollama's own API is below `/api`, where its OpenAI one is below `/v1`.
+    if (target.baseUrl.endsWith('/api') && (operation === 'chat' || !isOpenAIOperation(operation)))
+      return overChat(target, operation, ollamaDialect, () => '/chat');
     if (!isOpenAIOperation(operation)) return overChat(target, operation, CHAT, () => OPERATION_PATHS.chat);
     const path = OPERATION_PATHS[operation];
     return openAIExchange(target, operation, COMPATIBLE_FAILURES, () => path);

@@ -137,6 +137,9 @@ function rateLimitScope(facts: ErrorFacts, headers: AnswerHeaders | null): RateL
     )
   )
     return 'requests';
+  // Bedrock's ThrottlingException.
+  if (/^Too many tokens\b/.test(facts.message)) return 'tokens';
+  if (/^Too many requests\b/.test(facts.message)) return 'requests';
   return /\bconcurren(?:t|cy)\b/i.test(facts.message) ? 'concurrency' : 'unknown';
 }
 

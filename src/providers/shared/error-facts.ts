@@ -93,7 +93,9 @@ function factsOf(error: JsonObject, root: JsonObject): ErrorFacts {
     findings.addNames(moderation['categories']);
     findings.addPhase(moderation['moderation_stage'] === 'output' ? 'completion' : 'prompt');
   }
-  const message = messageOf(error['message']);
+  const said = messageOf(error['message']);
+  // Google has sent its message's template in the place of the message, which stands among the details.
+  const message = said.startsWith('$') ? (originalError(error['details']) ?? said) : said;
   // xAI names its check at the end of the text only: `…, Failed check: SAFETY_CHECK_TYPE_BIO`.
   const check = /, Failed check: ([A-Z_]{3,60})$/.exec(message);
   if (check !== null) findings.addNames([check[1]]);
@@ -141,6 +143,14 @@ function addName(names: string[], value: unknown): void {
   if (typeof value === 'string' && value !== '') names.push(value.toLowerCase());
   // Some give `code: 0` for no error.
   else if (typeof value === 'number' && value !== 0) names.push(String(value));
+}
+
+function originalError(details: unknown): string | null {
+  for (const { detail } of objectsOf(details)) {
+    const found = /^\[ORIGINAL ERROR\] generic::[a-z_]{1,40}: ([^\n[]{1,512})/.exec(stringOf(detail));
+    if (found !== null) return (found[1] ?? '').trim();
+  }
+  return null;
 }
 
 function codeOf(value: unknown): string {

@@ -30,23 +30,36 @@ export function translated(call: TranslatedCall): Exchange | null {
   const client = clientDialect(call.operation);
   if (client === null) return null;
   const { target, upstream } = call;
-  const base = new URL(target.baseUrl);
-  const prefix = base.pathname.replace(/\/+$/, '');
   const secret = target.credential?.value.reveal() ?? '';
   const translation = new DialectTranslation(client, upstream, target, secret);
+  return exchangeOf(target, (model, stream) => call.path(model, stream), call.headers, translation);
+}
+
+/** `path`: below the base URL's own, of the upstream's name of the model. */
+export function exchangeOf(
+  target: Target,
+  path: (model: string, stream: boolean) => string,
+  headers: readonly string[],
+  translation: Translation,
+): Exchange {
+  const base = new URL(target.baseUrl);
+  const prefix = base.pathname.replace(/\/+$/, '');
   return {
     origin: base.origin,
-    path: (clientModel, stream) => prefix + call.path(target.model ?? clientModel, stream),
-    headers: call.headers,
-    readAnswer: (status, headers, body, complete) => translation.read(new ReplyParts(), status, headers, body, complete),
-    readStream: () => {
-      throw new Error('a translated stream is read by its translation');
-    },
+    path: (clientModel, stream) => prefix + path(target.model ?? clientModel, stream),
+    headers,
+    readAnswer: untranslated,
+    readStream: untranslated,
     translation,
   };
 }
 
+function untranslated(): never {
+  throw new Error('an answer that is translated is read by its translation');
+}
+
 class DialectTranslation implements Translation {
+  readonly forwards = [];
   readonly #client: ClientDialect;
   readonly #upstream: UpstreamDialect;
   readonly #target: Target;
@@ -89,10 +102,6 @@ class DialectTranslation implements Translation {
     const { reading, ...answer } = this.#read(parts, status, headers, body, complete);
     const { failure } = answer;
     return { ...answer, client: this.#clientAnswer(head, status, parts, failure, reading) };
-  }
-
-  read(parts: ReplyParts, status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer {
-    return this.#read(parts, status, headers, body, complete);
   }
 
   stream(head: ReplyHead, headers: AnswerHeaders): TranslatedStream {

@@ -11,6 +11,9 @@ export class TranslatedStream implements StreamTranslator {
   readonly #reader: UpstreamStream;
   readonly #out: ReplyStream;
   #broken: Failure | null = null;
+  #ended = false;
+  /** The reader knows of the end. */
+  #told = false;
 
   constructor(frames: FrameSource, reader: (sink: ReplySink) => UpstreamStream, out: ReplyStream) {
     this.#frames = frames;
@@ -23,6 +26,7 @@ export class TranslatedStream implements StreamTranslator {
   }
 
   end(): void {
+    this.#ended = true;
     this.#frames.end();
   }
 
@@ -30,7 +34,11 @@ export class TranslatedStream implements StreamTranslator {
     const frame = this.#frames.next();
     if (frame !== null) return frame.data === '' && frame.event === '' ? 0 : this.#reader.read(frame.event, frame.data);
     const { broken } = this.#frames;
-    if (broken === null) return -1;
+    if (broken === null) {
+      if (!this.#ended || this.#told) return -1;
+      this.#told = true;
+      return this.#reader.end?.() ?? -1;
+    }
     this.#broken ??= { kind: 'stream_broken', sentBytes: 0, message: broken };
     return StreamEvent.Failed;
   }

@@ -42,6 +42,8 @@ export interface StreamOrigin {
 export interface UpstreamStream extends StreamState {
   /** `StreamEvent` bits. */
   read(event: string, data: string): number;
+  /** The transport has ended: what that decides, as `read`'s bits. */
+  end?(): number;
   readonly finishReason: FinishReason | null;
   readonly stopSequence: string | null;
 }
