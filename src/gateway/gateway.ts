@@ -13,7 +13,7 @@ import { RetryBudgets } from '../upstream/retry-budget.ts';
 import { adminApp, type ConfigState, listenAdmin } from './admin.ts';
 import { BufferBudget } from './buffer-budget.ts';
 import type { GatewayCore } from './core.ts';
-import { type LoadedTable, loadTable } from './loaded-table.ts';
+import { type LoadContext, type LoadedTable, loadTable } from './loaded-table.ts';
 import { RequestRun } from './request-run.ts';
 import { Running } from './running.ts';
 import { limitEvents } from './limit-events.ts';
@@ -50,6 +50,8 @@ const DEFAULT_MAX_BUFFERED_BYTES = 512 * 1024 * 1024;
 const DEFAULT_KEEP_ALIVE_AFTER_MS = 10_000;
 /** For the errors at the end of a drain to reach their clients. */
 const CUT_SHORT_MS = 1_000;
+/** After a new table: what only the one before used is looked for in all routes, once for many edits in a row. */
+const FORGET_AFTER_MS = 1_000;
 /** Below the keep-alive of the providers' load balancers, so that it is rarely they who close a connection we are about to use. */
 const UPSTREAM_KEEP_ALIVE_MS = 55_000;
 
@@ -67,10 +69,12 @@ export class Gateway implements GatewayCore {
   readonly #health: HealthBook;
   readonly #retryBudgets = new RetryBudgets();
   readonly #limits: FleetLimits;
+  readonly #context: LoadContext;
   #table: LoadedTable | null = null;
   #listener: ClientListener | null = null;
   #admin: Server | null = null;
   #draining = false;
+  #forgetting: NodeJS.Timeout | undefined;
   #upstreamIds: ReadonlySet<string> = new Set();
 
   constructor(options: GatewayOptions) {
@@ -90,6 +94,14 @@ export class Gateway implements GatewayCore {
       addressPolicy: { loopbackAllowed: options.loopbackAllowed, allow: [] },
       proxy: options.proxy,
     });
+    this.#context = {
+      connections: this.#connections,
+      health: this.#health,
+      retryBudgets: this.#retryBudgets,
+      metrics: this.metrics,
+      loaded: new WeakMap(),
+      random: () => this.random(),
+    };
     this.metrics.onScrape(() => this.#collect());
   }
 
@@ -116,22 +128,12 @@ export class Gateway implements GatewayCore {
   /** From the next request on this table is served; requests under way keep the one they began with. */
   apply(table: RouteTable, refusedEntries = 0): void {
     if (this.#table?.table.digest === table.digest) return;
-    const loaded = loadTable(
-      table,
-      {
-        connections: this.#connections,
-        health: this.#health,
-        retryBudgets: this.#retryBudgets,
-        metrics: this.metrics,
-        random: () => this.random(),
-      },
-      this.#table,
-    );
+    const loaded = loadTable(table, this.#context, this.#table);
     // First, because a certificate that cannot be used throws: then everything stays as it was.
     this.#listener?.reload(table.settings);
     this.#limits.apply(table.gateway, table.settings.redis);
     this.#table = loaded;
-    this.#forgetUnused(loaded);
+    this.#forgetting ??= setTimeout(() => this.#forgetUnused(), FORGET_AFTER_MS).unref();
     this.metrics.tableApplied(table.digest, refusedEntries);
   }
 
@@ -182,9 +184,9 @@ export class Gateway implements GatewayCore {
     return listening;
   }
 
-  /** Whether a target of the table has this upstream. */
+  /** Whether a target of the table has this upstream; true as long as that has not been looked up for a new table. */
   servesUpstream(upstreamId: string): boolean {
-    return this.#upstreamIds.has(upstreamId);
+    return this.#forgetting !== undefined || this.#upstreamIds.has(upstreamId);
   }
 
   load(): Load {
@@ -224,6 +226,7 @@ export class Gateway implements GatewayCore {
       await closed;
       clearTimeout(timer);
     }
+    clearTimeout(this.#forgetting);
     await this.#connections.destroy();
     await this.#limits.close();
     const admin = this.#admin;
@@ -242,7 +245,10 @@ export class Gateway implements GatewayCore {
     return false;
   }
 
-  #forgetUnused(loaded: LoadedTable): void {
+  #forgetUnused(): void {
+    this.#forgetting = undefined;
+    const loaded = this.#table;
+    if (loaded === null) return;
     const channels = new Set<Channel>();
     const upstreams = new Set<string>();
     const credentials = new Set<string>();

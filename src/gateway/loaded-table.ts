@@ -4,10 +4,11 @@ import type { JsonObject } from '../lib/json.ts';
 import { type Operation, OPERATIONS } from '../lib/operation.ts';
 import type { AnswerHeaders, Exchange, StreamReader, Translation } from '../providers/provider.ts';
 import { providerFor } from '../providers/index.ts';
+import { byText } from '../routetable/order.ts';
 import type { Limit, Route, RouteTable, Target } from '../routetable/types.ts';
 import { type CompiledSelection, compileSelection } from '../selection/choose.ts';
 import type { HealthBook, TargetHealth } from '../selection/health.ts';
-import { compileNames, type Names } from '../selection/names.ts';
+import { compileNames, editNames, type Names } from '../selection/names.ts';
 import { goldenSequence } from '../selection/pick.ts';
 import type { GatewayMetrics, RouteMetrics, TargetMetrics, UpstreamMetrics } from '../telemetry/metrics.ts';
 import type { Channel, Connections } from '../upstream/connections.ts';
@@ -20,6 +21,8 @@ export interface LoadContext {
   readonly health: HealthBook;
   readonly retryBudgets: RetryBudgets;
   readonly metrics: GatewayMetrics;
+  /** Every route that some table in use has, by the object that its names lead to. */
+  readonly loaded: WeakMap<Route, LoadedRoute>;
   random(): number;
 }
 
@@ -173,22 +176,48 @@ function streamEndOf(operation: Operation): Buffer {
 export function loadTable(table: RouteTable, context: LoadContext, previous: LoadedTable | null): LoadedTable {
   context.connections.allow(table.settings.upstreamAllow);
   const sameHosts = previous?.table.settings.upstreamAllow.join(' ') === table.settings.upstreamAllow.join(' ');
-  const before = new Map(sameHosts ? previous?.routes.map((loaded) => [loaded.route.id, loaded]) : []);
-  const routes = table.routes.map((route) => {
-    const old = before.get(route.id);
-    if (old !== undefined && old.route.digest === route.digest) return old;
+  const before = previous?.routes ?? [];
+  const routes: LoadedRoute[] = [];
+  const removed: Route[] = [];
+  const added: Route[] = [];
+  // Both are sorted by id.
+  let at = 0;
+  for (const route of table.routes) {
+    let old = before[at];
+    while (old !== undefined && old.route !== route && byText(old.route.id, route.id) < 0) {
+      removed.push(old.route);
+      old = before[++at];
+    }
+    if (old === undefined || (old.route !== route && old.route.id !== route.id)) {
+      added.push(route);
+      routes.push(loadRoute(route, context));
+      continue;
+    }
+    at++;
+    // By digest, because equal routes of two readings are two objects.
+    if (sameHosts && (old.route === route || old.route.digest === route.digest)) {
+      routes.push(old);
+      continue;
+    }
     const loaded = loadRoute(route, context);
-    if (old !== undefined) keepConnections(loaded, old);
-    return loaded;
-  });
-  const byRoute = new Map(routes.map((loaded, index) => [table.routes[index] ?? loaded.route, loaded]));
+    if (sameHosts) keepConnections(loaded, old);
+    removed.push(old.route);
+    added.push(route);
+    routes.push(loaded);
+  }
+  for (const old of before.slice(at)) removed.push(old.route);
+  const sameGateway = previous?.table.gateway.namespace === table.gateway.namespace;
+  const unchanged = previous !== null && removed.length + added.length === 0;
   return {
     table,
-    names: compileNames(table),
-    keys: compileKeys(table.clientKeys),
-    routes,
+    names:
+      previous !== null && sameGateway
+        ? editNames(previous.names, removed, added)
+        : compileNames({ gateway: table.gateway, routes: routes.map(({ route }) => route) }),
+    keys: previous?.table.clientKeys === table.clientKeys ? previous.keys : compileKeys(table.clientKeys),
+    routes: unchanged ? previous.routes : routes,
     routeOf(route) {
-      const loaded = byRoute.get(route);
+      const loaded = context.loaded.get(route);
       if (loaded === undefined) throw new Error(`route ${route.id} is not of this table`);
       return loaded;
     },
@@ -220,7 +249,7 @@ function translatedOperations(route: Route): ReadonlySet<Operation> {
 
 function loadRoute(route: Route, context: LoadContext): LoadedRoute {
   const targets = route.targets.map((target) => new LoadedTarget(target, route.id, context));
-  return {
+  const loaded: LoadedRoute = {
     route,
     selection: compileSelection(route, lackedOperations),
     targets,
@@ -230,4 +259,6 @@ function loadRoute(route: Route, context: LoadContext): LoadedRoute {
     metrics: context.metrics.forRoute(route.id),
     translating: translatedOperations(route),
   };
+  context.loaded.set(route, loaded);
+  return loaded;
 }

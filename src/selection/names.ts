@@ -3,7 +3,9 @@
  * in each, the exact name before the longest prefix. A route whose access does not admit the caller does not exist for them, at
  * any step. So a team's own names and the platform's go before whatever another team opens to all.
  */
-import type { Access, ModelName, Route, RouteTable } from '../routetable/types.ts';
+import { ShardedMap } from '../lib/sharded-map.ts';
+import { NameIndex } from './name-index.ts';
+import type { ModelName, Route, RouteTable } from '../routetable/types.ts';
 
 export interface Caller {
   readonly namespace: string;
@@ -27,23 +29,38 @@ export interface Names {
 }
 
 export function compileNames(table: Pick<RouteTable, 'gateway' | 'routes'>): Names {
-  return new NameTable(table.gateway.namespace, table.routes);
+  return new NameTable(table.gateway.namespace).edited([], table.routes);
 }
 
+/** Those of a table in which some routes have been taken out and others put in; costs what changes, however many there are. */
+export function editNames(names: Names, removed: readonly Route[], added: readonly Route[]): Names {
+  if (!(names instanceof NameTable)) throw new Error('names come from compileNames()');
+  return removed.length === 0 && added.length === 0 ? names : names.edited(removed, added);
+}
+
+/** Immutable, as is all that it is made of: a request goes on with the names of the table that it began with. */
 class NameTable implements Names {
   readonly #gatewayNamespace: string;
-  readonly #byNamespace = new Map<string, Scope>();
-  readonly #everywhere = new Scope();
+  readonly #byNamespace: ShardedMap<Scope>;
+  readonly #everywhere: Scope;
 
-  constructor(gatewayNamespace: string, routes: readonly Route[]) {
+  constructor(gatewayNamespace: string, byNamespace = new ShardedMap<Scope>(), everywhere = Scope.EMPTY) {
     this.#gatewayNamespace = gatewayNamespace;
-    // By id, so that among equals elsewhere the first one wins whatever order the routes come in.
-    for (const route of routes.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
-      let scope = this.#byNamespace.get(route.namespace);
-      if (scope === undefined) this.#byNamespace.set(route.namespace, (scope = new Scope()));
-      scope.add(route);
-      this.#everywhere.add(route);
+    this.#byNamespace = byNamespace;
+    this.#everywhere = everywhere;
+  }
+
+  edited(removed: readonly Route[], added: readonly Route[]): NameTable {
+    const namespaces = new Grouped<string>();
+    for (const route of removed) namespaces.of(route.namespace).removed.push(route);
+    for (const route of added) namespaces.of(route.namespace).added.push(route);
+    const byNamespace = this.#byNamespace.edit();
+    for (const [namespace, edit] of namespaces) {
+      const scope = (byNamespace.get(namespace) ?? Scope.EMPTY).edited(edit.removed, edit.added);
+      if (scope.empty) byNamespace.delete(namespace);
+      else byNamespace.set(namespace, scope);
     }
+    return new NameTable(this.#gatewayNamespace, byNamespace.done(), this.#everywhere.edited(removed, added));
   }
 
   resolve(caller: Caller, model: string): Route | null {
@@ -89,40 +106,67 @@ class NameTable implements Names {
   }
 }
 
+/** What is taken out of and put into each part of an index. */
+class Grouped<K> extends Map<K, { readonly removed: Route[]; readonly added: Route[] }> {
+  of(key: K): { readonly removed: Route[]; readonly added: Route[] } {
+    let found = this.get(key);
+    if (found === undefined) this.set(key, (found = { removed: [], added: [] }));
+    return found;
+  }
+}
+
 /**
  * The names of one namespace, or of all, by whom their routes admit: so a caller's lookup meets only routes that admit them, and
  * 5,000 teams that call their model the same cost it nothing.
  */
 class Scope {
-  #open: NameIndex | null = null;
+  static readonly EMPTY: Scope = new Scope();
+  readonly #open: NameIndex;
   /** For callers whom `Same` admits: its routes and the open ones. */
-  #inside: NameIndex | null = null;
-  #byTenant: Map<string, NameIndex> | null = null;
+  readonly #inside: NameIndex;
+  readonly #byTenant: ShardedMap<NameIndex>;
 
-  add(route: Route): void {
-    for (const index of this.#admittedBy(route.access)) for (const name of route.modelNames) index.add(name, route);
+  constructor(open = NameIndex.EMPTY, inside = NameIndex.EMPTY, byTenant = new ShardedMap<NameIndex>()) {
+    this.#open = open;
+    this.#inside = inside;
+    this.#byTenant = byTenant;
   }
 
-  #admittedBy(access: Access): NameIndex[] {
-    switch (access.from) {
-      case 'All':
-        return [(this.#open ??= new NameIndex()), (this.#inside ??= new NameIndex())];
-      case 'Same':
-        return [(this.#inside ??= new NameIndex())];
-      case 'Tenants': {
-        const byTenant = (this.#byTenant ??= new Map<string, NameIndex>());
-        return access.tenants.map((tenant) => {
-          let index = byTenant.get(tenant);
-          if (index === undefined) byTenant.set(tenant, (index = new NameIndex()));
-          return index;
-        });
+  get empty(): boolean {
+    return this.#inside.empty && this.#byTenant.size === 0;
+  }
+
+  edited(removed: readonly Route[], added: readonly Route[]): Scope {
+    const general = new Grouped<'open' | 'inside'>();
+    const tenants = new Grouped<string>();
+    const group = (route: Route, side: 'removed' | 'added'): void => {
+      const { access } = route;
+      switch (access.from) {
+        case 'All':
+          general.of('open')[side].push(route);
+          general.of('inside')[side].push(route);
+          return;
+        case 'Same':
+          general.of('inside')[side].push(route);
+          return;
+        case 'Tenants':
+          for (const tenant of access.tenants) tenants.of(tenant)[side].push(route);
       }
+    };
+    for (const route of removed) group(route, 'removed');
+    for (const route of added) group(route, 'added');
+    const byTenant = this.#byTenant.edit();
+    for (const [tenant, edit] of tenants) {
+      const index = (byTenant.get(tenant) ?? NameIndex.EMPTY).edited(edit);
+      if (index.empty) byTenant.delete(tenant);
+      else byTenant.set(tenant, index);
     }
+    return new Scope(this.#open.edited(general.get('open')), this.#inside.edited(general.get('inside')), byTenant.done());
   }
 
   /** The names that a caller meets here. `inside`: `Same` admits them. */
   admitting(inside: boolean, tenant: string): NameIndex[] {
-    return [inside ? this.#inside : this.#open, this.#byTenant?.get(tenant)].filter((index) => index != null);
+    return [inside ? this.#inside : this.#open, this.#byTenant.get(tenant)].filter((index) => index !== undefined);
   }
 
   find(inside: boolean, tenant: string, model: string): Route | undefined {
@@ -130,14 +174,14 @@ class Scope {
   }
 
   #byExact(inside: boolean, tenant: string, model: string): Route | undefined {
-    const general = (inside ? this.#inside : this.#open)?.exact.get(model);
-    const tenants = this.#byTenant?.get(tenant)?.exact.get(model);
+    const general = (inside ? this.#inside : this.#open).exact.get(model)?.[0];
+    const tenants = this.#byTenant.get(tenant)?.exact.get(model)?.[0];
     return first(general, tenants);
   }
 
   byPrefix(inside: boolean, tenant: string, model: string): Route | undefined {
-    const general = (inside ? this.#inside : this.#open)?.longestPrefix(model);
-    const tenants = this.#byTenant?.get(tenant)?.longestPrefix(model);
+    const general = (inside ? this.#inside : this.#open).longestPrefix(model);
+    const tenants = this.#byTenant.get(tenant)?.longestPrefix(model);
     if (general === undefined || tenants === undefined) return (general ?? tenants)?.route;
     if (general.length !== tenants.length) return (general.length > tenants.length ? general : tenants).route;
     return first(general.route, tenants.route);
@@ -147,32 +191,4 @@ class Scope {
 function first(a: Route | undefined, b: Route | undefined): Route | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return a.id < b.id ? a : b;
-}
-
-/** Names of routes that admit the same callers. Where two routes have one, the first that was added keeps it. */
-class NameIndex {
-  readonly exact = new Map<string, Route>();
-  readonly prefixes = new Map<string, Route>();
-  /** Of the prefixes, distinct, longest first: a lookup costs one map access for each, however many prefixes there are. */
-  readonly #lengths: number[] = [];
-
-  add(name: ModelName, route: Route): void {
-    const names = name.wildcard ? this.prefixes : this.exact;
-    if (names.has(name.value)) return;
-    names.set(name.value, route);
-    if (!name.wildcard) return;
-    const { length } = name.value;
-    const at = this.#lengths.findIndex((known) => known <= length);
-    if (at === -1) this.#lengths.push(length);
-    else if (this.#lengths[at] !== length) this.#lengths.splice(at, 0, length);
-  }
-
-  longestPrefix(model: string): { readonly length: number; readonly route: Route } | undefined {
-    for (const length of this.#lengths) {
-      if (length > model.length) continue;
-      const route = this.prefixes.get(model.slice(0, length));
-      if (route !== undefined) return { length, route };
-    }
-    return undefined;
-  }
 }
