@@ -1,7 +1,7 @@
 /** What compile says of each object; the operator adds times and what only running pods know, the CLI prints it as it is. */
 import { formatIssue, type Issue } from '../lib/issue.ts';
 
-/** Every reason of the API's conditions, in one place: compile gives those of the first three, operator and gateway the others. */
+/** Every reason of the API's conditions, in one place: compile gives those of the first three, the operator the others. */
 export const REASONS = {
   Accepted: ['Accepted', 'Pending', 'InvalidSpec', 'NotServed', 'NoMatchingParent', 'NotAllowedByParent', 'ModelNameConflict'],
   ResolvedRefs: [
@@ -18,6 +18,8 @@ export const REASONS = {
   FullyServed: ['NotServed'],
   Programmed: ['Programmed', 'Pending', 'PartiallyProgrammed', 'RejectedByDataPlane', 'NoGatewayPods'],
   Ready: ['Ready', 'Degraded', 'NoHealthyBackend', 'NotAccepted', 'NotProgrammed'],
+  Rendered: ['Rendered', 'Paused', 'InvalidSpec', 'ScalerUnavailable', 'ApplyFailed'],
+  SnapshotComplete: ['NoRoom'],
 } as const;
 
 export type ConditionType = keyof typeof REASONS;

@@ -5,15 +5,25 @@
  */
 import type { MetricSpec } from './cells.ts';
 
-function counter<const L extends readonly string[]>(name: string, labels: L, maxSeries: number, help: string): MetricSpec<L> {
+export function counter<const L extends readonly string[]>(
+  name: string,
+  labels: L,
+  maxSeries: number,
+  help: string,
+): MetricSpec<L> {
   return { name, type: 'counter', help, labels, maxSeries, bounds: [] };
 }
 
-function gauge<const L extends readonly string[]>(name: string, labels: L, maxSeries: number, help: string): MetricSpec<L> {
+export function gauge<const L extends readonly string[]>(
+  name: string,
+  labels: L,
+  maxSeries: number,
+  help: string,
+): MetricSpec<L> {
   return { name, type: 'gauge', help, labels, maxSeries, bounds: [] };
 }
 
-function histogram<const L extends readonly string[]>(
+export function histogram<const L extends readonly string[]>(
   name: string,
   labels: L,
   maxSeries: number,

@@ -1,0 +1,305 @@
+/**
+ * The operator's loop: what is gathered is compiled, published to the gateway pods and told in status. Every replica gathers and
+ * compiles, so that the next leader is warm; the leader alone publishes and writes.
+ */
+import { compile, createCompileMemo } from '../compile/compile.ts';
+import type { CompileOptions } from '../compile/snapshot.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { KubeObject, Resource } from '../kube/objects.ts';
+import type { Timers } from '../lib/timers.ts';
+import type { RouteTable } from '../routetable/types.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { OperatorMetrics } from '../telemetry/operator-metrics.ts';
+import { Debounce } from './debounce.ts';
+import type { SnapshotKeeper, TableServer } from './delivery/delivery.ts';
+import { Fleet } from './fleet.ts';
+import { Gather, type OwnKind } from './gather/gather.ts';
+import type { StartWatch } from './gather/secrets.ts';
+import { LLM_BACKENDS, LLM_GATEWAYS, LLM_ROUTES } from './resources.ts';
+import type { Rendered } from './status/gateway-status.ts';
+import { Outages } from './status/outages.ts';
+import { changedRoutes, rotated, transitions, type Transition } from './status/transitions.ts';
+import { Wishes, type Compiled } from './status/wishes.ts';
+import { StatusWriter } from './status/writer.ts';
+
+export interface ControlOptions {
+  readonly watch: StartWatch;
+  /** Reads. */
+  readonly client: KubeClient;
+  /** Writes; refuses where this process does not lead. */
+  readonly leader: KubeClient;
+  readonly timers: Timers;
+  readonly server: TableServer;
+  readonly snapshots: SnapshotKeeper;
+  readonly metrics: OperatorMetrics;
+  readonly log: Logger;
+  readonly gatewayNamespaces: readonly string[];
+  readonly secretNamespaces: readonly string[];
+  readonly keyNamespaces: readonly string[];
+  /** An LLMGateway that this operator runs was applied, changed or deleted. */
+  readonly onGateway: (gatewayId: string) => void;
+  readonly statusWritesPerSecond?: number;
+  /** How long an outage must hold before it is told. */
+  readonly outageHeldForMs?: number;
+}
+
+const COMPILE_OPTIONS: CompileOptions = { resolveService: 'Cluster', loopbackAllowed: false };
+const RESOURCE_OF: Readonly<Record<OwnKind, Resource>> = {
+  LLMRoute: LLM_ROUTES,
+  LLMGateway: LLM_GATEWAYS,
+  LLMBackend: LLM_BACKENDS,
+};
+/** After a takeover, pods have so long to come back before what they do not say counts as not served. */
+const SETTLE_MS = 15_000;
+
+export class ControlLoop {
+  readonly gather: Gather;
+  readonly fleet: Fleet;
+  readonly #options: ControlOptions;
+  readonly #memo = createCompileMemo();
+  readonly #debounce: Debounce;
+  readonly #writer: StatusWriter;
+  readonly #outages: Outages;
+  readonly #rendered = new Map<string, Rendered>();
+  readonly #unsubscribe: (() => void)[] = [];
+  #compiled: Compiled | null = null;
+  #started = false;
+  #leading = false;
+  #settledAtMs = 0;
+  #stopped = false;
+  #wakeSettled: (() => void) | null = null;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    const { watch, client, leader, timers, server, log, gatewayNamespaces, secretNamespaces, keyNamespaces } = options;
+    const onError = (error: unknown, what: string): void => log.warn({ err: error, object: what }, 'an object cannot be used');
+    this.#debounce = new Debounce({ timers, run: () => this.#reconcile() });
+    this.#outages = new Outages({
+      timers,
+      onChange: (gatewayId, upstreams) => this.#outagesChanged(gatewayId, upstreams),
+      ...(options.outageHeldForMs === undefined ? {} : { heldForMs: options.outageHeldForMs }),
+    });
+    const wishes = new Wishes({
+      compiled: () => this.#compiled,
+      entry: (kind, id) => this.gather.entry(kind, id),
+      missing: (kind, id) => this.gather.missing(kind, id),
+      isRun: (namespace) => this.gather.isRun(namespace),
+      gatewayNamespaces,
+      evidence: {
+        progress: (gatewayId, routeId) => this.fleet.progress(gatewayId, routeId),
+        outage: (gatewayId, target) => this.#outages.believed(gatewayId, target),
+      },
+      counts: (gatewayId) => this.fleet.counts(gatewayId),
+      refusedSettings: (gatewayId) => this.fleet.refusedSettings(gatewayId),
+      rendered: (gatewayId) => this.#rendered.get(gatewayId) ?? null,
+      leftOut: (gatewayId) => options.snapshots.leftOut(gatewayId).map(({ id }) => id),
+      settled: (gatewayId) => this.#isSettled(gatewayId),
+    });
+    this.#writer = new StatusWriter({
+      timers,
+      patch: (kind, ref, resourceVersion, status) => leader.patchStatus(RESOURCE_OF[kind], ref, resourceVersion, status),
+      standing: (kind, id) => this.gather.entry(kind, id) ?? null,
+      wish: (kind, id, standing) => wishes.of(kind, id, standing),
+      onWritten: (kind, id, before, after) => this.#written(kind, id, before, after),
+      onFailure: (kind, id, failure) =>
+        log.warn({ object: `${kind} ${id}`, failure: failure.message }, 'a status could not be written'),
+      ...(options.statusWritesPerSecond === undefined ? {} : { perSecond: options.statusWritesPerSecond }),
+    });
+    this.fleet = new Fleet({
+      watch,
+      server,
+      namespaces: gatewayNamespaces,
+      onChange: (gatewayId) => this.#podsChanged(gatewayId),
+      onError,
+    });
+    this.gather = new Gather({
+      watch,
+      client,
+      timers,
+      gatewayNamespaces,
+      secretNamespaces,
+      keyNamespaces,
+      onChange: () => this.#debounce.call(),
+      onSeen: (kind, id) => {
+        this.#writer.touch(kind, id);
+        if (kind === 'LLMGateway' && this.gather.isRun(id.slice(0, id.indexOf('/')))) options.onGateway(id);
+      },
+      onError,
+    });
+    this.#unsubscribe.push(
+      server.onProgress(({ gateway, routes }) => {
+        this.#writer.touch('LLMGateway', gateway);
+        if (routes === null) this.#touchRoutesOf(gateway);
+        else for (const id of routes) this.#writer.touch('LLMRoute', id);
+      }),
+      server.onPod(({ gateway }) => {
+        this.#outages.update(gateway, this.fleet.pods(gateway));
+        this.#writer.touch('LLMGateway', gateway);
+      }),
+      options.snapshots.onLeftOut((gateway) => this.#writer.touch('LLMGateway', gateway)),
+    );
+  }
+
+  /** Everything was read and compiled once: this replica could lead at once. */
+  get ready(): boolean {
+    return this.#compiled !== null;
+  }
+
+  get compiled(): Compiled | null {
+    return this.#compiled;
+  }
+
+  get statusWrites(): number {
+    return this.#writer.writes;
+  }
+
+  lead(): void {
+    const { timers } = this.#options;
+    this.#leading = true;
+    this.#settledAtMs = timers.nowMs() + SETTLE_MS;
+    this.#writer.start();
+    this.#publish();
+    this.#touchAll();
+    this.#wakeSettled = timers.after(SETTLE_MS, () => this.#touchAll());
+  }
+
+  resign(): void {
+    this.#leading = false;
+    this.#wakeSettled?.();
+    this.#wakeSettled = null;
+    this.#writer.stop();
+    this.#outages.stop();
+  }
+
+  /** What became of a gateway's objects. */
+  rendered(gatewayId: string, outcome: Rendered | null): void {
+    if (outcome === null) this.#rendered.delete(gatewayId);
+    else this.#rendered.set(gatewayId, outcome);
+    this.#writer.touch('LLMGateway', gatewayId);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.resign();
+    this.#debounce.stop();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.gather.stop();
+    this.fleet.stop();
+  }
+
+  #reconcile(): void {
+    if (this.#stopped || (!this.#started && !(this.gather.synced && this.fleet.synced))) return;
+    this.#started = true;
+    const { timers, metrics, log } = this.#options;
+    const startMs = timers.nowMs();
+    const before = this.#compiled;
+    try {
+      const { tables, statuses } = compile(this.gather.snapshot(), COMPILE_OPTIONS, this.#memo);
+      this.#compiled = { tables, statuses };
+    } catch (error) {
+      // An invariant of ours. What was compiled before is served on, and the next change tries again.
+      metrics.compileFailed();
+      log.error({ err: error }, 'the objects could not be compiled; what was compiled before is served on');
+      return;
+    }
+    metrics.compiled((timers.nowMs() - startMs) / 1_000);
+    this.#publish();
+    this.#touchChanged(before, this.#compiled);
+    if (before === null) log.info({ routes: this.gather.book('LLMRoute').size }, 'everything is read and compiled');
+  }
+
+  #publish(): void {
+    if (this.#compiled === null) return;
+    const { tables } = this.#compiled;
+    const { server, snapshots } = this.#options;
+    server.publish(tables);
+    for (const [gatewayId, table] of tables) snapshots.publish(table, server.sequence(gatewayId));
+  }
+
+  #touchChanged(before: Compiled | null, after: Compiled): void {
+    for (const [key, status] of after.statuses) {
+      if (before?.statuses.get(key) === status) continue;
+      const slash = key.indexOf('/');
+      this.#writer.touch(key.slice(0, slash) as OwnKind, key.slice(slash + 1));
+    }
+    for (const [gatewayId, table] of after.tables) {
+      const old = before?.tables.get(gatewayId);
+      if (old === table) continue;
+      for (const change of changedRoutes(old, table)) {
+        this.#writer.touch('LLMRoute', change.id);
+        if (old === undefined || change.before === null || change.after === null) continue;
+        const models = rotated(change.before, change.after);
+        if (models.length > 0)
+          this.#event('LLMRoute', change.id, {
+            type: 'Normal',
+            reason: 'CredentialRotated',
+            note: `another credential is used for ${models.join(', ')}`,
+          });
+      }
+    }
+  }
+
+  #touchAll(): void {
+    for (const kind of ['LLMGateway', 'LLMBackend', 'LLMRoute'] as const)
+      for (const id of this.gather.book(kind).ids()) this.#writer.touch(kind, id);
+  }
+
+  #touchRoutesOf(gatewayId: string): void {
+    for (const { id } of this.#tableOf(gatewayId)?.routes ?? []) this.#writer.touch('LLMRoute', id);
+  }
+
+  #podsChanged(gatewayId: string): void {
+    this.#writer.touch('LLMGateway', gatewayId);
+    this.#touchRoutesOf(gatewayId);
+    if (!this.#started) this.#debounce.call();
+  }
+
+  #outagesChanged(gatewayId: string, upstreams: ReadonlySet<string>): void {
+    for (const { id, targets } of this.#tableOf(gatewayId)?.routes ?? []) {
+      const concerned = targets.some(({ upstreamId, credentialId }) => upstreams.has(upstreamId) || upstreams.has(credentialId));
+      if (concerned) this.#writer.touch('LLMRoute', id);
+    }
+    for (const id of this.gather.book('LLMBackend').ids()) this.#writer.touch('LLMBackend', id);
+  }
+
+  #tableOf(gatewayId: string): RouteTable | undefined {
+    return this.#compiled?.tables.get(gatewayId);
+  }
+
+  /** Every pod that Kubernetes calls ready has been heard, or has had its time. */
+  #isSettled(gatewayId: string): boolean {
+    if (this.#options.timers.nowMs() >= this.#settledAtMs) return true;
+    return this.fleet.readyPods(gatewayId).size > 0 && this.fleet.unheardOf(gatewayId).length === 0;
+  }
+
+  #written(kind: OwnKind, id: string, before: unknown, after: unknown): void {
+    this.#options.metrics.statusWritten(kind);
+    for (const transition of transitions(before, after)) this.#event(kind, id, transition);
+  }
+
+  #event(kind: OwnKind, id: string, { type, reason, note }: Transition): void {
+    const { leader, log, metrics } = this.#options;
+    const entry = this.gather.entry(kind, id);
+    if (entry === undefined || !this.#leading) return;
+    const { group, version } = RESOURCE_OF[kind];
+    const slash = id.indexOf('/');
+    const regarding: KubeObject = {
+      apiVersion: `${group}/${version}`,
+      kind,
+      metadata: {
+        namespace: id.slice(0, slash),
+        name: id.slice(slash + 1),
+        uid: entry.uid,
+        resourceVersion: entry.resourceVersion,
+      },
+    };
+    metrics.event(reason);
+    leader.createEvent({ regarding, type, reason, action: 'Reconcile', note }).then(
+      (created) => {
+        if (!created.ok && created.error.kind !== 'guarded')
+          log.warn({ object: `${kind} ${id}`, event: reason, failure: created.error.message }, 'an event could not be written');
+      },
+      (error: unknown) => log.error({ err: error, event: reason }, 'an event could not be written'),
+    );
+  }
+}

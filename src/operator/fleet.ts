@@ -1,0 +1,120 @@
+/** The gateway pods: those that Kubernetes calls ready, joined with those that the stream has heard of. */
+import type { ListWatchView } from '../kube/contract.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import type { PodState, TableServer } from './delivery/delivery.ts';
+import { PODS } from './resources.ts';
+import type { StartWatch } from './gather/secrets.ts';
+import type { Progress } from './status/evidence.ts';
+
+export const GATEWAY_POD_LABEL = 'fairlead.dev/gateway';
+
+/** A pod as Kubernetes sees it. */
+export interface KubePod {
+  readonly name: string;
+  /** `namespace/name` of its LLMGateway, as its label says. */
+  readonly gateway: string;
+  readonly ready: boolean;
+}
+
+export interface FleetOptions {
+  readonly watch: StartWatch;
+  readonly server: Pick<TableServer, 'pods' | 'progress' | 'sequence'>;
+  readonly namespaces: readonly string[];
+  /** The ready pods of a gateway are others than before. */
+  readonly onChange: (gatewayId: string) => void;
+  readonly onError: (error: unknown, what: string) => void;
+}
+
+export class Fleet {
+  readonly #options: FleetOptions;
+  readonly #views: readonly ListWatchView<KubePod>[];
+  readonly #ready = new Map<string, Set<string>>();
+  readonly #podGateway = new Map<string, string>();
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    this.#views = options.namespaces.map((namespace) =>
+      options.watch<KubePod>({
+        resource: PODS,
+        namespace,
+        labelSelector: GATEWAY_POD_LABEL,
+        parse: kubePod,
+        onChange: (key, pod) => this.#seen(key, pod),
+        onError: (error, key) => options.onError(error, `Pod ${key}`),
+      }),
+    );
+  }
+
+  get synced(): boolean {
+    return this.#views.every(({ synced }) => synced);
+  }
+
+  /** Names of the pods that Kubernetes calls ready. */
+  readyPods(gatewayId: string): ReadonlySet<string> {
+    return this.#ready.get(gatewayId) ?? NO_PODS;
+  }
+
+  pods(gatewayId: string): readonly PodState[] {
+    return this.#options.server.pods(gatewayId);
+  }
+
+  /** Ready for Kubernetes, so clients are sent to them, and not heard of. */
+  unheardOf(gatewayId: string): readonly string[] {
+    const ready = this.readyPods(gatewayId);
+    if (ready.size === 0) return [];
+    const heard = new Set(this.pods(gatewayId).map(({ name }) => name));
+    return [...ready].filter((name) => !heard.has(name));
+  }
+
+  progress(gatewayId: string, routeId: string): Progress {
+    const { readyPods, programmedPods, rejected } = this.#options.server.progress(gatewayId, routeId);
+    return { readyPods: readyPods + this.unheardOf(gatewayId).length, programmedPods, rejected };
+  }
+
+  /** For the LLMGateway: pods that are ready, and of them those that have everything. */
+  counts(gatewayId: string): { readonly ready: number; readonly current: number } {
+    const sequence = this.#options.server.sequence(gatewayId);
+    const heard = this.pods(gatewayId).filter(({ ready }) => ready);
+    const current = heard.filter(({ ackedSequence, nacks }) => ackedSequence >= sequence && nacks.length === 0).length;
+    return { ready: heard.length + this.unheardOf(gatewayId).length, current };
+  }
+
+  refusedSettings(gatewayId: string): readonly { readonly pod: string; readonly reason: string }[] {
+    return this.pods(gatewayId).flatMap(({ name, nacks }) =>
+      nacks.filter(({ kind }) => kind === 'settings').map(({ reason }) => ({ pod: name, reason })),
+    );
+  }
+
+  stop(): void {
+    for (const view of this.#views) view.stop();
+  }
+
+  #seen(key: string, pod: KubePod | null): void {
+    const gateway = pod?.gateway ?? this.#podGateway.get(key);
+    if (gateway === undefined) return;
+    const name = pod?.name ?? key.slice(key.indexOf('/') + 1);
+    const ready = this.#ready.get(gateway) ?? new Set<string>();
+    this.#ready.set(gateway, ready);
+    if (pod === null) this.#podGateway.delete(key);
+    else this.#podGateway.set(key, gateway);
+    if (pod?.ready === ready.has(name)) return;
+    if (pod?.ready === true) ready.add(name);
+    else if (!ready.delete(name)) return;
+    this.#options.onChange(gateway);
+  }
+}
+
+const NO_PODS: ReadonlySet<string> = new Set();
+
+function kubePod({ metadata, ...rest }: KubeObject): KubePod {
+  const status = rest['status'] as
+    | { readonly conditions?: readonly { readonly type?: string; readonly status?: string }[] }
+    | undefined;
+  const ready = status?.conditions?.some((found) => found.type === 'Ready' && found.status === 'True') === true;
+  return {
+    name: metadata.name,
+    gateway: `${metadata.namespace ?? ''}/${metadata.labels?.[GATEWAY_POD_LABEL] ?? ''}`,
+    // One that is going gets no new connections, and says itself when it stops to serve.
+    ready: ready && metadata.deletionTimestamp === undefined,
+  };
+}
