@@ -26,3 +26,17 @@ export const CUSTOM_RESOURCE_DEFINITIONS = resource(
 export const REFERENCE_GRANTS: readonly Resource[] = ['v1beta1', 'v1'].map((version) =>
   resource('gateway.networking.k8s.io', version, 'referencegrants', 'ReferenceGrant'),
 );
+export const DEPLOYMENTS = resource('apps', 'v1', 'deployments', 'Deployment');
+export const SCALED_OBJECTS = resource('keda.sh', 'v1alpha1', 'scaledobjects', 'ScaledObject');
+export const POD_MONITORS = resource('monitoring.coreos.com', 'v1', 'podmonitors', 'PodMonitor');
+/** Every kind that an LLMGateway may be rendered to. */
+export const RENDERED_KINDS: readonly Resource[] = [
+  resource('', 'v1', 'serviceaccounts', 'ServiceAccount'),
+  resource('networking.k8s.io', 'v1', 'networkpolicies', 'NetworkPolicy'),
+  SERVICES,
+  DEPLOYMENTS,
+  resource('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget'),
+  resource('autoscaling', 'v2', 'horizontalpodautoscalers', 'HorizontalPodAutoscaler'),
+  SCALED_OBJECTS,
+  POD_MONITORS,
+];
