@@ -1,5 +1,5 @@
 import type { Timers } from '../lib/timers.ts';
-import { isTransient, type KubeResult } from './outcome.ts';
+import type { KubeResult } from './outcome.ts';
 
 /** Starts one attempt; `settle` tells its outcome, later and once. The result cancels it: nothing is told after. */
 export type Attempt<T> = (settle: (result: KubeResult<T>) => void) => () => void;
@@ -39,8 +39,8 @@ export function hedge<T>(
       cancelSecond();
       again();
       cancelSecond = attempt((result) => {
-        // That the second one failed in passing says nothing about the first.
-        if (!result.ok && isTransient(result.error)) return;
+        // That the second one's line broke says nothing about the first; an answer of the server does.
+        if (!result.ok && result.error.status === undefined) return;
         cancelFirst();
         finish(result);
       });

@@ -15,6 +15,8 @@ const WATCH_SECONDS = 300;
 const SHORT_MS = 1000;
 /** A watch that cannot be opened this often in a row is begun anew by a list. */
 const MAX_OPEN_FAILURES = 2;
+/** One that took this long to open counts as broken off, too: nobody knows what happened meanwhile. */
+const SLOW_OPEN_MS = 1000;
 /** What was lost with a watch that broke off is found by a list, this long after the next one has begun. */
 const AUDIT_AFTER_BREAK_MS = 500;
 const AUDIT_EVERY_MS = 10 * 60_000;
@@ -57,7 +59,7 @@ export class ListWatch<T> implements ListWatchView<T> {
   #openFailures = 0;
   /** When the watch was opened; null while none is. */
   #openedMs: number | null = null;
-  /** The last watch broke off, and no list has begun since. */
+  /** The last watch broke off, or the next one had to wait, and no list has begun since. */
   #broken = false;
 
   // What is under way or waits; null: nothing.
@@ -145,7 +147,8 @@ export class ListWatch<T> implements ListWatchView<T> {
     const { changes, rewound } = this.#replica.merge(list.items, list.resourceVersion, since);
     for (const change of changes) this.#publish(change);
     if (this.#stopped()) return;
-    if (this.#audit === null) this.#scheduleAudit(this.#jittered(AUDIT_EVERY_MS));
+    // A list that a break came into does not tell what was before it from what was after.
+    if (this.#audit === null) this.#scheduleAudit(this.#jittered(this.#broken ? AUDIT_AFTER_BREAK_MS : AUDIT_EVERY_MS));
     // A watch from a moment that the server has yet to reach again would be deaf until then.
     if (rewound) this.#endWatch();
     if (this.#watch === null && this.#watchRetry === null) this.#startWatch();
@@ -182,9 +185,11 @@ export class ListWatch<T> implements ListWatchView<T> {
       resourceVersion: String(this.#replica.highest),
       timeoutSeconds: Math.round(WATCH_SECONDS * (1 + random())),
     };
+    const startedMs = timers.nowMs();
     this.#watch = watchSession(client, timers, this.#options.resource, query, {
       onOpen: () => {
         this.#openedMs = timers.nowMs();
+        if (this.#openedMs - startedMs > SLOW_OPEN_MS) this.#broken = true;
         this.#openFailures = 0;
         this.#heard();
         if (this.#broken && this.#list === null) this.#scheduleAudit(this.#jittered(AUDIT_AFTER_BREAK_MS));
@@ -200,9 +205,9 @@ export class ListWatch<T> implements ListWatchView<T> {
         this.#replica.bookmark(resourceVersion);
       },
       onEnd: () => {
-        const short = this.#watchOver();
-        if (short) this.#retryWatch(this.#watchBackoff.nextMs());
-        else this.#startWatch();
+        if (!this.#watchOver()) return this.#startWatch();
+        this.#broken = true;
+        this.#retryWatch(this.#watchBackoff.nextMs());
       },
       onFailure: (failure) => this.#watchFailed(failure),
     });
