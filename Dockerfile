@@ -9,8 +9,8 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY cmd cmd
 COPY src src
-RUN node node_modules/typescript/bin/tsc -p tsconfig.build.json \
- && rm -rf dist/cmd/generate \
+RUN node cmd/build/main.ts \
+ && rm -rf dist/cmd/build dist/cmd/generate \
  && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
  && find node_modules -type f \( -iname '*.md' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' \) -delete
 # Node, the libraries that it loads, and what a process expects to find where there is no distribution.

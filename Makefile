@@ -130,6 +130,5 @@ $(INSTALLED): package-lock.json | $(NODE_READY)
 
 $(BUILT): $(INSTALLED) tsconfig.json tsconfig.build.json $(SOURCES)
 	@rm -rf dist
-	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
-	@cp src/limits/redis/*.lua dist/src/limits/redis/
+	@$(NODE) cmd/build/main.ts
 	@touch $@

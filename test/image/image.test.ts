@@ -18,7 +18,7 @@ let layers: readonly string[] = [];
 beforeAll(() => {
   scratch = mkdtempSync(join(tmpdir(), 'fairlead-image-'));
   const dist = join(scratch, 'dist');
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist], {
+  execFileSync(process.execPath, ['cmd/build/main.ts', dist], {
     cwd: ROOT,
   });
   packed = packImage(ROOT, 'fairlead:test', join(scratch, 'image.tar'), dist);

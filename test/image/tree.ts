@@ -33,7 +33,7 @@ export function baseEntries(node = process.execPath): readonly TarEntry[] {
 /** The compiled programs and the packages that they import. */
 export function appEntries(root: string, dist = join(root, 'dist')): readonly TarEntry[] {
   if (!existsSync(join(dist, 'cmd/image/main.js'))) throw new Error(`${dist} is not built: run \`make build\``);
-  const compiled = filesBelow(dist).filter((path) => !path.startsWith('cmd/generate/') && path !== '.built');
+  const compiled = filesBelow(dist).filter((path) => !/^cmd\/(build|generate)\//.test(path) && path !== '.built');
   return withDirectories([
     fileEntry(`${APP}/package.json`, join(root, 'package.json'), 0o644),
     ...compiled.map((path) => fileEntry(`${APP}/dist/${path}`, join(dist, path), 0o644)),
