@@ -116,7 +116,7 @@ export async function markReady(plane: ControlPlane, name: string, ready: boolea
   ]);
 }
 
-function podObject(name: string, gateway: string): unknown {
+export function podObject(name: string, gateway: string): unknown {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
