@@ -133,7 +133,8 @@ helm upgrade fairlead charts/fairlead --namespace fairlead-system --wait
 An upgraded operator rolls each fleet of gateways to its own version, without losing a request. \`spec.version\` of an LLMGateway holds
 one back at a version (operator and gateways work together one minor version apart), \`spec.paused\` leaves it exactly as it is.
 
-\`helm uninstall\` removes the operator, the LLMGateway and, with it, the gateways. Routes, client keys and CRDs stay;
+\`helm uninstall\` removes the operator, the LLMGateway and, with it, the gateways and their snapshots. Routes, client keys and CRDs
+stay, and so do the Lease and the CA of the operator (Secret, ConfigMap), which go with the namespace.
 \`kubectl delete -f charts/fairlead/crds/\` removes the CRDs **with every object of theirs**.
 
 ## Prometheus
