@@ -31,6 +31,7 @@ export function namedBy(object: LLMRoute | LLMGateway | LLMBackend): readonly Na
       break;
     case 'LLMGateway':
       add(found, 'Secret', object.spec.listener.tls?.secretRef.name);
+      add(found, 'Secret', object.spec.redis?.addressRef.name);
       add(found, 'ConfigMap', object.spec.prices?.configMapRef.name);
       break;
   }

@@ -25,41 +25,10 @@ export async function startPod(
   name: string,
   gateway = 'default',
 ): Promise<TestPod> {
-  const account = `${gateway}-gateway`;
-  await eventually(
-    async () => ((await plane.kubectl(['get', 'sa', account, '-n', NAMESPACE, '--ignore-not-found'])) === '' ? null : true),
-    () => running.logged(),
-  );
-  await plane.kubectl(['apply', '-f', '-'], JSON.stringify(podObject(name, gateway)));
-  const token = await plane.kubectl([
-    'create',
-    'token',
-    account,
-    '-n',
-    NAMESPACE,
-    '--audience',
-    'fairlead-operator',
-    '--bound-object-kind',
-    'Pod',
-    '--bound-object-name',
-    name,
-  ]);
-  const ca = await eventually(
-    async () =>
-      (await plane.kubectl([
-        'get',
-        'configmap',
-        'fairlead-ca',
-        '-n',
-        NAMESPACE,
-        '--ignore-not-found',
-        '-o',
-        'jsonpath={.data.ca\\.crt}',
-      ])) || null,
-    () => running.logged(),
-  );
+  await createGatewayPod(plane, name, () => running.logged(), gateway);
+  const { token, ca } = await podIdentity(plane, name, () => running.logged(), gateway);
   const folder = mkdtempSync(join(tmpdir(), 'fairlead-pod-'));
-  writeFileSync(join(folder, 'token'), token.trim());
+  writeFileSync(join(folder, 'token'), token);
   writeFileSync(join(folder, 'ca.crt'), ca);
   const port = await running.operator.streamPort();
   let table: RouteTable | null = null;
@@ -99,6 +68,35 @@ export async function startPod(
   );
   await markReady(plane, name, true);
   return pod;
+}
+
+/** The object alone, once its ServiceAccount was rendered. */
+export async function createGatewayPod(
+  plane: ControlPlane,
+  name: string,
+  why: () => Promise<string> | string,
+  gateway = 'default',
+): Promise<void> {
+  const account = `${gateway}-gateway`;
+  await eventually(
+    async () => ((await plane.kubectl(['get', 'sa', account, '-n', NAMESPACE, '--ignore-not-found'])) === '' ? null : true),
+    why,
+  );
+  await plane.kubectl(['apply', '-f', '-'], JSON.stringify(podObject(name, gateway)));
+}
+
+/** What the kubelet would mount into it. */
+export async function podIdentity(
+  plane: ControlPlane,
+  name: string,
+  why: () => Promise<string> | string,
+  gateway = 'default',
+): Promise<{ readonly token: string; readonly ca: string }> {
+  const bound = ['--audience', 'fairlead-operator', '--bound-object-kind', 'Pod', '--bound-object-name', name];
+  const token = await plane.kubectl(['create', 'token', `${gateway}-gateway`, '-n', NAMESPACE, ...bound]);
+  const bundle = ['get', 'configmap', 'fairlead-ca', '-n', NAMESPACE, '--ignore-not-found', '-o', 'jsonpath={.data.ca\\.crt}'];
+  const ca = await eventually(async () => (await plane.kubectl(bundle)) || null, why);
+  return { token: token.trim(), ca };
 }
 
 export async function markReady(plane: ControlPlane, name: string, ready: boolean): Promise<void> {
