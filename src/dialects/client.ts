@@ -7,8 +7,11 @@ import type { Conversation } from './neutral/conversation.ts';
 import type { ReplyWriter } from './neutral/reply.ts';
 import type { ClientError } from './client-error.ts';
 import { errorBody } from './openai/answer.ts';
+import { completionsWriter, readCompletions } from './openai/completions.ts';
 import { readChat } from './openai/read-chat.ts';
+import { readResponses } from './openai/read-responses.ts';
 import { chatWriter } from './openai/write-chat.ts';
+import { responsesWriter } from './openai/write-responses.ts';
 import type { ParsedBody } from './request-body.ts';
 
 export interface ClientDialect {
@@ -20,6 +23,8 @@ export interface ClientDialect {
 
 const DIALECTS: Readonly<Partial<Record<Operation, ClientDialect>>> = {
   chat: { read: readChat, writer: chatWriter, errorBody },
+  completions: { read: readCompletions, writer: completionsWriter, errorBody },
+  responses: { read: readResponses, writer: responsesWriter, errorBody },
   messages: { read: readAnthropic, writer: messagesWriter, errorBody: anthropicErrorBody },
 };
 

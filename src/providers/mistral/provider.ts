@@ -26,7 +26,9 @@ const CHAT = chatDialect(
 export const mistral: Provider = {
   kind: 'Mistral',
   exchange(target, operation) {
-    if (!isOpenAIOperation(operation)) return overChat(target, operation, CHAT, () => OPERATION_PATHS.chat);
+    // It has neither of the two.
+    if (!isOpenAIOperation(operation) || operation === 'responses' || operation === 'completions')
+      return overChat(target, operation, CHAT, () => OPERATION_PATHS.chat);
     const path = OPERATION_PATHS[operation];
     const exchange: Exchange = openAIExchange(target, operation, COMPATIBLE_FAILURES, () => path);
     return operation === 'chat' ? { ...exchange, adapt: adaptChat } : exchange;

@@ -1,0 +1,38 @@
+/** How those who speak OpenAI's dialect differ. A new one is a row, where there is something to say of it at all. */
+import type { Operation } from '../../lib/operation.ts';
+
+interface Vendor {
+  /** The end of its host's name. */
+  readonly host: string;
+  /** What it has no endpoint for, though its chat could answer. */
+  readonly lacks: readonly Operation[];
+}
+
+/** Each by its API reference; who is not here is taken to have what OpenAI has, and says itself where it has not (404). */
+const VENDORS: readonly Vendor[] = [
+  // https://inference-docs.cerebras.ai/api-reference
+  { host: 'api.cerebras.ai', lacks: ['responses'] },
+  // https://platform.moonshot.ai/docs/api/chat
+  { host: 'api.moonshot.ai', lacks: ['responses', 'completions'] },
+  { host: 'api.moonshot.cn', lacks: ['responses', 'completions'] },
+  // https://docs.z.ai/api-reference
+  { host: 'api.z.ai', lacks: ['responses', 'completions'] },
+  // https://docs.perplexity.ai/api-reference/chat-completions-post
+  { host: 'api.perplexity.ai', lacks: ['responses', 'completions'] },
+  // https://docs.together.ai/reference
+  { host: 'api.together.xyz', lacks: ['responses'] },
+  { host: 'api.together.ai', lacks: ['responses'] },
+  // https://ai.google.dev/gemini-api/docs/openai
+  { host: 'generativelanguage.googleapis.com', lacks: ['responses', 'completions'] },
+  // https://docs.claude.com/en/api/openai-sdk
+  { host: 'api.anthropic.com', lacks: ['responses', 'completions'] },
+  // https://docs.cohere.com/docs/compatibility-api
+  { host: 'api.cohere.ai', lacks: ['responses', 'completions'] },
+];
+
+/** False: the operation goes by way of chat. */
+export function serves(baseUrl: string, operation: Operation): boolean {
+  const { hostname } = new URL(baseUrl);
+  const vendor = VENDORS.find(({ host }) => hostname === host || hostname.endsWith(`.${host}`));
+  return vendor === undefined || !vendor.lacks.includes(operation);
+}
