@@ -20,7 +20,7 @@ RUN mkdir -p /image/etc /image/fairlead /image/tmp \
  && printf 'root:x:0:0::/:/\nfairlead:x:65532:65532::/fairlead:/\n' > /image/etc/passwd \
  && printf 'root:x:0:\nfairlead:x:65532:\n' > /image/etc/group \
  && printf 'hosts: files dns\n' > /image/etc/nsswitch.conf \
- && printf "#!/usr/local/bin/node --max-semi-space-size=8\nimport('/fairlead/dist/cmd/image/main.js');\n" > /image/usr/local/bin/fairlead \
+ && printf "#!/usr/local/bin/node --max-semi-space-size=16\nimport('/fairlead/dist/cmd/image/main.js');\n" > /image/usr/local/bin/fairlead \
  && chmod 755 /image/usr/local/bin/fairlead \
  && cp -r package.json dist node_modules /image/fairlead/
 

@@ -28,7 +28,7 @@ BUILT := dist/.built
 SOURCES := $(shell find cmd src \( -name '*.ts' -o -name '*.json' -o -name '*.lua' \) ! -name '*.test.ts' 2>/dev/null)
 JEST := $(NODE) --experimental-vm-modules --disable-warning=ExperimentalWarning node_modules/jest/bin/jest.js -c .jestrc.js --rootDir .
 HOUSE := $(NODE) test/house/run.ts
-FAIRLEAD := MALLOC_ARENA_MAX=1 $(NODE) --max-semi-space-size=8 dist/cmd/fairlead/main.js
+FAIRLEAD := MALLOC_ARENA_MAX=1 $(NODE) --max-semi-space-size=16 dist/cmd/fairlead/main.js
 FUZZ_RUNS ?= 100000
 SCHEDULES ?= 100
 IMAGE ?= fairlead:dev

@@ -8,7 +8,7 @@ import type { TarEntry } from './tar.ts';
 export const NODE_PATH = 'usr/local/bin/node';
 const APP = 'fairlead';
 /** What pods and `kubectl exec` start: the kernel hands it to Node with the flag that keeps an open stream's memory low. */
-const LAUNCHER = "#!/usr/local/bin/node --max-semi-space-size=8\nimport('/fairlead/dist/cmd/image/main.js');\n";
+const LAUNCHER = "#!/usr/local/bin/node --max-semi-space-size=16\nimport('/fairlead/dist/cmd/image/main.js');\n";
 /** By their names alone: a folder called `doc` may hold code. */
 const NOT_SHIPPED = /\.(md|ts|mts|cts|map)$/i;
 
