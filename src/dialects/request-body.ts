@@ -49,8 +49,11 @@ export interface ParsedBody {
 const UNIQUE_MEMBERS: readonly string[] = ['model', 'stream', 'stream_options'];
 
 const MODEL_KEY = '"model"';
-const MODEL_KEY_REST = MODEL_KEY.slice(1);
-const STREAM_PREFIX = '"stream';
+/** Searched for by its first characters: V8 searches from seven on by a table made for each search, in prose at a third of the speed. */
+const MODEL_KEY_START = MODEL_KEY.slice(0, 5);
+const MODEL_KEY_REST = MODEL_KEY.slice(5);
+const STREAM_START = '"stre';
+const STREAM_REST = 'am';
 const OPTIONS_SUFFIX = '_options"';
 const ESCAPE_PREFIX = '\\u00';
 /** The letters of `UNIQUE_MEMBERS` are all within 0x5f..0x74, so an escape of one of them begins so. */
@@ -206,15 +209,11 @@ function modelValueStart(bytes: Buffer, text: string, json: JsonObject, hasModel
   return ok(spans.value.members.find((member) => member.name === 'model')?.start ?? -1);
 }
 
-/**
- * `text.indexOf('"model"', from)`, at a fifth of its cost: from seven characters on V8 builds a table for each search, which
- * pays only in long texts that have few of them.
- */
+/** `text.indexOf('"model"', from)`. */
 function nextModelKey(text: string, from: number): number {
-  for (let at = text.indexOf(MODEL_KEY_REST, from); at !== -1; at = text.indexOf(MODEL_KEY_REST, at + 1)) {
-    if (at > from && text.charCodeAt(at - 1) === QUOTE) return at - 1;
-  }
-  return -1;
+  let at = text.indexOf(MODEL_KEY_START, from);
+  while (at !== -1 && !text.startsWith(MODEL_KEY_REST, at + MODEL_KEY_START.length)) at = text.indexOf(MODEL_KEY_START, at + 1);
+  return at;
 }
 
 function mayEscapeLetters(text: string): boolean {
@@ -227,8 +226,10 @@ function mayRepeatStream(text: string): boolean {
   let streams = 0;
   let options = 0;
   let others = 0;
-  for (let at = text.indexOf(STREAM_PREFIX); at !== -1; at = text.indexOf(STREAM_PREFIX, at)) {
-    at += STREAM_PREFIX.length;
+  for (let at = text.indexOf(STREAM_START); at !== -1; at = text.indexOf(STREAM_START, at)) {
+    at += STREAM_START.length;
+    if (!text.startsWith(STREAM_REST, at)) continue;
+    at += STREAM_REST.length;
     if (text.charCodeAt(at) === QUOTE) streams++;
     else if (text.startsWith(OPTIONS_SUFFIX, at)) options++;
     else others++;
