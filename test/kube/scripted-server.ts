@@ -8,6 +8,11 @@ import type { ManualTimers } from '../../src/lib/timers.ts';
 
 /** How long a connection takes at most to find that its other end is gone without a word: see http2-link.ts. */
 const DEAD_FOUND_MS = 2500;
+/**
+ * Versions tell which past they belong to, so that two pasts never give one object the same version with different content: who holds
+ * versions could not tell those apart, and only the next change of the object would.
+ */
+const ERAS = 64;
 const PATH = '/apis/test.dev/v1/things';
 
 interface Stored {
@@ -35,7 +40,7 @@ export class ScriptedServer implements Transport {
   readonly #watchers = new Set<Watcher>();
   objects = new Map<string, Stored>();
   #history: Recorded[] = [];
-  #version = 10;
+  #version = 10 * ERAS;
   /** Versions up to this one are forgotten by the history. */
   #compacted = 0;
   /** Grows with every restore: what was said before it is worth nothing. */
@@ -63,7 +68,7 @@ export class ScriptedServer implements Transport {
     const before = this.objects.get(name);
     if (!this.installed || (deleted && before === undefined)) return;
     // Other kinds' writes move the version, too.
-    this.#version += 1 + Math.floor(this.#random() * 3);
+    this.#version += ERAS * (1 + Math.floor(this.#random() * 3));
     const body = Math.floor(this.#random() * 1e6);
     if (deleted) this.objects.delete(name);
     else this.objects.set(name, { version: this.#version, body });
@@ -81,8 +86,8 @@ export class ScriptedServer implements Transport {
     this.#era++;
     this.installed = true;
     this.objects = new Map(backup.objects);
-    this.#version = backup.version;
-    this.#compacted = backup.version;
+    this.#version = backup.version - (backup.version % ERAS) + (this.#era % ERAS);
+    this.#compacted = this.#version;
     this.#history = [];
     this.breakAll();
   }
