@@ -90,8 +90,8 @@ export class FaultyLine {
         else if (this.#fault === 'slow') setTimeout(() => to.write(chunk), 1000);
         else to.write(chunk);
       };
-      client.on('data', (chunk) => pass(server, chunk));
-      server.on('data', (chunk) => pass(client, chunk));
+      client.on('data', (chunk: Buffer) => pass(server, chunk));
+      server.on('data', (chunk: Buffer) => pass(client, chunk));
       const end = (): void => {
         this.#pairs.delete(pair);
         client.destroy();
