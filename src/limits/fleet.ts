@@ -4,7 +4,7 @@ import type { ObjectName, RedisSettings } from '../routetable/types.ts';
 import { canonicalJson } from '../routetable/digest.ts';
 import type { Limiter } from './limiter.ts';
 import { LocalLimiter } from './local.ts';
-import { RedisConnection, type RedisEvents } from './redis/connection.ts';
+import { COMMAND_TIMEOUT_MS, RedisConnection, type RedisEvents } from './redis/connection.ts';
 import { SharedLimiter, type SharedLimiterEvents } from './redis/shared.ts';
 
 export interface FleetEvents extends RedisEvents, SharedLimiterEvents {}
@@ -24,11 +24,13 @@ export class FleetLimits {
   readonly #clock: Clock;
   readonly #events: FleetEvents;
   readonly #local: LocalLimiter;
+  readonly #commandTimeoutMs: number;
   readonly #pod = randomBytes(9).toString('base64url');
   #shared: Shared | null = null;
   readonly #closing = new Set<Promise<void>>();
 
-  constructor(clock: Clock, events: FleetEvents) {
+  constructor(clock: Clock, events: FleetEvents, commandTimeoutMs = COMMAND_TIMEOUT_MS) {
+    this.#commandTimeoutMs = commandTimeoutMs;
     this.#clock = clock;
     this.#events = events;
     this.#local = new LocalLimiter(clock);
@@ -56,7 +58,14 @@ export class FleetLimits {
     }
     this.#leave();
     const prefix = `fairlead:${hash(`${gateway.namespace}/${gateway.name}`)}:`;
-    const connection = new RedisConnection(settings, this.#clock, this.#pod, `${prefix}pods`, this.#events);
+    const connection = new RedisConnection(
+      settings,
+      this.#clock,
+      this.#pod,
+      `${prefix}pods`,
+      this.#events,
+      this.#commandTimeoutMs,
+    );
     const limiter = new SharedLimiter({
       clock: this.#clock,
       store: connection,

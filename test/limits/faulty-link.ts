@@ -64,14 +64,38 @@ export class FaultyLink {
       upstream.destroy();
     };
     for (const socket of [client, upstream]) socket.on('error', end).on('close', end);
-    client.on('data', (bytes) => this.#later(() => upstream.writable && upstream.write(bytes)));
+    const there = new Direction(upstream);
+    const back = new Direction(client);
+    client.on('data', (bytes) => there.pass(bytes, this.delayMs));
     upstream.on('data', (bytes) => {
-      if (!this.#losing) this.#later(() => client.writable && client.write(bytes));
+      if (!this.#losing) back.pass(bytes, this.delayMs);
     });
   }
+}
 
-  #later(pass: () => void): void {
-    if (this.delayMs === 0) pass();
-    else setTimeout(pass, this.delayMs);
+/** Nothing overtakes, whatever becomes of the delay. */
+class Direction {
+  readonly #to: Socket;
+  readonly #waiting: (string | Buffer)[] = [];
+  #dueMs = 0;
+
+  constructor(to: Socket) {
+    this.#to = to;
+  }
+
+  pass(bytes: string | Buffer, delayMs: number): void {
+    if (delayMs === 0 && this.#waiting.length === 0) {
+      this.#write(bytes);
+      return;
+    }
+    this.#waiting.push(bytes);
+    const nowMs = performance.now();
+    this.#dueMs = Math.max(this.#dueMs, nowMs + delayMs);
+    // Whichever timer comes first takes what has waited longest.
+    setTimeout(() => this.#write(this.#waiting.shift()), this.#dueMs - nowMs);
+  }
+
+  #write(bytes: string | Buffer | undefined): void {
+    if (bytes !== undefined && this.#to.writable) this.#to.write(bytes);
   }
 }

@@ -6,7 +6,7 @@ import { connectRedis, type RedisClient } from './client.ts';
 import { PODS_SCRIPT } from './scripts.ts';
 
 /** How long a command may take before whoever waits for it goes on without. */
-const COMMAND_TIMEOUT_MS = 50;
+export const COMMAND_TIMEOUT_MS = 50;
 const HEARTBEAT_MS = 1_000;
 const PROBE_MS = 100;
 /** Of heartbeats: who has been silent for longer is not counted. */
@@ -46,6 +46,7 @@ export class RedisConnection {
   readonly #podsKey: string;
   readonly #podsScript = scriptOf(PODS_SCRIPT);
   readonly #startedMs: number;
+  readonly #commandTimeoutMs: number;
   #lastError = 'no answer yet';
   #answeredMs: number;
   #reconnectedMs: number;
@@ -54,7 +55,15 @@ export class RedisConnection {
   #closed = false;
 
   /** `podsKey`: where the gateway's pods say that they are there. */
-  constructor(settings: RedisSettings, clock: Clock, pod: string, podsKey: string, events: RedisEvents) {
+  constructor(
+    settings: RedisSettings,
+    clock: Clock,
+    pod: string,
+    podsKey: string,
+    events: RedisEvents,
+    commandTimeoutMs: number,
+  ) {
+    this.#commandTimeoutMs = commandTimeoutMs;
     this.#clock = clock;
     this.#pod = pod;
     this.#podsKey = podsKey;
@@ -64,7 +73,7 @@ export class RedisConnection {
     this.#answeredMs = nowMs;
     this.#reconnectedMs = nowMs;
     this.#breaker = new Breaker(clock, (closed, reason, afterMs) => {
-      if (!closed || this.#told || afterMs >= FIRST_ANSWER_MS) events.stateChanged(closed, reason, afterMs);
+      events.stateChanged(closed, reason, afterMs);
       this.#told = true;
       if (closed) void this.#inspect();
     });
@@ -125,7 +134,9 @@ export class RedisConnection {
   /** What comes later is not listened to: the call is repeated under its number. */
   async #inTime<T>(answer: Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const timer = setTimeout(() => reject(new Error(`no answer within ${COMMAND_TIMEOUT_MS} ms`)), COMMAND_TIMEOUT_MS);
+    const late = (): void => reject(new Error(`no answer within ${this.#commandTimeoutMs} ms`));
+    // Where it was this process that stood still, the answer has come meanwhile and is read before that.
+    const timer = setTimeout(() => setImmediate(late), this.#commandTimeoutMs);
     answer.then(resolve, reject).finally(() => clearTimeout(timer));
     return promise;
   }

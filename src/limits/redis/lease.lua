@@ -6,7 +6,7 @@
 --          3 limit
 --          4 sliding: length of the window in ms; fixed: end of the period in ms; slots: 0
 --          5 pod: id of the process, new at each start
---          6 call: number of this call of this pod to this counter, from 1; a repeated one is answered again, not done again
+--          6 call: number of this call of this pod to this counter, one more each time; a repeated one is answered again, not done again
 --          7 hold: units of its lease the pod has left (slots: those in use too)
 --          8 need: units that requests wait for        9 want: units it would like in all, need included
 --         10 step: the amount of the first request that waits; short of `need`, whole steps are granted
@@ -142,6 +142,8 @@ if mine and mine.c == call then
   save()
   return answer('OK', mine.x > now and mine.g or 0, math.max(0, mine.x - now))
 end
+-- A call of before that was long on its way.
+if mine and mine.c > call then return answer('GAP', 0, mine.c) end
 if not join then
   if epoch ~= s.e then
     save()

@@ -49,8 +49,14 @@ export const AWAY = -2;
 
 /** Clocks of machines differ by less than this share. */
 const DRIFT = 0.001;
-/** The part that is booked while the counter's clock is not known: the pod's own books are told instead. */
+/** The part of what is booked while the counter's clock is not known. */
 const UNTIMED = 0;
+/** Clocks of tests may begin below zero. */
+const CALLS_BASE = 1e12;
+/** What was learned of a counter is kept a while, though nothing depends on it. */
+const FORGOTTEN_AFTER_MS = 10_000;
+/** A lease is worth giving back, but not waiting for. */
+const FAREWELLS = 3;
 const SHORTEST_DEMAND_MS = 20;
 /** A failure that is told this late says that this process was paused, not that Redis was away. */
 const LATE_MS = 1_000;
@@ -74,11 +80,14 @@ export class LeasedCounter implements StoredCounter {
   #hold = 0;
   #busy = 0;
   #deadlineMs = Number.NEGATIVE_INFINITY;
-  #calls = 0;
+  /** Begins beyond every number that a forgotten counter of the same key has used. */
+  #calls: number;
   #epoch = '';
   /** Redis' clock showed at most #redisMs at #sentMs of ours; NaN: not known. */
   #redisMs = Number.NaN;
   #sentMs = 0;
+  /** Booked while that was not known. */
+  #untimed = 0;
   #open: OpenCall | null = null;
   #inFlight = false;
   #join = true;
@@ -90,10 +99,15 @@ export class LeasedCounter implements StoredCounter {
   #usedSince = 0;
   #composedMs: number;
   #perMs = 0;
+  #tending = false;
+  /** What it keeps beyond what requests wait for. */
+  #share = 0;
+  /** Asks for more before it has less than this. */
   #low = 0;
   #prefetchMs = Number.NEGATIVE_INFINITY;
 
   #free = 0;
+  #pods = 1;
   #refusedUntilMs = Number.NEGATIVE_INFINITY;
   #waitMs = 0;
   #resetMs = 0;
@@ -108,6 +122,7 @@ export class LeasedCounter implements StoredCounter {
     this.#slots = identity.kind === 'slots';
     this.#partMs = identity.windowMs / PARTS;
     this.#composedMs = host.clock.nowMs();
+    this.#calls = Math.floor(this.#composedMs * 1_000) + CALLS_BASE;
   }
 
   /** May be taken from the lease at once. */
@@ -129,12 +144,8 @@ export class LeasedCounter implements StoredCounter {
     this.own.room(this.#limit, nowMs);
     this.own.take(amount);
     let part = UNTIMED;
-    if (this.#slots) {
-      this.#busy += 1;
-    } else if (!Number.isNaN(this.#redisMs) && amount !== 0) {
-      part = this.#partOf(nowMs);
-      this.#reports.book(part, amount);
-    }
+    if (this.#slots) this.#busy += 1;
+    else if (amount !== 0) part = this.#book(amount, nowMs);
     if (this.#hold < this.#low && !this.#inFlight && nowMs >= this.#prefetchMs && this.#host.reachable) this.#pump();
     this.#host.tend(this);
     return part;
@@ -160,7 +171,9 @@ export class LeasedCounter implements StoredCounter {
     this.#usedSince += used - taken;
     if (used > taken) {
       this.#hold -= used - taken;
-      if (!Number.isNaN(this.#redisMs)) this.#reports.book(this.#partOf(nowMs), used - taken);
+      this.#book(used - taken, nowMs);
+    } else if (Number.isNaN(this.#redisMs)) {
+      this.#untimed -= taken - used;
     } else if (part !== UNTIMED || this.#identity.kind === 'fixed') {
       if (this.#reports.giveBack(part, taken - used)) this.#hold += taken - used;
     }
@@ -190,7 +203,7 @@ export class LeasedCounter implements StoredCounter {
   }
 
   idle(nowMs: number): boolean {
-    return this.own.idle(nowMs) && this.#settled && this.#waiters.length === 0;
+    return nowMs - this.#composedMs > FORGOTTEN_AFTER_MS && this.own.idle(nowMs) && this.#settled && this.#waiters.length === 0;
   }
 
   /** Renews the lease in time, or gives it back. False: nothing is left to do. */
@@ -202,8 +215,14 @@ export class LeasedCounter implements StoredCounter {
     }
     if (this.#open === null) {
       if (this.#settled) return false;
-      const dueMs = Math.max(this.#deadlineMs - this.#terms.leaseMs / 3, this.#composedMs + this.#terms.leaseMs / 2);
+      const { leaseMs, quietMs } = this.#terms;
+      // What this pod has too much of, and others may be refused for want of, goes back at once.
+      const hoards = this.#hold > this.#share && this.#free < this.#limit / 4;
+      const dueMs = hoards
+        ? this.#composedMs + quietMs
+        : Math.max(this.#deadlineMs - leaseMs / 3, this.#composedMs + leaseMs / 2);
       if (nowMs < dueMs) return true;
+      this.#tending = true;
     }
     this.#pump();
     return true;
@@ -212,9 +231,11 @@ export class LeasedCounter implements StoredCounter {
   /** Gives everything back that nobody uses; for the end of the process. */
   async close(): Promise<void> {
     if (!this.#host.reachable || (this.#settled && this.#open === null)) return;
-    this.#usedSince = 0;
-    this.#perMs = 0;
-    await this.acquire(0);
+    for (let attempt = 0; attempt < FAREWELLS; attempt++) {
+      this.#usedSince = 0;
+      this.#perMs = 0;
+      if ((await this.acquire(0)) !== AWAY) return;
+    }
   }
 
   get #settled(): boolean {
@@ -228,6 +249,16 @@ export class LeasedCounter implements StoredCounter {
 
   #partOf(nowMs: number): number {
     return this.#identity.kind === 'sliding' ? Math.floor(this.#redisNow(nowMs) / this.#partMs) : 0;
+  }
+
+  #book(amount: number, nowMs: number): number {
+    if (Number.isNaN(this.#redisMs)) {
+      this.#untimed += amount;
+      return UNTIMED;
+    }
+    const part = this.#partOf(nowMs);
+    this.#reports.book(part, amount);
+    return part;
   }
 
   #pump(): void {
@@ -246,10 +277,15 @@ export class LeasedCounter implements StoredCounter {
     this.#usedSince = 0;
     this.#composedMs = nowMs;
     const ahead = Math.ceil(this.#perMs * horizonMs);
+    // What is left is shared among the pods; the script grants by the same rule.
+    this.#share = Math.min(ahead, Math.floor(Math.max(0, this.#free + this.#hold) / (4 * this.#pods)));
     this.#low = Math.floor(ahead / 3);
     let need = 0;
     for (const waiter of this.#waiters) need += waiter.amount;
-    if (this.#hold > ahead + need) this.#hold = ahead + need;
+    // While requests come, what is held is soon used; a quiet moment is for giving back.
+    const kept = (this.#tending ? this.#share : ahead) + need;
+    this.#tending = false;
+    if (this.#hold > kept) this.#hold = kept;
     this.#calls += 1;
     const used = this.#slots ? [] : this.#report(nowMs);
     const lease: LeaseCall = {
@@ -319,7 +355,10 @@ export class LeasedCounter implements StoredCounter {
     // One more, because the script cuts its clock to whole milliseconds.
     this.#redisMs = reply.nowMs + 1;
     this.#sentMs = open.sentMs;
+    if (this.#untimed > 0) this.#reports.book(this.#partOf(nowMs), this.#untimed);
+    this.#untimed = 0;
     this.#free = reply.free;
+    this.#pods = reply.pods;
     this.#waitMs = reply.waitMs;
     this.#resetMs = reply.resetMs;
     this.#answeredMs = nowMs;
