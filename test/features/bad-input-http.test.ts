@@ -87,7 +87,6 @@ describe('a path', () => {
     ['/v1/chat/completions/chatcmpl-1', 'stored chat completions'],
     ['/v1/realtime?model=chat', 'realtime'],
     ['/v1/assistants', 'assistants'],
-    ['/v1/messages', 'messages'],
     ['/openai/v1/vector_stores', 'vector_stores'],
   ])('%s that is not served, by name', async (path, feature) => {
     const { gateway } = await start();

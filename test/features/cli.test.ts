@@ -85,15 +85,15 @@ describe('fairlead explain', () => {
     PATIENCE_MS,
   );
 
-  it('needs no keys, shows shares of a draw, and sees models that no build could serve', async () => {
+  it('needs no keys, shows shares of a draw, and sees models that cannot be served', async () => {
     const yaml = routeYaml('http://127.0.0.1:1', {
       targets: '[{model: fast, weight: 3}, {model: strong, weight: 1}, {model: other}]',
-    }).replace('  rules:', '  - name: other\n    provider: {type: Anthropic}\n    auth: {type: None}\n  rules:');
+    }).replace('  rules:', '  - name: other\n    backendRef: {kind: LLMBackend, name: gone}\n  rules:');
     const file = write('routes.yaml', yaml.slice(0, yaml.indexOf('---')));
     const { code, out } = await fairlead(['explain', '-f', file, '--request', '-'], { stdin: body });
     expect(code).toBe(0);
     expect(out).toMatch(/^weights +fast 75 %, strong 25 %$/m);
-    expect(out).toMatch(/^left out +- +other +"Anthropic" is not served by this build/m);
+    expect(out).toMatch(/^left out +- +other +.*gone/m);
   });
 
   it('is told by a caller whom no route admits', async () => {
