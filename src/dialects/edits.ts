@@ -21,3 +21,17 @@ export function applyEdits(bytes: Buffer, edits: Edit[]): Buffer {
   bytes.copy(out, to, from);
   return out;
 }
+
+/** As `applyEdits`, but in pieces that lie in `bytes`: of a large body nothing is copied. */
+export function editedPieces(bytes: Buffer, edits: Edit[]): Buffer[] {
+  if (edits.length > 1) edits.sort((a, b) => a.start - b.start);
+  const pieces: Buffer[] = [];
+  let from = 0;
+  for (const edit of edits) {
+    if (edit.start > from) pieces.push(bytes.subarray(from, edit.start));
+    if (edit.text !== '') pieces.push(Buffer.from(edit.text));
+    from = edit.end;
+  }
+  if (from < bytes.length) pieces.push(bytes.subarray(from));
+  return pieces;
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type BodyErrorCode, type ParsedBody, readRequestBody } from './request-body.ts';
-import { type BodyEdit, spliceBody } from './splice-body.ts';
+import { type BodyEdit, spliceBody, splicePieces } from './splice-body.ts';
 
 const NO_EDIT: BodyEdit = { model: null, includeUsage: false, defaults: [], override: [] };
 
@@ -17,7 +17,13 @@ function refusal(text: string | Buffer): { code: BodyErrorCode; message: string;
 }
 
 function spliced(text: string, edit: Partial<BodyEdit>, urlModel: string | null = null): string {
-  return spliceBody(parsed(text, urlModel), { ...NO_EDIT, ...edit }).toString();
+  const wanted = { ...NO_EDIT, ...edit };
+  const whole = spliceBody(parsed(text, urlModel), wanted).toString();
+  // A body so large that it is not copied becomes the same.
+  const padding = ' '.repeat(20_000);
+  const pieces = splicePieces(parsed(text + padding, urlModel), wanted);
+  expect(Buffer.concat(pieces).toString()).toBe(whole + padding);
+  return whole;
 }
 
 describe('readRequestBody', () => {

@@ -1,5 +1,5 @@
 import type { JsonValue } from '../routetable/types.ts';
-import { applyEdits, type Edit } from './edits.ts';
+import { applyEdits, type Edit, editedPieces } from './edits.ts';
 import { scanObject, type MemberSpan } from './json-span.ts';
 import type { ParsedBody } from './request-body.ts';
 
@@ -30,11 +30,25 @@ const OPEN_OBJECT = 0x7b;
  * alike may use the result again.
  */
 export function spliceBody(body: ParsedBody, edit: BodyEdit): Buffer {
+  const edits = bodyEdits(body, edit);
+  return edits.length === 0 ? body.bytes : applyEdits(body.bytes, edits);
+}
+
+/** The same in pieces, which lie in `body.bytes`, from a size on where a copy costs more than they do. */
+export function splicePieces(body: ParsedBody, edit: BodyEdit): readonly Buffer[] {
+  if (body.bytes.length < PIECES_FROM_BYTES) return [spliceBody(body, edit)];
+  const edits = bodyEdits(body, edit);
+  return edits.length === 0 ? [body.bytes] : editedPieces(body.bytes, edits);
+}
+
+const PIECES_FROM_BYTES = 16 * 1024;
+
+function bodyEdits(body: ParsedBody, edit: BodyEdit): Edit[] {
   const model = edit.model ?? body.model;
   const newModel = model !== body.bodyModel;
   const newUsage =
     edit.includeUsage && body.stream && !body.includeUsage && (body.operation === 'chat' || body.operation === 'completions');
-  if (!newModel && !newUsage && edit.defaults.length === 0 && edit.override.length === 0) return body.bytes;
+  if (!newModel && !newUsage && edit.defaults.length === 0 && edit.override.length === 0) return [];
 
   const edits: Edit[] = [];
   const members: string[] = [];
@@ -66,7 +80,7 @@ export function spliceBody(body: ParsedBody, edit: BodyEdit): Buffer {
     const open = body.bytes.indexOf(OPEN_OBJECT) + 1;
     edits.push({ start: open, end: open, text: members.join(',') + (isEmpty(body.json) ? '' : ',') });
   }
-  return edits.length === 0 ? body.bytes : applyEdits(body.bytes, edits);
+  return edits;
 }
 
 const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();

@@ -82,7 +82,7 @@ export class Attempt implements CallSink, AnswerOwner {
     this.startedMs = this.#call.dispatchedMs;
   }
 
-  send(path: string, headers: readonly string[], body: Buffer): void {
+  send(path: string, headers: readonly string[], body: Buffer | readonly Buffer[]): void {
     this.queued = this.#call.start({ method: 'POST', path, headers, body });
   }
 

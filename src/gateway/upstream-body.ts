@@ -1,6 +1,6 @@
 /** What of a client's body goes to a target, and what the target has no place for. */
 import type { ParsedBody } from '../dialects/request-body.ts';
-import { spliceBody } from '../dialects/splice-body.ts';
+import { splicePieces } from '../dialects/splice-body.ts';
 import type { Failure } from '../lib/failure.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { Translation } from '../providers/provider.ts';
@@ -8,9 +8,9 @@ import type { Unsupported } from '../selection/types.ts';
 import type { LoadedExchange, LoadedTarget } from './loaded-table.ts';
 
 /** The client's bytes with the target's edits; where the target has other names for some members, with those. */
-export function passedBody(body: ParsedBody, target: LoadedTarget, exchange: LoadedExchange): Buffer {
+export function passedBody(body: ParsedBody, target: LoadedTarget, exchange: LoadedExchange): Buffer | readonly Buffer[] {
   const adapted = exchange.adapt(body.json);
-  if (adapted === null) return spliceBody(body, target.edit);
+  if (adapted === null) return splicePieces(body, target.edit);
   const { model, defaults, override } = target.edit;
   adapted['model'] = model ?? body.model;
   for (const [name, value] of defaults) if (!Object.hasOwn(adapted, name)) adapted[name] = value;

@@ -168,7 +168,8 @@ class ProxyChannel implements Channel {
   }
 
   dispatch({ method, path, headers, body }: HttpRequest, handler: PooledHandler): Queued | null {
-    this.#agent.dispatch({ origin: this.#origin, method, path, headers: headers as string[], body }, handler);
+    const whole = Array.isArray(body) ? Buffer.concat(body as readonly Buffer[]) : (body as Buffer | null);
+    this.#agent.dispatch({ origin: this.#origin, method, path, headers: headers as string[], body: whole }, handler);
     return null;
   }
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import http from 'node:http';
 import type net from 'node:net';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
@@ -223,6 +224,26 @@ describe('OriginPool', () => {
     expect(call.outcome).toBe('ok');
     expect(pool.connections).toBe(0);
     await pool.destroy();
+  });
+
+  it.each([10, 10_000, 100_000])('sends a body of three times %d bytes in its pieces', async (size) => {
+    let received = '';
+    const server = http.createServer((request, response) => {
+      request.setEncoding('latin1').on('data', (text: string) => (received += text));
+      request.on('end', () => response.end());
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('the server does not listen');
+    const pool = poolOf(`http://127.0.0.1:${address.port}`);
+    const call = new Call(pool);
+    const body = ['a', 'b', 'c'].map((letter) => Buffer.from(letter.repeat(size)));
+    pool.dispatch({ method: 'POST', path: '/', headers: ['x-a', 'b'], body }, call);
+    await call.over;
+    expect(call.outcome).toBe('ok');
+    expect(received).toBe(Buffer.concat(body).toString());
+    await pool.destroy();
+    server.close();
   });
 
   it('closed: lets calls under way end, keeps no connection, and still serves those that know it', async () => {

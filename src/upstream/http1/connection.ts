@@ -14,12 +14,15 @@ const ONE_WRITE_MAX_BYTES = 16 * 1024;
 /** How much earlier than the upstream says an idle connection is given up: a request must not meet its end. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 
+const NO_BODY: readonly Buffer[] = [];
+
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   /** Flat: name, value, …; without what frames the body. */
   readonly headers: readonly string[];
-  readonly body: Buffer | null;
+  /** Whole or in pieces. */
+  readonly body: Buffer | readonly Buffer[] | null;
 }
 
 /** Steers a call under way. */
@@ -63,7 +66,8 @@ export class Connection implements AnswerEvents, CallController, Flushable {
   #request: HttpRequest | null = null;
   /** Head and body that go out at the turn's end. */
   #head: string | null = null;
-  #body: Buffer | null = null;
+  #body: readonly Buffer[] = NO_BODY;
+  #bodyBytes = 0;
   #started = false;
   #paused = false;
   #ready = false;
@@ -160,14 +164,17 @@ export class Connection implements AnswerEvents, CallController, Flushable {
   }
 
   #send(request: HttpRequest, handler: CallHandler): void {
-    const { body } = request;
-    const head = requestHead(request.method, request.path, this.#host, request.headers, body === null ? null : body.length);
+    const body = piecesOf(request.body);
+    let bytes = 0;
+    for (const piece of body) bytes += piece.length;
+    const head = requestHead(request.method, request.path, this.#host, request.headers, request.body === null ? null : bytes);
     this.#started = true;
     handler.onRequestStart(this);
     if (this.#handler !== handler) return;
     this.#parser.expect();
     this.#head = head;
     this.#body = body;
+    this.#bodyBytes = bytes;
     atTurnEnd(this);
   }
 
@@ -175,20 +182,22 @@ export class Connection implements AnswerEvents, CallController, Flushable {
     const head = this.#head;
     const body = this.#body;
     this.#head = null;
-    this.#body = null;
+    this.#body = NO_BODY;
     if (head === null || this.#over) return;
     const socket = this.#socket;
-    if (body === null) {
-      socket.write(head, 'latin1');
-    } else if (head.length + body.length <= ONE_WRITE_MAX_BYTES) {
-      const bytes = Buffer.allocUnsafe(head.length + body.length);
-      bytes.write(head, 0, 'latin1');
-      bytes.set(body, head.length);
+    const size = head.length + this.#bodyBytes;
+    if (size <= ONE_WRITE_MAX_BYTES) {
+      const bytes = Buffer.allocUnsafe(size);
+      let at = bytes.write(head, 0, 'latin1');
+      for (const piece of body) {
+        bytes.set(piece, at);
+        at += piece.length;
+      }
       socket.write(bytes);
     } else {
       socket.cork();
       socket.write(head, 'latin1');
-      socket.write(body);
+      for (const piece of body) socket.write(piece);
       socket.uncork();
     }
   }
@@ -234,6 +243,11 @@ export class Connection implements AnswerEvents, CallController, Flushable {
     if (handler === null) this.#owner.ended(this);
     else handler.onResponseError(controller, error);
   }
+}
+
+function piecesOf(body: HttpRequest['body']): readonly Buffer[] {
+  if (body === null) return NO_BODY;
+  return Buffer.isBuffer(body) ? [body] : body;
 }
 
 function connectTimeout(message: string, cause?: Error): Error {
