@@ -38,7 +38,7 @@ ARGS ?=
 
 FIXTURES ?= test/fixtures/providers
 
-.PHONY: test-fixtures help demo run setup build generate lock image image-archive test test-unit test-features test-limits test-cluster cluster-up cluster-down lint format bench bench-compile bench-propagation fuzz clean
+.PHONY: test-fixtures help demo run setup build generate lock image image-archive test test-unit test-features test-limits test-cluster cluster-up cluster-down lint format bench bench-compile bench-cold-start bench-propagation fuzz clean
 
 ##@ Use it
 demo: $(BUILT) ## Send requests through a built-in gateway and mock models: no key, no network (goes on serving in a terminal)
@@ -104,6 +104,9 @@ bench: $(BUILT) ## The gateway beside its peers: results in test/bench/results.j
 bench-compile: $(BUILT) ## Compile 5,000 routes, then one edit among them
 	@test -x test/bench/compile || { echo 'test/bench/compile is not there yet' >&2; exit 1; }
 	@NODE=$(NODE) test/bench/compile $(ARGS)
+
+bench-cold-start: $(BUILT) ## From the start of a gateway's process until it is ready by its snapshot, without an operator
+	@$(NODE) test/bench/cold-start.ts $(ARGS)
 
 bench-propagation: $(BUILT) ## From a route's POST to the answer of three gateways, on a real API server (with Go): ROUTES=3000
 	@$(NODE) test/controlplane/build.ts

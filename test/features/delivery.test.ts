@@ -267,7 +267,7 @@ describe('a cold start without a leader', () => {
     const operator = await site.operator();
     await site.snapshot(tableOf([routeEntry('a/one', 1)]), { epoch: 1, sequence: 5 });
     operator.server.lead(2);
-    const pod = await site.pod('one', { token: 'x', timing: { noLeaderAfterMs: 1e9, snapshotAfterMs: 200 } });
+    const pod = await site.pod('one', { token: 'x', timing: { noLeaderAfterMs: 1e9, snapshotAfterMs: 1_000 } });
     expect((await readyz(pod)).status).toBe(503);
     await until('it is ready', async () => (await readyz(pod)).status === 200);
   });

@@ -68,12 +68,15 @@ export interface DeliveryTiming {
 
 const TIMING: DeliveryTiming = {
   snapshotAfterMs: 3_000,
-  noLeaderAfterMs: 300,
+  noLeaderAfterMs: 250,
   backoffMs: 100,
   backoffMaxMs: 3_000,
   rereadSnapshotMs: 10_000,
   verifyAfterMs: 1_000,
 };
+
+/** Once may be by chance. */
+const NO_LEADER_AFTER_FAILURES = 2;
 
 export type ConfigSource = 'None' | 'Snapshot' | 'Stream';
 
@@ -198,7 +201,9 @@ export class Delivery {
   async #run(): Promise<void> {
     const startedMs = this.#options.clock.nowMs();
     await this.#loadSnapshot();
-    const coldStart = setTimeout(() => this.#useSnapshot(), Math.max(0, this.#timing.snapshotAfterMs));
+    const useSnapshotAt = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => this.#useSnapshot(), Math.max(0, startedMs + ms - this.#options.clock.nowMs()));
+    let coldStart = useSnapshotAt(this.#timing.snapshotAfterMs);
     const reread = setInterval(() => void this.#rereadSnapshot(), this.#timing.rereadSnapshotMs);
     try {
       let failures = 0;
@@ -207,7 +212,10 @@ export class Delivery {
         if (this.#abort.signal.aborted) return;
         failures = committed ? 0 : failures + 1;
         this.#reconnects++;
-        if (failures >= 2 && this.#options.clock.nowMs() - startedMs >= this.#timing.noLeaderAfterMs) this.#useSnapshot();
+        if (failures === NO_LEADER_AFTER_FAILURES) {
+          clearTimeout(coldStart);
+          coldStart = useSnapshotAt(Math.min(this.#timing.noLeaderAfterMs, this.#timing.snapshotAfterMs));
+        }
         await this.#wait(this.#backoff(failures));
       }
     } finally {
