@@ -26,7 +26,7 @@ const MAY_IMPORT = {
   console: ['routetable', 'lib'],
   kube: ['api', 'lib'],
   operator: ['api', 'compile', 'kube', 'render', 'routetable', 'telemetry', 'lib'],
-  cli: ['api', 'compile', 'gateway', 'render', ...DATA_PLANE],
+  cli: ['api', 'compile', 'gateway', 'kube', 'render', ...DATA_PLANE],
 };
 
 /** Which package only which files import. */

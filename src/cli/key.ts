@@ -3,6 +3,9 @@ import { parseObject } from '../api/parse.ts';
 import { parseYamlDocuments } from '../api/yaml.ts';
 import { createKey, keySecretYaml } from '../auth/new-key.ts';
 import { formatIssue } from '../lib/issue.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { createInCluster } from './cluster-keys.ts';
+import type { ClusterFlags } from './cluster.ts';
 import { ExitCode, type Io, UsageError } from './io.ts';
 import { type DataFormat, printData } from './output.ts';
 import { styleFor } from './style.ts';
@@ -14,13 +17,16 @@ export interface KeyOptions {
   readonly models: string | null;
   readonly expires: string | null;
   readonly output: DataFormat | null;
+  /** Where the Secret is made; null: it is printed. */
+  readonly cluster: ClusterFlags | null;
 }
 
 const KEY_BYTES = 32;
 const MODEL_NAME = /^[!-)+-~]*[!-~]$/;
 
 /** stdout gets the Secret and nothing else, so that it can go through a pipe; the key is told on stderr, once. */
-export function createClientKey(io: Io, { name, namespace, tenant, models, expires, output }: KeyOptions): ExitCode {
+export async function createClientKey(io: Io, options: KeyOptions): Promise<ExitCode> {
+  const { name, namespace, tenant, models, expires, output, cluster } = options;
   const names = models === null ? null : modelList(models);
   if (expires !== null) checkExpires(expires, io.clock.wallMs());
   if (tenant !== null && !/^[!-~]{1,253}$/.test(tenant))
@@ -37,7 +43,8 @@ export function createClientKey(io: Io, { name, namespace, tenant, models, expir
   const [document] = parseYamlDocuments(yaml, 'the Secret').documents;
   const parsed = parseObject(document?.value);
   if (!parsed.ok) throw new UsageError(parsed.error.map(formatIssue).join('; '));
-  if (output === 'json') printData(io, 'json', document?.value);
+  if (cluster !== null) await createInCluster(io, cluster, document?.value as KubeObject);
+  else if (output === 'json') printData(io, 'json', document?.value);
   else io.stdout.write(yaml);
   const style = styleFor(io.stderr, io.env);
   io.stderr.write(

@@ -1,5 +1,6 @@
 /** The command line: verbs, their options, their help, and what becomes of what they throw. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { addCluster, addClusterKeys, clusterFlags, withClusterOptions } from './cluster-commands.ts';
 import { demo } from './demo.ts';
 import { explain } from './explain.ts';
 import { init } from './init.ts';
@@ -69,6 +70,7 @@ Data goes to stdout, everything else to stderr. NO_COLOR turns colours off.`,
   addServing(program, io, done);
   addChecking(program, io, done);
   addKeys(program, io, done);
+  addCluster(program, io, done);
   return program;
 }
 
@@ -260,15 +262,17 @@ interface KeyFlags {
   readonly models?: string;
   readonly expires?: string;
   readonly output?: DataFormat;
+  readonly apply?: true;
+  readonly context?: string;
+  readonly kubeconfig?: string;
 }
 
 function addKeys(program: Command, io: Io, done: Done): void {
   const key = program
     .command('key')
-    .summary('make client keys')
+    .summary('make, list and revoke client keys')
     .description('Client keys: what callers of a gateway prove themselves with.');
-  key
-    .command('create')
+  withClusterOptions(key.command('create'))
     .summary('make a client key')
     .description('Makes a client key. The Secret, with the hash alone, goes to stdout; the key itself is shown once, on stderr.')
     .requiredOption('--name <name>', 'name of the Secret')
@@ -280,17 +284,21 @@ function addKeys(program: Command, io: Io, done: Done): void {
     .option('--tenant <tenant>', "whom the key speaks for; only in the gateway's namespace")
     .option('--models <names>', 'model names it may use, exact or with one trailing *, separated by commas (default: all)')
     .option('--expires <time>', 'when it ends, e.g. 2027-01-31T00:00:00Z (default: never)')
+    .option('--apply', 'make the Secret in the cluster, instead of printing it')
     .addOption(outputOption())
     .addHelpText(
       'after',
       `
 Examples:
+  fairlead key create --name alice -n team-a --apply
   fairlead key create --name alice -n team-a | kubectl apply -f -
   fairlead key create --name ci --models 'chat,gpt-4o*' --expires 2027-01-31T00:00:00Z > key.yaml`,
     )
-    .action(({ name, namespace, tenant, models, expires, output }: KeyFlags) => {
+    .action(async (flags: KeyFlags) => {
+      const { name, namespace, tenant, models, expires, output, apply } = flags;
       done(
-        createClientKey(io, {
+        await createClientKey(io, {
+          cluster: apply === true ? clusterFlags(flags) : null,
           name,
           namespace,
           tenant: tenant ?? null,
@@ -300,6 +308,7 @@ Examples:
         }),
       );
     });
+  addClusterKeys(key, io, done);
 }
 
 function filesOption(what = 'file, directory or - (stdin); may be repeated'): Option {
