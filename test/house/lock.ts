@@ -26,6 +26,10 @@ const FILE = 'package-lock.json';
 const EXACT = /^\d+\.\d+\.\d+(?:-[\w.]+)?$/;
 /** What ships may be under; tools that only build and test may be under others. */
 const LICENSES = new Set(['MIT', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'ISC']);
+/** Versions that nothing may bring in, and why. */
+const BANNED: Readonly<Record<string, string>> = {
+  '@kubernetes/client-node 2.0.0': 'its informer goes blind and says nothing',
+};
 const OS = /\b(?:android|darwin|freebsd|linux|openharmony|win32)\b/;
 const CPU = /\b(?:arm64|arm|x64|ia32|loong64|ppc64|riscv64|s390x)\b/;
 
@@ -61,6 +65,8 @@ function problems(): string[] {
     }
   }
   for (const [path, entry] of Object.entries(lock.packages)) {
+    const why = BANNED[`${path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)} ${entry.version}`];
+    if (why !== undefined) found.push(`${path} ${entry.version} is banned: ${why}`);
     if (entry.resolved !== undefined) found.push(`${path} names a registry; see .npmrc`);
     if (path === '' || entry.dev === true || LICENSES.has(entry.license ?? '')) continue;
     // What --write added has none: its parent, which is of the same source, has.

@@ -1,3 +1,5 @@
+import { cpSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { ListWatch } from '../../src/kube/list-watch.ts';
@@ -123,6 +125,48 @@ describeWithControlPlane('a list-watch on a real API server over a line that fai
     valueOf(await writer.apply(CONFIG_MAPS, configMap('after', {}), APPLY));
     await until(() => watch.store.has('default/after'));
     expect(performance.now() - readyMs).toBeLessThan(HEALED_WITHIN_MS);
+    watch.stop();
+    client.close();
+  });
+
+  test('an etcd that was restored from a backup is followed within 30 s', async () => {
+    const client = clientFor(plane().kubeconfig);
+    const watch = watchOf(client, 'default');
+    const data = join(plane().folder, 'etcd');
+    const backup = join(plane().folder, 'etcd-backup');
+    const whileStopped = async (act: () => void): Promise<void> => {
+      await plane().apiServer.kill();
+      await plane().etcd.stop();
+      act();
+      plane().etcd.start();
+      plane().apiServer.start();
+      await plane().ready();
+    };
+    const write = async (name: string, text: string): Promise<void> => {
+      valueOf(await writer.apply(CONFIG_MAPS, configMap(name, { text }), APPLY));
+    };
+    for (const name of ['kept', 'changed', 'deleted']) await write(name, 'backed up');
+    await whileStopped(() => cpSync(data, backup, { recursive: true }));
+    for (const name of ['changed', 'new']) await write(name, 'lost');
+    valueOf(await writer.delete(CONFIG_MAPS, { namespace: 'default', name: 'deleted' }));
+    for (let i = 0; i < 50; i++) await write('moving', String(i));
+    await until(() => watch.store.has('default/moving') && watch.store.has('default/new') && !watch.store.has('default/deleted'));
+    await whileStopped(() => {
+      rmSync(data, { recursive: true });
+      renameSync(backup, data);
+    });
+    const restoredMs = performance.now();
+    const have = (): string =>
+      [...watch.store]
+        .map(([key, version]) => `${key}=${version}`)
+        .sort()
+        .join();
+    await until(async () => have() === (await versions('default')).sort().join());
+    expect(performance.now() - restoredMs).toBeLessThan(30_000);
+    expect([watch.store.has('default/new'), watch.store.has('default/deleted')]).toEqual([false, true]);
+    // The watch is not waiting for the old moment to come again.
+    await write('afterwards', '1');
+    await until(() => watch.store.has('default/afterwards'));
     watch.stop();
     client.close();
   });
