@@ -158,8 +158,9 @@ export class LeaderElection implements LeaderElectionView {
     const written = seen === null ? await client.create(LEASES, lease, call) : await client.replace(LEASES, lease, call);
     if (written.ok) {
       this.#observe(readLease(written.value));
-      // An epoch that has ended does not begin again: the next attempt takes a new one.
-      if (!this.#ended && (!renewal || this.isLeader())) this.#lead(epoch, until);
+      // An epoch that has ended does not begin again: the next attempt takes a new one. Nor does one begin whose answer came too late.
+      const inTime = timers.nowMs() < until.nowMs && timers.wallMs() < until.wallMs;
+      if (!this.#ended && inTime && (!renewal || this.isLeader())) this.#lead(epoch, until);
       return 'done';
     }
     const { kind, message } = written.error;

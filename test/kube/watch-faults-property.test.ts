@@ -3,6 +3,7 @@ import { ApiClient } from '../../src/kube/api-client.ts';
 import { ListWatch } from '../../src/kube/list-watch.ts';
 import type { Resource } from '../../src/kube/objects.ts';
 import { ManualTimers, type Timers } from '../../src/lib/timers.ts';
+import { generator } from './generator.ts';
 import { ScriptedServer } from './scripted-server.ts';
 
 /** FUZZ_RUNS says how many schedules; FUZZ_SEED which is the first. */
@@ -10,17 +11,6 @@ const RUNS = Number(process.env['FUZZ_RUNS'] ?? 10_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 1);
 const THINGS: Resource = { group: 'test.dev', version: 'v1', plural: 'things', kind: 'Thing', namespaced: true };
 const HEALED_WITHIN_MS = 5000;
-
-/** mulberry32: the same schedule for the same seed everywhere. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** The clock of everybody, and a count of what one of them still waits for. */
 function counted(timers: Timers): { readonly timers: Timers; waiting(): number } {
