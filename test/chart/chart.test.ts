@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { parseObject } from '../../src/api/parse.ts';
 import { VERSION } from '../../src/cli/version.ts';
 import { LEADER_LABEL, OPERATOR_ENV, POD_PORTS } from '../../src/lib/pod.ts';
+import { parseRedisUrl } from '../../src/lib/redis-url.ts';
 import { whyNoBinary } from '../controlplane/binaries.ts';
 import { describeWithControlPlane } from '../controlplane/describe.ts';
 import { pairs } from './combinations.ts';
@@ -80,6 +81,17 @@ describe('the chart', () => {
         expect(parseObject(gateway)).toMatchObject({ ok: true });
         expect(gateway?.metadata).toMatchObject({ name: 'default', annotations: { 'fairlead.dev/is-default-gateway': 'true' } });
       }
+    });
+
+    it('bundles a Redis whose URL the gateways can read, with a password that no argument shows', async () => {
+      const manifests = await renderChart(valuesOf({ 'redis.mode': 'Bundled' }));
+      const secret = manifests.find(({ kind, metadata }) => kind === 'Secret' && metadata.name === 'fairlead-redis');
+      const { url = '', password = '' } = (secret?.['stringData'] ?? {}) as Readonly<Record<string, string>>;
+      const host = `fairlead-redis.${RELEASE.namespace}.svc`;
+      expect(url).toBe(`redis://:${password}@${host}:6379/0`);
+      expect(password.length).toBeGreaterThanOrEqual(32);
+      expect(parseRedisUrl(url, 'Standalone')).toMatchObject({ ok: true });
+      expect(manifests.filter((manifest) => manifest !== secret && JSON.stringify(manifest).includes(password))).toEqual([]);
     });
 
     it('names another release and another namespace nowhere', async () => {
