@@ -32,13 +32,13 @@ export async function importImage(cluster: Cluster, providers: Providers): Promi
   await cluster.node.importImage(file);
 }
 
-/** `verb`: install or upgrade. */
+/** `verb`: install or upgrade. Ends when the gateways serve, too: Helm waits for its own objects, they are the operator's. */
 export async function helmRelease(
   cluster: Cluster,
   verb: 'install' | 'upgrade',
   values: readonly string[] = [],
 ): Promise<string> {
-  return cluster.helm([
+  const done = cluster.helm([
     verb,
     'fairlead',
     CHART,
@@ -54,16 +54,36 @@ export async function helmRelease(
       ...values,
     ].map((value) => `--set=${value}`),
   ]);
+  const told = await explained(cluster, done);
+  await explained(cluster, cluster.kubectl(['-n', NAMESPACE, 'wait', '--for=condition=Programmed', 'llmgateway/default', WAIT]));
+  await explained(cluster, cluster.kubectl(['-n', NAMESPACE, 'rollout', 'status', 'deployment/default-gateway', WAIT]));
+  return told;
+}
+
+/** What fails on a cluster is told with how the cluster stands. */
+async function explained<T>(cluster: Cluster, done: Promise<T>): Promise<T> {
+  try {
+    return await done;
+  } catch (error) {
+    const show = (argv: readonly string[]): Promise<string> => cluster.kubectl(argv).catch(String);
+    const texts = [
+      await show(['get', 'pods,llmgateways,llmroutes', '-A']),
+      await show(['-n', NAMESPACE, 'get', 'events', '--sort-by=.lastTimestamp']),
+      await show(['-n', TEAM, 'get', 'llmroutes', '-o', 'jsonpath={.items[*].status}']),
+      await show(['-n', NAMESPACE, 'logs', '-l', 'app.kubernetes.io/name=fairlead', '--tail=20', '--prefix', '--ignore-errors']),
+    ];
+    throw new Error(texts.join('\n'), { cause: error });
+  }
 }
 
 /** As the chart's notes say it; the key. */
-export async function makeKey(cluster: Cluster): Promise<string> {
+export async function makeKey(cluster: Cluster, name = 'me'): Promise<string> {
   const { out, errors } = await cluster.plane.kubectlSaid([
     `--namespace=${NAMESPACE}`,
     'exec',
     'deploy/fairlead-operator',
     '--',
-    ...['fairlead', 'key', 'create', 'me', '--namespace', NAMESPACE],
+    ...['fairlead', 'key', 'create', '--name', name, '--namespace', NAMESPACE],
   ]);
   await cluster.kubectl(['apply', '-f', '-'], out);
   const key = /^\s+(\S{30,})$/m.exec(errors)?.[1];
@@ -86,7 +106,7 @@ export async function makeTeam(cluster: Cluster, team: string): Promise<void> {
 
 export async function applyRoute(cluster: Cluster): Promise<void> {
   await cluster.kubectl(['apply', '-f', ROUTE]);
-  await cluster.kubectl(['-n', TEAM, 'wait', '--for=condition=Programmed', 'llmroute/chat', WAIT]);
+  await explained(cluster, cluster.kubectl(['-n', TEAM, 'wait', '--for=condition=Programmed', 'llmroute/chat', WAIT]));
 }
 
 /** The README's route under another name, in another namespace. */
