@@ -6,7 +6,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { SecretValue } from '../lib/secret.ts';
 import { digestOf, secretDigest } from '../routetable/digest.ts';
 import { byText } from '../routetable/order.ts';
-import type { JsonValue, Target } from '../routetable/types.ts';
+import type { AwsCredential, JsonValue, Target } from '../routetable/types.ts';
 import type { Read } from './memo.ts';
 import { certificates, secretValue } from './references.ts';
 import { compileUpstream, type Upstream } from './upstream.ts';
@@ -47,7 +47,9 @@ export function compileModel(name: string, spec: BackendSpec, path: string, cont
   };
 
   const upstream = take(compileUpstream(spec.provider, `${path}.provider`, { ...context, tls: spec.tls !== undefined }));
-  const credential = take(compileCredential(spec.auth, `${path}.auth`, upstream, context));
+  const credential = take(
+    spec.auth.type === 'AWS' ? compileAws(spec, path, context) : compileCredential(spec.auth, `${path}.auth`, upstream, context),
+  );
   const tls = take(compileTls(spec.tls, `${path}.tls`, context));
   const headers = take(compileHeaders(spec.headers ?? [], `${path}.headers`, credential?.header ?? null));
   const defaults = take(compileParameters(spec.defaults, `${path}.defaults`));
@@ -67,7 +69,14 @@ export function compileModel(name: string, spec: BackendSpec, path: string, cont
     ...where,
     upstreamId,
     credentialId: `${upstreamId}@${credential.value === null ? 'none' : secretDigest(credential.value).slice(0, 12)}`,
-    credential: credential.value === null ? null : { header: credential.header, value: credential.value },
+    credential:
+      credential.value === null
+        ? null
+        : {
+            header: credential.header,
+            value: credential.value,
+            ...(credential.aws === undefined ? {} : { aws: credential.aws }),
+          },
     tls: tls.value,
     headers,
     defaults,
@@ -107,6 +116,7 @@ interface Credential {
   readonly header: string;
   /** null: none is sent. */
   readonly value: SecretValue | null;
+  readonly aws?: AwsCredential;
 }
 
 function compileCredential(
@@ -141,6 +151,34 @@ function compileCredential(
       ),
     );
   return ok({ header: name, value: new SecretValue(key) });
+}
+
+/** Keys from a Secret; what the pods themselves are is not used yet. */
+function compileAws({ provider, auth }: BackendSpec, path: string, { read, namespace }: ModelContext): Result<Credential, Issue> {
+  const at = `${path}.auth.aws.secretRef`;
+  const region = provider.bedrock?.region;
+  if (provider.type !== 'Bedrock' || region === undefined)
+    return err(issue(`${path}.auth.type`, 'InvalidSpec', `AWS credentials are for Bedrock: ${provider.type} takes APIKey`));
+  const name = auth.aws?.secretRef?.name;
+  if (name === undefined)
+    return err(
+      issue(at, 'NotServed', 'the pods’ own identity is not served by this build: name a Secret; the model is left out'),
+    );
+  const secret = (key: string): Result<SecretValue, Issue> => secretValue(read, namespace, { name, key }, at);
+  const id = secret('accessKeyId');
+  if (!id.ok) return id;
+  const key = secret('secretAccessKey');
+  if (!key.ok) return key;
+  // Only temporary keys have one.
+  const token = secret('sessionToken');
+  const accessKeyId = id.value.reveal().trim();
+  if (!/^[A-Za-z0-9]{8,128}$/.test(accessKeyId))
+    return err(issue(at, 'InvalidSpec', `Secret ${namespace}/${name} holds under "accessKeyId" what is no access key id`));
+  return ok({
+    header: 'authorization',
+    value: new SecretValue(key.value.reveal().trim()),
+    aws: { region, accessKeyId, sessionToken: token.ok ? new SecretValue(token.value.reveal().trim()) : null },
+  });
 }
 
 /** Wrapped, because `null` is a valid outcome. */

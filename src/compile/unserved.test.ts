@@ -23,7 +23,7 @@ const GOES_WITH: Readonly<Record<Kind, readonly string[]>> = {
 };
 
 function companions(prefix: string): readonly string[] {
-  const members = ['auth.aws', 'auth.gcp', 'auth.entra'];
+  const members = ['auth.gcp', 'auth.entra'];
   return members.map((member) => prefix + member);
 }
 

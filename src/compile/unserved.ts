@@ -19,7 +19,7 @@ const REFUSED = 'the route is not served, because a limit must not go unenforced
 
 /** Of an LLMBackend's spec, and of each entry of a route's `spec.models`. */
 const MODEL: readonly Row[] = [
-  { path: 'auth.type', served: ['APIKey', 'None'], effect: 'LeavesModelOut', instead: LEFT_OUT },
+  { path: 'auth.type', served: ['APIKey', 'AWS', 'None'], effect: 'LeavesModelOut', instead: LEFT_OUT },
   { path: 'capacity.requestsPerMinute', effect: 'Differs', instead: 'requests go elsewhere once the provider says 429' },
   { path: 'capacity.tokensPerMinute', effect: 'Differs', instead: 'requests go elsewhere once the provider says 429' },
 ];

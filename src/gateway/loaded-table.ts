@@ -2,7 +2,7 @@ import { compileKeys, type KeyRing } from '../auth/client-keys.ts';
 import type { BodyEdit } from '../dialects/splice-body.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { type Operation, OPERATIONS } from '../lib/operation.ts';
-import type { AnswerHeaders, Exchange, StreamReader, Translation } from '../providers/provider.ts';
+import type { AnswerHeaders, Exchange, Sign, StreamReader, Translation } from '../providers/provider.ts';
 import { providerFor } from '../providers/index.ts';
 import { byText } from '../routetable/order.ts';
 import type { Limit, Route, RouteTable, Target } from '../routetable/types.ts';
@@ -120,6 +120,8 @@ export class LoadedExchange {
   readonly streamEnd: Buffer;
   /** Names of the request's headers that reach the upstream. */
   readonly forwards: readonly string[];
+  /** null: `headers` prove every call. */
+  readonly sign: Sign | null;
   /** null: bytes pass. */
   readonly translation: Translation | null;
   readonly #exchange: Exchange;
@@ -128,6 +130,7 @@ export class LoadedExchange {
     this.#exchange = exchange;
     this.channel = channel;
     this.headers = exchange.headers;
+    this.sign = exchange.sign ?? null;
     this.translation = exchange.translation;
     this.streamEnd = streamEndOf(operation);
     this.forwards =

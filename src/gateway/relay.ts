@@ -290,11 +290,20 @@ export class Relay implements AttemptHost, ChoiceInput {
     }
     attempt.dropped = dropped;
     for (const param of attempt.dropped) this.loaded.metrics.paramDropped(param.replaceAll(/\d+/g, 'N'));
-    attempt.send(
-      attempt.exchange.path(this.facts.model, this.stream),
-      this.#upstreamHeaders(attempt.exchange),
-      translation.write(body, (name) => this.header(name)),
-    );
+    const path = attempt.exchange.path(this.facts.model, this.stream);
+    const written = translation.write(body, (name) => this.header(name));
+    const headers = this.#upstreamHeaders(attempt.exchange);
+    const { sign } = attempt.exchange;
+    if (sign === null) {
+      attempt.send(path, headers, written);
+      return;
+    }
+    sign(path, written, this.clock.wallMs())
+      .then((proof) => {
+        // The client may have left meanwhile.
+        if (!this.#over && attempt === this.#current) attempt.send(path, [...headers, ...proof], written);
+      })
+      .catch((error: unknown) => this.fault(error));
   }
 
   #unsupportedBy(index: number): Unsupported | null {

@@ -38,12 +38,17 @@ export interface Exchange {
   readStream(headers: AnswerHeaders): StreamReader;
   /** null: the upstream speaks the client's dialect, and bytes pass. */
   readonly translation: Translation | null;
+  /** Headers that prove one call; null or absent: `headers` do, always the same. */
+  readonly sign?: Sign | null;
   /**
    * Where bytes pass but for a few names that the upstream has for the same things: the body with its own; null: nothing differs,
    * bytes pass. It then takes no `stream_options`.
    */
   adapt?(json: JsonObject): Record<string, unknown> | null;
 }
+
+/** Flat headers for a POST of this body to this path at this time (ms since the epoch). */
+export type Sign = (path: string, body: Buffer, wallMs: number) => Promise<readonly string[]>;
 
 /** Between a client and an upstream that do not speak the same: what is sent, and what the client gets, is written anew. */
 export interface Translation {

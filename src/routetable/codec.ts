@@ -12,6 +12,7 @@ import {
   number,
   object,
   oneOf,
+  optional,
   orElse,
   pair,
   refuse,
@@ -24,7 +25,9 @@ import {
   PROVIDER_KINDS,
   ROUTE_TABLE_VERSION,
   type Access,
+  type AwsCredential,
   type ClientKey,
+  type Credential,
   type FailoverPolicy,
   type GatewaySettings,
   type JsonValue,
@@ -253,6 +256,8 @@ const access: Decoder<Access> = (value) => {
   return from === 'Tenants' ? { from, tenants: tenants(value).tenants } : { from };
 };
 
+const awsCredential = object<AwsCredential>({ region: line, accessKeyId: line, sessionToken: nullable(credential) });
+
 const target = object<Target>({
   name: line,
   provider: oneOf(...PROVIDER_KINDS),
@@ -262,7 +267,7 @@ const target = object<Target>({
   trusted: bool,
   model: nullable(line),
   apiVersion: nullable(line),
-  credential: nullable(object<NonNullable<Target['credential']>>({ header: headerName, value: credential })),
+  credential: nullable(object<Credential>({ header: headerName, value: credential, aws: optional(awsCredential) })),
   tls: nullable(object<NonNullable<Target['tls']>>({ caPem: nullable(text), serverName: nullable(line) })),
   headers: list(pair(headerName, headerValue)),
   defaults: list(pair(text, json)),

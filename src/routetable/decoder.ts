@@ -88,6 +88,11 @@ export function orElse<T>(decode: Decoder<T>, absent: T): Decoder<T> {
   return (value) => (value === undefined ? absent : decode(value));
 }
 
+/** For a member that readers of an older version do not know. */
+export function optional<T>(decode: Decoder<T>): Decoder<T | undefined> {
+  return (value) => (value === undefined ? undefined : decode(value));
+}
+
 export function list<T>(decode: Decoder<T>): Decoder<readonly T[]> {
   return (value) => {
     if (!Array.isArray(value)) return refuse(`a list is needed, ${shown(value)}`);
@@ -118,7 +123,8 @@ export function object<T extends object>(shape: { readonly [K in keyof T]-?: Dec
     const made: Record<string, unknown> = {};
     for (const [key, decode] of members) {
       try {
-        made[key] = decode(Object.hasOwn(given, key) ? given[key] : undefined);
+        const decoded = decode(Object.hasOwn(given, key) ? given[key] : undefined);
+        if (decoded !== undefined) made[key] = decoded;
       } catch (thrown) {
         within(key, thrown);
       }

@@ -131,7 +131,7 @@ export interface Target {
   /** AzureOpenAI only: `2024-10-21`, or null for the `/openai/v1` form. */
   readonly apiVersion: string | null;
   /** null: no credential is sent. `header` is lower case; with `authorization` the value goes as `Bearer …`. */
-  readonly credential: { readonly header: string; readonly value: SecretValue } | null;
+  readonly credential: Credential | null;
   readonly tls: { readonly caPem: string | null; readonly serverName: string | null } | null;
   /** Sent upstream as they are; names lower case, sorted. */
   readonly headers: readonly (readonly [string, string])[];
@@ -158,6 +158,21 @@ export interface Target {
     readonly contextTokens: number | null;
     readonly maxOutputTokens: number | null;
   };
+}
+
+export interface Credential {
+  /** With `aws`: where the signature goes; `value` is then the secret key that signs, and is never sent. */
+  readonly header: string;
+  readonly value: SecretValue;
+  /** Bedrock only: calls are signed instead of carrying the value. */
+  readonly aws?: AwsCredential;
+}
+
+export interface AwsCredential {
+  readonly region: string;
+  readonly accessKeyId: string;
+  /** null: the key is not a temporary one. */
+  readonly sessionToken: SecretValue | null;
 }
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };

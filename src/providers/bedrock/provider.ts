@@ -10,6 +10,7 @@ import { isObject, parseJson, stringOf } from '../../lib/json.ts';
 import { converseDialect, EVENT_STREAM, withErrorType } from './dialect.ts';
 import { BEDROCK_RULES } from './failure.ts';
 import { isClaude } from './request.ts';
+import { signerOf } from './sign.ts';
 
 /** https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html */
 const VERSION = 'bedrock-2023-05-31';
@@ -20,13 +21,14 @@ export const bedrock: Provider = {
   exchange(target, operation) {
     // Anthropic's own clients get Anthropic's own dialect, all of it; Converse is for everything else.
     if (operation === 'messages' && target.model !== null && isClaude(target.model)) return invokeExchange(target);
-    return translated({
+    const exchange = translated({
       target,
       operation,
       upstream: converseDialect(target),
       path: (model, stream) => `/model/${segment(model)}/${stream ? 'converse-stream' : 'converse'}`,
       headers: headersOf(target),
     });
+    return exchange === null ? null : { ...exchange, sign: signerOf(target) };
   },
 };
 
@@ -43,7 +45,7 @@ function invokeExchange(target: Target): Exchange {
   });
   const path = (model: string, stream: boolean): string =>
     `/model/${segment(model)}/${stream ? 'invoke-with-response-stream' : 'invoke'}`;
-  return exchangeOf(target, path, headersOf(target), translation);
+  return { ...exchangeOf(target, path, headersOf(target), translation), sign: signerOf(target) };
 }
 
 /** `{bytes: base64}` in each `chunk`. */

@@ -72,7 +72,9 @@ export function overChat(
 export function requestHeaders(target: Target, secret: string): readonly string[] {
   const headers = ['accept-encoding', 'identity'];
   const { credential } = target;
-  if (credential !== null) headers.push(credential.header, credential.header === 'authorization' ? `Bearer ${secret}` : secret);
+  // What signs is not sent.
+  if (credential !== null && credential.aws === undefined)
+    headers.push(credential.header, credential.header === 'authorization' ? `Bearer ${secret}` : secret);
   for (const [name, value] of target.headers) {
     if (name !== 'accept-encoding' && name !== credential?.header) headers.push(name, value);
   }
