@@ -38,7 +38,7 @@ ARGS ?=
 
 FIXTURES ?= test/fixtures/providers
 
-.PHONY: test-fixtures help demo run setup build generate lock image image-archive test test-unit test-features test-limits test-cluster cluster-up cluster-down lint format bench bench-compile bench-cold-start bench-propagation fuzz clean
+.PHONY: test-fixtures help demo run setup build generate lock image image-archive test test-unit test-features test-limits test-cluster cluster-up cluster-down lint format bench bench-limits bench-compile bench-cold-start bench-propagation fuzz clean
 
 ##@ Use it
 demo: $(BUILT) ## Send requests through a built-in gateway and mock models: no key, no network (goes on serving in a terminal)
@@ -100,6 +100,9 @@ format: $(INSTALLED) ## Rewrite files as the formatter writes them
 bench: $(BUILT) ## The gateway beside its peers: results in test/bench/results.json
 	@test -x test/bench/run || { echo 'test/bench/run is not there yet' >&2; exit 1; }
 	@NODE=$(NODE) test/bench/run $(ARGS)
+
+bench-limits: $(INSTALLED) ## What shared limits cost a request, with Redis well, dead, stopped, cut off and slow
+	@$(NODE) --disable-warning=ExperimentalWarning test/limits/bench.ts
 
 bench-compile: $(BUILT) ## Compile 5,000 routes, then one edit among them
 	@test -x test/bench/compile || { echo 'test/bench/compile is not there yet' >&2; exit 1; }
