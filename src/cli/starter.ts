@@ -6,7 +6,7 @@ export const STARTER = `# One endpoint for the models you use: OpenAI, and a mod
 #   kubectl apply -f llmroute.yaml          # in a cluster with Fairlead; "kubectl explain llmroute.spec" has every field
 #
 # The key stays out of this file. In a cluster it is a Secret:
-#   kubectl create secret generic openai --from-literal=api-key="$OPENAI_API_KEY"
+#   printf %s "$OPENAI_API_KEY" | kubectl create secret generic openai --from-file=api-key=/dev/stdin
 apiVersion: fairlead.dev/v1alpha1
 kind: LLMRoute
 metadata:

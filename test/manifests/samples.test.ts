@@ -22,7 +22,7 @@ describe('manifests/samples', () => {
   it.each(FILES)('%s: in a cluster with the Secrets that its comments make, every model serves', (file) => {
     const text = readFileSync(join(SAMPLES, file), 'utf8');
     const route = read(text, file) as LLMRoute;
-    const secrets = [...text.matchAll(/-n (\S+) create secret generic (\S+) --from-literal=(\S+)=/g)].map(
+    const secrets = [...text.matchAll(/-n (\S+) create secret generic (\S+) --from-file=(\S+)=/g)].map(
       ([, namespace, name, key = '']) =>
         parsed({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: { [key]: 'sk-test' } }),
     );
