@@ -214,10 +214,15 @@ describeWithCluster('a release under faults', (cluster) => {
       const pid = await processOf(cluster(), pods[0] ?? { name: '', address: '' });
       await cluster().kubectl(['-n', NAMESPACE, 'delete', 'secret', 'leaving']);
       process.kill(pid, 'SIGKILL');
-      const { tookMs } = await until('no pod takes the key', 60_000, async () =>
-        (await statuses()).every((status) => status === 401) ? true : undefined,
-      );
-      expect(tookMs).toBeLessThan(ROTATION_MS);
+      const revokedMs = performance.now();
+      let takenMs = revokedMs;
+      // The pod that restarts may not answer for longer, when the kubelet holds it back; what counts is who still takes the key.
+      await until('every pod refuses the key', 120_000, async () => {
+        const now = await statuses();
+        if (now.includes(200)) takenMs = performance.now();
+        return now.every((status) => status === 401) ? true : undefined;
+      });
+      expect(takenMs - revokedMs).toBeLessThan(ROTATION_MS);
     },
     LIMIT_MS,
   );
