@@ -1,10 +1,21 @@
 /** What a user must not notice, or must notice in time, when parts of a real cluster fail. Each test leaves the release whole. */
-import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { describeWithCluster } from './describe.ts';
-import { copyOver, leader, leaders, leadership, processOf, takeover, until, versions, withDatastoreDown } from './faults.ts';
+import {
+  copyOver,
+  leader,
+  leaders,
+  leadership,
+  nodeSeen,
+  processOf,
+  takeover,
+  until,
+  versions,
+  withDatastoreDown,
+} from './faults.ts';
 import { AZURE, OPENAI, startProviders, STREAM_PIECES, type Providers } from './providers.ts';
 import { applyRoute, helmRelease, importImage, makeKey, makeTeam, NAMESPACE, PROVIDER_KEYS, routeLike, TEAM } from './release.ts';
 import { ask, GATEWAYS, isWholeStream, Load, metric, readyPods, serviceUrl, type Ask } from './traffic.ts';
@@ -25,6 +36,16 @@ const OUTAGE_MS = Number(process.env['FAULT_OUTAGE_SECONDS'] ?? 30) * 1_000;
 describeWithCluster('a release under faults', (cluster) => {
   let providers: Providers;
   let request: Ask;
+  const loads: Load[] = [];
+  const underLoad = (): Load => {
+    const load = new Load(request);
+    loads.push(load);
+    return load;
+  };
+  const allReady = (): Promise<unknown> =>
+    until('every gateway pod is ready', 120_000, async () =>
+      (await readyPods(cluster(), GATEWAYS)).length === 3 ? true : undefined,
+    );
 
   beforeAll(async () => {
     providers = await startProviders(cluster());
@@ -36,11 +57,16 @@ describeWithCluster('a release under faults', (cluster) => {
     request = { base: await serviceUrl(cluster()), key };
   }, LIMIT_MS);
   afterAll(() => providers?.close());
+  afterEach(async () => {
+    // Those of a test that failed, too.
+    for (const load of loads.splice(0)) await load.stop();
+  });
   beforeEach(async () => {
     providers.pace(0);
     await leader(cluster());
     await cluster().kubectl(['-n', NAMESPACE, 'rollout', 'status', 'deployment/default-gateway', '--timeout=200s']);
     await cluster().kubectl(['-n', NAMESPACE, 'rollout', 'status', 'deployment/fairlead-operator', '--timeout=200s']);
+    await allReady();
   }, LIMIT_MS);
 
   it(
@@ -49,7 +75,7 @@ describeWithCluster('a release under faults', (cluster) => {
       const before = await readyPods(cluster(), GATEWAYS);
       providers.pace(PACE_MS);
       const streams = Array.from({ length: STREAMS }, () => ask({ ...request, stream: true }));
-      const load = new Load(request);
+      const load = underLoad();
       await until('all streams are open', 60_000, async () => {
         const open = await Promise.all(before.map((pod) => metric(pod, 'fairlead_in_flight_streams')));
         return open.reduce((sum, count) => sum + count, 0) >= STREAMS ? true : undefined;
@@ -68,7 +94,7 @@ describeWithCluster('a release under faults', (cluster) => {
   it(
     'has another leader soon after one is killed, and at once after one is asked to go',
     async () => {
-      const load = new Load(request);
+      const load = underLoad();
       const first = await leader(cluster());
       const beforeKill = await leadership(cluster());
       process.kill(await processOf(cluster(), first), 'SIGKILL');
@@ -132,9 +158,9 @@ describeWithCluster('a release under faults', (cluster) => {
         apiServer.start();
         await cluster().plane.ready();
       }
-      await until('every pod is ready', 120_000, async () =>
-        (await readyPods(cluster(), GATEWAYS)).length === 3 ? true : undefined,
-      );
+      // Until the node is heard of again its pods are taken for unready, whatever they are.
+      await nodeSeen(cluster(), 120_000);
+      await allReady();
     },
     LIMIT_MS,
   );
@@ -142,7 +168,7 @@ describeWithCluster('a release under faults', (cluster) => {
   it(
     'serves on without an operator, new pods included',
     async () => {
-      const load = new Load(request);
+      const load = underLoad();
       await cluster().kubectl(['-n', NAMESPACE, 'scale', 'deployment/fairlead-operator', '--replicas=0']);
       await cluster().kubectl([
         '-n',
@@ -154,15 +180,18 @@ describeWithCluster('a release under faults', (cluster) => {
         'app.kubernetes.io/component=operator',
         '--timeout=100s',
       ]);
-      const [first] = await readyPods(cluster(), GATEWAYS);
-      await cluster().kubectl(['-n', NAMESPACE, 'delete', 'pod', first?.name ?? '', '--wait=false']);
-      const { value: fresh } = await until('a new pod is ready', 120_000, async () => {
-        const pods = await readyPods(cluster(), GATEWAYS);
-        return pods.length === 3 && pods.every(({ name }) => name !== first?.name) ? pods : undefined;
-      });
-      for (const { address } of fresh) expect((await ask({ ...request, base: `http://${address}:8080` })).status).toBe(200);
-      expect(await load.stop()).toEqual([]);
-      await cluster().kubectl(['-n', NAMESPACE, 'scale', 'deployment/fairlead-operator', '--replicas=2']);
+      try {
+        const [first] = await readyPods(cluster(), GATEWAYS);
+        await cluster().kubectl(['-n', NAMESPACE, 'delete', 'pod', first?.name ?? '', '--wait=false']);
+        const { value: fresh } = await until('a new pod is ready', 120_000, async () => {
+          const pods = await readyPods(cluster(), GATEWAYS);
+          return pods.length === 3 && pods.every(({ name }) => name !== first?.name) ? pods : undefined;
+        });
+        for (const { address } of fresh) expect((await ask({ ...request, base: `http://${address}:8080` })).status).toBe(200);
+        expect(await load.stop()).toEqual([]);
+      } finally {
+        await cluster().kubectl(['-n', NAMESPACE, 'scale', 'deployment/fairlead-operator', '--replicas=2']);
+      }
     },
     LIMIT_MS,
   );
@@ -171,7 +200,7 @@ describeWithCluster('a release under faults', (cluster) => {
     'uses a rotated credential in time, without a failed request',
     async () => {
       providers.demand(AZURE, PROVIDER_KEYS['azure-openai']);
-      const load = new Load(request);
+      const load = underLoad();
       const rotated = 'canary-azure-rotated';
       // The provider takes the new one alone, from this moment on: what the old one meets until then is a 401.
       providers.demand(AZURE, rotated);

@@ -116,3 +116,13 @@ export function copyOver(from: string, to: string): void {
   rmSync(to, { recursive: true, force: true });
   cpSync(from, to, { recursive: true });
 }
+
+/** The node has told the API server of itself since now. */
+export async function nodeSeen(cluster: Cluster, limitMs: number): Promise<void> {
+  const sinceMs = Date.now();
+  await until('every node renews its Lease', limitMs, async () => {
+    const { text } = await cluster.plane.request('GET', '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases');
+    const { items = [] } = JSON.parse(text) as { readonly items?: readonly { readonly spec: { readonly renewTime: string } }[] };
+    return items.length > 0 && items.every(({ spec }) => Date.parse(spec.renewTime) > sinceMs) ? true : undefined;
+  });
+}
