@@ -103,10 +103,7 @@ export class AuthorityKeeper {
     if (!secret.ok && secret.error.kind !== 'not_found') throw new Error(secret.error.message);
     const stored = secret.ok ? decodeAuthority(decodedData(secret.value)) : null;
     const published = await this.#published();
-    if (!this.#leading) {
-      if (stored !== null) this.#certify(stored, published);
-      return stored !== null;
-    }
+    if (!this.#leading) return stored !== null && this.#certify(stored, published);
     const plan = planAuthority(stored, leastOf(published), timers.wallMs());
     if (plan.changed && !(await this.#store(plan.state, secret.ok ? secret.value : null))) return false;
     let complete = true;
@@ -114,8 +111,8 @@ export class AuthorityKeeper {
       if (bundle === plan.bundlePem) continue;
       complete = (await this.#publish(where, plan.bundlePem)) && complete;
     }
-    this.#certify(plan.state, published.size === 0 || complete ? new Map([['', plan.bundlePem]]) : published);
-    return complete;
+    const certified = this.#certify(plan.state, published.size === 0 || complete ? new Map([['', plan.bundlePem]]) : published);
+    return certified && complete;
   }
 
   async #store(state: AuthorityState, before: KubeObject | null): Promise<boolean> {
@@ -173,15 +170,17 @@ export class AuthorityKeeper {
     return found;
   }
 
-  #certify(state: AuthorityState, published: ReadonlyMap<string, string>): void {
+  /** False: not every pod would trust it yet, so there is none of this authority. */
+  #certify(state: AuthorityState, published: ReadonlyMap<string, string>): boolean {
     const { timers, dnsNames, onCertificate } = this.#options;
-    if (![...published.values()].every((bundle) => trustedBy(bundle, state.current))) return;
+    if (![...published.values()].every((bundle) => trustedBy(bundle, state.current))) return false;
     const wallMs = timers.wallMs();
     const known = this.#certificate;
-    if (known !== null && known.of === state.current.certificatePem && wallMs < known.renewMs) return;
+    if (known !== null && known.of === state.current.certificatePem && wallMs < known.renewMs) return true;
     const issued = issueServing(state.current, dnsNames, wallMs);
     this.#certificate = { of: state.current.certificatePem, renewMs: issued.renewMs };
     onCertificate(issued);
+    return true;
   }
 }
 
