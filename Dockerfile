@@ -12,7 +12,9 @@ COPY src src
 RUN node cmd/build/main.ts \
  && rm -rf dist/cmd/build dist/cmd/generate \
  && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
- && find node_modules -type f \( -iname '*.md' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' \) -delete
+ && find node_modules -type f \( -iname '*.md' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' \) -delete \
+ && rm -r node_modules/.bin node_modules/.package-lock.json \
+ && find node_modules -depth -type d -empty -delete
 # Node, the libraries that it loads, and what a process expects to find where there is no distribution.
 RUN mkdir -p /image/etc /image/fairlead /image/tmp \
  && chmod 1777 /image/tmp \
@@ -20,7 +22,7 @@ RUN mkdir -p /image/etc /image/fairlead /image/tmp \
  && printf 'root:x:0:0::/:/\nfairlead:x:65532:65532::/fairlead:/\n' > /image/etc/passwd \
  && printf 'root:x:0:\nfairlead:x:65532:\n' > /image/etc/group \
  && printf 'hosts: files dns\n' > /image/etc/nsswitch.conf \
- && printf "#!/usr/local/bin/node --max-semi-space-size=16\nimport('/fairlead/dist/cmd/image/main.js');\n" > /image/usr/local/bin/fairlead \
+ && printf "#!/usr/local/bin/node --max-semi-space-size=8\nimport('/fairlead/dist/cmd/image/main.js');\n" > /image/usr/local/bin/fairlead \
  && chmod 755 /image/usr/local/bin/fairlead \
  && cp -r package.json dist node_modules /image/fairlead/
 

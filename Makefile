@@ -28,7 +28,7 @@ BUILT := dist/.built
 SOURCES := $(shell find cmd src \( -name '*.ts' -o -name '*.json' -o -name '*.lua' \) ! -name '*.test.ts' 2>/dev/null)
 JEST := $(NODE) --experimental-vm-modules --disable-warning=ExperimentalWarning node_modules/jest/bin/jest.js -c .jestrc.js --rootDir .
 HOUSE := $(NODE) test/house/run.ts
-FAIRLEAD := MALLOC_ARENA_MAX=1 $(NODE) --max-semi-space-size=16 dist/cmd/fairlead/main.js
+FAIRLEAD := MALLOC_ARENA_MAX=1 $(NODE) --max-semi-space-size=8 dist/cmd/fairlead/main.js
 FUZZ_RUNS ?= 100000
 SCHEDULES ?= 100
 IMAGE ?= fairlead:dev
@@ -38,7 +38,7 @@ ARGS ?=
 
 FIXTURES ?= test/fixtures/providers
 
-.PHONY: test-fixtures help demo run setup build generate lock image image-archive test test-unit test-features test-limits test-cluster cluster-up cluster-down lint format bench bench-limits bench-compile bench-cold-start bench-propagation fuzz clean
+.PHONY: test-fixtures test-clients help demo run setup build generate models lock image image-archive test test-unit test-features test-limits test-cluster test-cluster-outage cluster-up cluster-down lint format bench bench-limits bench-translation bench-compile bench-cold-start bench-propagation fuzz clean
 
 ##@ Use it
 demo: $(BUILT) ## Send requests through a built-in gateway and mock models: no key, no network (goes on serving in a terminal)
@@ -53,6 +53,14 @@ build: $(BUILT) ## Compile to dist/
 
 generate: $(INSTALLED) ## Write what is generated: CRDs, reference
 	@$(NODE) cmd/generate/main.ts
+
+# Not in npm's registry, so beside `generate`: whoever wants a newer list names its version here.
+LITELLM_VERSION := 1.110.2
+models: $(INSTALLED) ## Write the list of what models can do, from the package that keeps it (with python3 and pip)
+	@rm -rf .cache/litellm && mkdir -p .cache/litellm
+	@python3 -m pip download --quiet --no-deps --dest .cache/litellm litellm==$(LITELLM_VERSION)
+	@python3 -m zipfile -e .cache/litellm/*.whl .cache/litellm
+	@$(NODE) cmd/generate/models.ts .cache/litellm/litellm/model_prices_and_context_window_backup.json $(LITELLM_VERSION)
 
 lock: $(NODE_READY) ## Bring package-lock.json in line with package.json, for every platform
 	@npm install --package-lock-only --loglevel=error
@@ -78,16 +86,28 @@ test-features: $(INSTALLED) ## One file a user promise, from YAML to HTTP answer
 test-fixtures: $(INSTALLED) ## Providers' answers through the gateway: FIXTURES=DIR, a folder of recorded or documented ones
 	@$(NODE) test/fixtures/run.ts $(FIXTURES)
 
-test-cluster: $(BUILT) ## The tests on a real cluster with pods, made here (as root, with Go); a part of them: T=faults
+test-cluster: $(BUILT) ## On a real cluster with pods, made here (as root, with Go): T=faults; or on yours: KUBECONFIG=… FAIRLEAD_IMAGE=…
 	@$(NODE) test/controlplane/build.ts
-	@$(JEST) --runInBand test/cluster$(addprefix .*,$(T))
+	@FAIRLEAD_TEST_KUBECONFIG='$(KUBECONFIG)' $(JEST) --runInBand test/cluster$(if $(KUBECONFIG),/given,$(addprefix .*,$(T)))
+
+test-clients: $(INSTALLED) ## Libraries and agents of others over every kind of provider, and our requests by the providers' SDKs; fetches 1.6 GB once (with Python)
+	@$(NODE) test/clients/install.ts
+	@$(JEST) test/clients
+
+test-cluster-outage: $(BUILT) ## The API server away for five minutes, while the gateways' containers are restarted one by one
+	@FAULT_OUTAGE_SECONDS=300 $(JEST) --runInBand test/cluster/faults --testNamePattern='API server is away'
 
 cluster-up: $(BUILT) ## Start a real Kubernetes on this machine (as root, with Go), with the image in it: IMAGE=fairlead:dev
 	@$(NODE) test/cluster/up.ts $(IMAGE)
 
 cluster-down: $(INSTALLED) ## End it
 	@$(NODE) test/cluster/down.ts
-test-limits: $(INSTALLED) ## Random schedules over eight pods and one Redis, never above a limit: SCHEDULES=1000
+
+.PHONY: test-limits-faults
+test-limits-faults: $(INSTALLED) ## Whole gateways while Redis is dead, stopped, silent or slow for half a minute: no request fails
+	@FAULT_MS=30000 $(JEST) test/features/limits-faults
+
+test-limits: $(INSTALLED) ## Random schedules over eight pods, limiters or whole gateways, and one Redis, never above a limit: SCHEDULES=1000
 	@SCHEDULES=$(SCHEDULES) $(NODE) --disable-warning=ExperimentalWarning test/limits/run.ts
 
 lint: $(INSTALLED) ## Types, lint, format, import directions, lock file
@@ -101,12 +121,24 @@ bench: $(BUILT) ## The gateway beside its peers: results in test/bench/results.j
 	@test -x test/bench/run || { echo 'test/bench/run is not there yet' >&2; exit 1; }
 	@NODE=$(NODE) test/bench/run $(ARGS)
 
-bench-limits: $(INSTALLED) ## What shared limits cost a request, with Redis well, dead, stopped, cut off and slow
-	@$(NODE) --disable-warning=ExperimentalWarning test/limits/bench.ts
+bench-limits: $(BUILT) ## What shared limits cost a request, with Redis well, dead, stopped, cut off and slow: ARGS="cost faults health"
+	@$(NODE) --disable-warning=ExperimentalWarning test/bench/limits/main.ts $(ARGS)
+
+bench-translation: $(INSTALLED) ## CPU of a translated request and event beside one that passes, and a body of 100 KB on the loop
+	@$(NODE) test/bench/translation.ts
 
 bench-compile: $(BUILT) ## Compile 5,000 routes, then one edit among them
 	@test -x test/bench/compile || { echo 'test/bench/compile is not there yet' >&2; exit 1; }
 	@NODE=$(NODE) test/bench/compile $(ARGS)
+
+.PHONY: bench-edits soak-operator
+bench-edits: $(BUILT) ## A thousand edits of routes that serve, under traffic: none may fail a request: EDITS=1000
+	@$(NODE) test/controlplane/build.ts
+	@$(NODE) --disable-warning=ExperimentalWarning test/bench/propagation/edits.ts $(EDITS)
+
+soak-operator: $(BUILT) ## Memory of operator and gateways with 5,000 routes that are edited all the time: MINUTES=30
+	@$(NODE) test/controlplane/build.ts
+	@$(NODE) --disable-warning=ExperimentalWarning test/bench/propagation/soak.ts $(or $(MINUTES),30) $(ROUTES)
 
 bench-cold-start: $(BUILT) ## From the start of a gateway's process until it is ready by its snapshot, without an operator
 	@$(NODE) test/bench/cold-start.ts $(ARGS)
@@ -123,7 +155,7 @@ clean: ## Remove what was built; keeps Node and the dependencies
 	@rm -rf dist coverage .cache
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 $(FETCHED_STAMP):
 	@command -v npm >/dev/null || { echo 'npm is missing: install it (Debian: apt-get install npm) and run make again' >&2; exit 1; }

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
+#!/usr/bin/env -S node --max-semi-space-size=8
 // The flag keeps the memory of an open stream low: a larger young generation grows with the load and is not given back.
 import { randomBytes } from 'node:crypto';
 import { main } from '../../src/cli/main.ts';

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
+#!/usr/bin/env -S node --max-semi-space-size=8
 // The data plane of a pod. Everything it is told comes by its environment (src/lib/pod.ts) and from the operator.
 import { VERSION } from '../../src/cli/version.ts';
 import { GatewayPod } from '../../src/gateway/pod.ts';

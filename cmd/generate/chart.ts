@@ -159,7 +159,10 @@ Without Redis each gateway pod counts limits for itself. With it they count toge
   reads it without showing it, then \`--set redis.mode=Existing,redis.existing.secretName=redis\`.
 - \`redis.mode=Bundled\` starts a single one that keeps nothing over a restart: for trying out.
 
-Sentinel and Cluster are set in \`gateway.spec.redis\`, which wins over both.
+Sentinel, Cluster and an authority of Redis' own (\`tls.caRef\`) are set in \`gateway.spec.redis\`, which wins over both. Redis must not
+evict (\`maxmemory-policy noeviction\`), and gateways say so where it may. A user of their own (\`ACL SETUSER\`) needs
+\`~fairlead:* &fairlead:* +evalsha +eval +get +set +time +zadd +zrem +zremrangebyscore +zcard +pexpire +publish +subscribe
++cluster|slots\`; gateways name what is missing.
 
 ## What the operator may do
 

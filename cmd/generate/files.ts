@@ -13,8 +13,10 @@ import { GROUP } from '../../src/api/v1alpha1/common.ts';
 import { renderConditionsReference } from '../../src/compile/reference.ts';
 import { renderHttpReference } from '../../src/gateway/reference.ts';
 import { renderRights } from '../../src/operator/rights-reference.ts';
+import { renderTranslationReference } from '../../src/providers/reference.ts';
 import { renderMetricsReference } from '../../src/telemetry/reference.ts';
 import { renderChartReadme, renderValuesSchema } from './chart.ts';
+import { renderPriceList } from './price-list.ts';
 
 export interface GeneratedFile {
   /** From the repository's root, with `/`. */
@@ -61,4 +63,6 @@ export const GENERATED: readonly GeneratedFile[] = [
   { path: 'docs/reference/conditions.md', render: renderConditionsReference },
   { path: 'docs/reference/http.md', render: renderHttpReference },
   { path: 'docs/reference/metrics.md', render: renderMetricsReference },
+  { path: 'docs/reference/translation.md', render: renderTranslationReference },
+  { path: 'src/prices/price-list.generated.json', render: renderPriceList },
 ];

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
+#!/usr/bin/env -S node --max-semi-space-size=8
 // The image's one entry: `gateway` and `operator` are what pods run, everything else is the command line.
 switch (process.argv[2]) {
   case 'gateway':

@@ -2,6 +2,7 @@
  * Whether the CRDs that a cluster has are older than this build: Helm never upgrades them, and a field that an old one lacks is
  * refused by the API server or, without strict validation, dropped in silence.
  */
+import { member } from '../lib/json.ts';
 import { objectSchema, type KindDefinition } from './crd.ts';
 import type { StructuralSchema } from './structural.ts';
 import { VERSION } from './v1alpha1/common.ts';
@@ -19,6 +20,14 @@ export function lacksOf(definition: KindDefinition, installed: unknown): readonl
   return schema === undefined ? [`version ${VERSION}`] : missing(objectSchema(definition), schema, '');
 }
 
+/** Without these there is no installation; where only others are absent, it is one of an older release. */
+const ALWAYS_INSTALLED = ['LLMRoute', 'LLMGateway'] as const;
+
+/** `absent`: the kinds of ours that a cluster does not know. */
+export function isOlderInstallation(absent: ReadonlySet<string>): boolean {
+  return absent.size > 0 && ALWAYS_INSTALLED.every((kind) => !absent.has(kind));
+}
+
 function missing(own: StructuralSchema, theirs: unknown, path: string): readonly string[] {
   const known = member(theirs, 'enum');
   const values = Array.isArray(known) ? (own.enum ?? []).filter((value) => !known.includes(value)) : [];
@@ -34,8 +43,4 @@ function missing(own: StructuralSchema, theirs: unknown, path: string): readonly
       ? []
       : missing(own.additionalProperties, member(theirs, 'additionalProperties'), `${path}{}`)),
   ];
-}
-
-function member(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
 }

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from '@jest/globals';
 
 import { customResourceDefinition, KINDS, objectSchema } from './crd.ts';
-import { fullBackend, fullGateway, fullRoute } from './testdata/fixtures.ts';
+import { fullBackend, fullGateway, fullQuota, fullRoute } from './testdata/fixtures.ts';
 import { parseObject } from './parse.ts';
 import type { StructuralSchema } from './structural.ts';
 import { resolvePlain } from './yaml-scalar.ts';
@@ -151,6 +151,7 @@ describe('defaults', () => {
     fullRoute(),
     fullGateway(),
     fullBackend(),
+    fullQuota(),
     { ...fullGateway(), spec: {} },
     { apiVersion: 'fairlead.dev/v1alpha1', kind: 'LLMGateway', metadata: { name: 'a' } },
   ])('are the same here and in the CRD: %#', (draft) => {

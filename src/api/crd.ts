@@ -5,6 +5,7 @@ import { toStructural, type StructuralSchema } from './structural.ts';
 import { GROUP, VERSION } from './v1alpha1/common.ts';
 import { llmBackendSchema } from './v1alpha1/llmbackend.ts';
 import { llmGatewaySchema } from './v1alpha1/llmgateway.ts';
+import { llmQuotaSchema } from './v1alpha1/llmquota.ts';
 import { llmRouteSchema } from './v1alpha1/llmroute.ts';
 
 interface Column {
@@ -95,6 +96,22 @@ export const KINDS: readonly KindDefinition[] = [
       { name: 'Provider', type: 'string', jsonPath: '.spec.provider.type', description: 'What is spoken upstream.' },
       { name: 'State', type: 'string', jsonPath: '.status.state', description: 'Health as the gateway pods see it together.' },
       { name: 'Reason', type: 'string', jsonPath: '.status.reason', description: 'Why it is not Healthy.', priority: 1 },
+      AGE,
+    ],
+  },
+  {
+    kind: 'LLMQuota',
+    plural: 'llmquotas',
+    shortName: 'llmq',
+    description:
+      "LLMQuota is limits that a platform sets over all routes of its LLMGateways, or over some of them, counted together and in addition to each route's own.",
+    schema: llmQuotaSchema,
+    columns: [
+      { name: 'Over', type: 'string', jsonPath: '.spec.targetRefs[0].kind', description: 'Kind of its first target.' },
+      { name: 'Target', type: 'string', jsonPath: '.spec.targetRefs[0].name', description: 'Name of its first target.' },
+      { name: 'Limit', type: 'string', jsonPath: '.spec.limits[0].name', description: 'Name of its first limit.' },
+      conditionColumn('Programmed', 'Whether every ready gateway pod holds it as it is now.'),
+      REASON,
       AGE,
     ],
   },

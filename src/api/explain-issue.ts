@@ -8,6 +8,7 @@ import type { PathSegment } from './cel.ts';
 import { nearest } from './nearest.ts';
 import { knownFields } from './schema-walk.ts';
 import { DNS_LABEL, DNS_SUBDOMAIN, HTTP_URL } from './v1alpha1/fields.ts';
+import { BUDGET_PATTERN, TIME_ZONE_PATTERN } from './v1alpha1/ratelimit.ts';
 
 export interface ExplainContext {
   readonly schema: z.core.$ZodType;
@@ -20,6 +21,8 @@ export interface ExplainContext {
 const PATTERN_MEANING: ReadonlyMap<string, string> = new Map([
   [DURATION_PATTERN, 'a duration like 500ms, 30s, 10m or 24h (there is no unit for days)'],
   [DECIMAL_PATTERN, 'a decimal string like "0.15" or "500"'],
+  [BUDGET_PATTERN, 'an amount like "500" or "0.25": up to four decimals, below 8 million'],
+  [TIME_ZONE_PATTERN, 'the IANA name of a time zone like "Europe/Rome"'],
   [DNS_LABEL, 'a name of lower-case letters, digits and -, beginning and ending with a letter or digit'],
   [DNS_SUBDOMAIN, 'a name of lower-case letters, digits, - and ., beginning and ending with a letter or digit'],
   [HTTP_URL, 'an http:// or https:// URL without user, query and fragment'],

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 
 import { formatIssue } from '../lib/issue.ts';
 import { KINDS, objectSchema } from './crd.ts';
-import { fullBackend, fullGateway, fullRoute, withValue } from './testdata/fixtures.ts';
+import { fullBackend, fullGateway, fullQuota, fullRoute, withValue } from './testdata/fixtures.ts';
 import { LEARNED, MALFORMED, VIOLATIONS } from './testdata/violations.ts';
 import { parseObject } from './parse.ts';
 import type { StructuralSchema } from './structural.ts';
@@ -26,6 +26,7 @@ describe('parseObject', () => {
     ['LLMRoute', route],
     ['LLMGateway', gateway],
     ['LLMBackend', backend],
+    ['LLMQuota', fullQuota()],
   ])('takes an %s that uses every part', (_, draft) => {
     expect(issuesOf(draft)).toEqual([]);
   });

@@ -19,9 +19,10 @@ import { isPlainObject, withoutNulls } from './schema-walk.ts';
 import { API_VERSION, GROUP } from './v1alpha1/common.ts';
 import { llmBackendSchema, type LLMBackend } from './v1alpha1/llmbackend.ts';
 import { llmGatewaySchema, type LLMGateway } from './v1alpha1/llmgateway.ts';
+import { llmQuotaSchema, type LLMQuota } from './v1alpha1/llmquota.ts';
 import { llmRouteSchema, type LLMRoute } from './v1alpha1/llmroute.ts';
 
-export type ApiObject = LLMRoute | LLMGateway | LLMBackend | Secret | ConfigMap | Namespace | ReferenceGrant;
+export type ApiObject = LLMRoute | LLMGateway | LLMBackend | LLMQuota | Secret | ConfigMap | Namespace | ReferenceGrant;
 
 interface Kind {
   readonly apiVersions: readonly string[];
@@ -36,6 +37,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ['LLMRoute', { apiVersions: [API_VERSION], schema: llmRouteSchema, showValues: true }],
   ['LLMGateway', { apiVersions: [API_VERSION], schema: llmGatewaySchema, showValues: true }],
   ['LLMBackend', { apiVersions: [API_VERSION], schema: llmBackendSchema, showValues: true }],
+  ['LLMQuota', { apiVersions: [API_VERSION], schema: llmQuotaSchema, showValues: true }],
   ['Secret', { apiVersions: CORE_VERSIONS, schema: secretSchema, showValues: false }],
   ['ConfigMap', { apiVersions: CORE_VERSIONS, schema: configMapSchema, showValues: true }],
   ['Namespace', { apiVersions: CORE_VERSIONS, schema: namespaceSchema, showValues: true }],
@@ -72,12 +74,20 @@ export function parseObject(value: unknown): Result<ApiObject, readonly Issue[]>
     ]);
   }
   const { schema, showValues } = known;
-  const given = withoutNulls(value, schema);
+  const given = hasNull(value) ? withoutNulls(value, schema) : value;
   const parsed = schema.safeParse(given);
   if (parsed.success) return ok(parsed.data);
   const reason = apiVersion.startsWith(`${GROUP}/`) ? 'InvalidSpec' : 'Invalid';
   return err(parsed.error.issues.flatMap((found) => explainIssue(found, { schema, value: given, reason, showValues })));
 }
+
+/** Hardly any object has one, and to look is cheaper than to follow its schema; deeper than any schema, what is there stays. */
+function hasNull(value: unknown, levels = MAX_SCHEMA_LEVELS): boolean {
+  if (typeof value !== 'object') return false;
+  return value === null || (levels > 0 && Object.values(value).some((member) => hasNull(member, levels - 1)));
+}
+
+const MAX_SCHEMA_LEVELS = 32;
 
 function unknownKind(kind: string): string {
   const meant = nearest(kind, [...KINDS.keys()]);

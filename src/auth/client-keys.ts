@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { ClientKey, ModelName } from '../routetable/types.ts';
 
 /** Longer credentials are refused unhashed. */
-export const MAX_KEY_CHARS = 512;
+const MAX_KEY_CHARS = 512;
 
 /** Who sent a request, as far as its key tells. */
 export interface Caller {

@@ -1,5 +1,6 @@
 /** The little of an OpenAI client that `try` and `demo` need: one chat request, and everything that tells how it was answered. */
 import { SseSplitter } from '../dialects/sse.ts';
+import { member, parseJson } from '../lib/json.ts';
 
 export interface ChatRequest {
   /** Up to and without `/v1`, e.g. `http://127.0.0.1:8080`. */
@@ -63,13 +64,14 @@ export async function chat(request: ChatRequest, nowMs: () => number): Promise<C
     reader.read(await response.text());
   }
   const { text, error, usage, cost } = reader;
+  const told = response.headers.get('x-fairlead-cost');
   return {
     status: response.status,
     text,
     error: error ?? (response.ok ? null : { message: `HTTP ${response.status}`, code: null }),
     headers: response.headers,
     usage,
-    cost: response.headers.get('x-fairlead-cost') ?? cost,
+    cost: told === null || told === 'unknown' ? cost : told,
     durationMs: nowMs() - startedMs,
     firstTokenMs,
   };
@@ -84,12 +86,7 @@ class AnswerReader {
 
   /** The text that this piece adds. */
   read(json: string): string {
-    let value: unknown;
-    try {
-      value = JSON.parse(json);
-    } catch {
-      return '';
-    }
+    const value = parseJson(json);
     const failed = member(value, 'error');
     const message = member(failed, 'message');
     if (typeof message === 'string') this.error = { message, code: textOf(member(failed, 'code')) };
@@ -105,12 +102,6 @@ class AnswerReader {
     if (typeof cost === 'number') this.cost = String(cost);
     return content;
   }
-}
-
-function member(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
-    ? (value as Readonly<Record<string, unknown>>)[name]
-    : undefined;
 }
 
 function textOf(value: unknown): string | null {

@@ -34,7 +34,7 @@ export function addCluster(program: Command, io: Io, done: Done): void {
   withClusterOptions(program.command('status'))
     .summary('say what a cluster serves, and what fails and why')
     .description(
-      'Lists LLMGateways, LLMBackends and LLMRoutes of a cluster with whether every ready pod serves them; exit code 1 where something is not as it should be.',
+      'Lists LLMGateways, LLMBackends, LLMQuotas and LLMRoutes of a cluster with whether every ready pod serves them; exit code 1 where something is not as it should be.',
     )
     .option('-n, --namespace <namespace>', 'of this namespace only (default: all)')
     .addOption(outputOption())
@@ -44,7 +44,7 @@ export function addCluster(program: Command, io: Io, done: Done): void {
   withClusterOptions(program.command('doctor'))
     .summary('look for what keeps a cluster from serving')
     .description(
-      'Looks at CRDs, operator, gateways, routes and client keys of a cluster, and says what is wrong and what to do; exit code 1 where there is a problem.',
+      'Looks at CRDs, operator, gateways, backends, quotas, routes and client keys of a cluster, and says what is wrong and what to do; exit code 1 where there is a problem.',
     )
     .option('-n, --namespace <namespace>', 'where the operator runs', 'fairlead-system')
     .addOption(outputOption())

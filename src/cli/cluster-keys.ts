@@ -1,7 +1,8 @@
 /** `fairlead key list` and `revoke`, and how a new key gets into the cluster. */
 import { API_KEY_LABEL } from '../auth/new-key.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { listObjects, member, must, SECRETS, textOf, withCluster, type ClusterFlags } from './cluster.ts';
+import { member } from '../lib/json.ts';
+import { listObjects, must, SECRETS, textOf, withCluster, type ClusterFlags } from './cluster.ts';
 import { CommandFailed, ExitCode, type Io } from './io.ts';
 import { printData, type DataFormat } from './output.ts';
 import { column, printable, styleFor } from './style.ts';

@@ -1,14 +1,20 @@
 /** `fairlead status`: what is applied, whether every pod serves it, and of what does not, why. */
+import { isOlderInstallation } from '../api/crd-age.ts';
+import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject } from '../kube/objects.ts';
+import { member } from '../lib/json.ts';
 import {
   BACKENDS,
   conditionsOf,
+  explainFailure,
   firstFault,
   GATEWAYS,
-  listObjects,
-  member,
+  listKind,
+  must,
+  QUOTAS,
   ROUTES,
   textOf,
+  UPGRADE_CRDS,
   withCluster,
   type ClusterFlags,
 } from './cluster.ts';
@@ -43,13 +49,33 @@ interface Row {
 
 /** Exit code 1 where something is not as it should be. */
 export async function clusterStatus(io: Io, options: StatusOptions): Promise<ExitCode> {
-  const rows = await withCluster(io, options, async (client) => {
-    const lists = await Promise.all([GATEWAYS, BACKENDS, ROUTES].map((of) => listObjects(client, of, options.namespace)));
-    return lists.flat().map(rowOf);
-  });
+  const { rows, notes } = await withCluster(io, options, (client) => readRows(client, options.namespace));
+  for (const note of notes) io.stderr.write(`${note}\n`);
   if (options.output === null) print(io, rows);
   else printData(io, options.output, rows);
   return rows.some(({ fault }) => fault !== null) ? ExitCode.Failed : ExitCode.Ok;
+}
+
+/** `notes`: on kinds that this cluster does not know yet, or does not show to this person. */
+async function readRows(
+  client: KubeClient,
+  namespace: string | null,
+): Promise<{ readonly rows: readonly Row[]; readonly notes: readonly string[] }> {
+  const lists = await Promise.all(
+    [GATEWAYS, BACKENDS, QUOTAS, ROUTES].map(async (of) => ({ of, listed: await listKind(client, of, namespace) })),
+  );
+  const absent = new Set(lists.flatMap(({ of, listed }) => (!listed.ok && listed.error.kind === 'absent' ? [of.kind] : [])));
+  const older = isOlderInstallation(absent);
+  const rows: Row[] = [];
+  const notes: string[] = [];
+  for (const { of, listed } of lists) {
+    if (!listed.ok && absent.has(of.kind) && older)
+      notes.push(`${of.kind} is not known here: the installed CRDs are older than this build; ${UPGRADE_CRDS}`);
+    else if (!listed.ok && listed.error.kind === 'forbidden' && of !== ROUTES)
+      notes.push(`${of.kind}s are not shown: ${explainFailure(listed.error)}`);
+    else rows.push(...must(listed).map(rowOf));
+  }
+  return { rows, notes };
 }
 
 function rowOf(object: KubeObject): Row {
@@ -114,7 +140,7 @@ function print(io: Io, rows: readonly Row[]): void {
     io.stdout.write('Nothing of Fairlead is applied here: `fairlead init` writes a first LLMRoute.\n');
     return;
   }
-  for (const kind of ['LLMGateway', 'LLMBackend', 'LLMRoute']) {
+  for (const kind of ['LLMGateway', 'LLMBackend', 'LLMQuota', 'LLMRoute']) {
     const own = rows.filter((row) => row.kind === kind);
     if (own.length === 0) continue;
     io.stdout.write(`${style.bold(`${kind}s`)}\n`);

@@ -4,6 +4,8 @@ import type { KubeClient } from '../kube/client.ts';
 import { loadKubeConfig } from '../kube/kubeconfig.ts';
 import { keyOf, type KubeObject, type Resource } from '../kube/objects.ts';
 import type { KubeFailure, KubeResult } from '../kube/outcome.ts';
+import { member } from '../lib/json.ts';
+import { ok } from '../lib/result.ts';
 import { systemTimers } from '../lib/timers.ts';
 import { CommandFailed, type Io, messageOf } from './io.ts';
 
@@ -20,11 +22,15 @@ function resource(group: string, version: string, plural: string, kind: string, 
 export const ROUTES = resource('fairlead.dev', 'v1alpha1', 'llmroutes', 'LLMRoute');
 export const GATEWAYS = resource('fairlead.dev', 'v1alpha1', 'llmgateways', 'LLMGateway');
 export const BACKENDS = resource('fairlead.dev', 'v1alpha1', 'llmbackends', 'LLMBackend');
+export const QUOTAS = resource('fairlead.dev', 'v1alpha1', 'llmquotas', 'LLMQuota');
 export const CRDS = resource('apiextensions.k8s.io', 'v1', 'customresourcedefinitions', 'CustomResourceDefinition', false);
 export const LEASES = resource('coordination.k8s.io', 'v1', 'leases', 'Lease');
 export const DEPLOYMENTS = resource('apps', 'v1', 'deployments', 'Deployment');
 export const PODS = resource('', 'v1', 'pods', 'Pod');
 export const SECRETS = resource('', 'v1', 'secrets', 'Secret');
+
+/** What to do where the installed CRDs are older than this build. */
+export const UPGRADE_CRDS = 'kubectl apply --server-side -k crds/ (Helm never upgrades CRDs)';
 
 /** The client is closed when `use` is done. Throws CommandFailed where there is no cluster to talk to. */
 export async function withCluster<T>(io: Io, flags: ClusterFlags, use: (client: KubeClient) => Promise<T>): Promise<T> {
@@ -67,15 +73,20 @@ export function explainFailure({ kind, message }: KubeFailure): string {
 }
 
 /** Sorted by namespace and name. `namespace` null: of all namespaces. */
-export async function listObjects(
+export async function listKind(
   client: KubeClient,
   of: Resource,
   namespace: string | null,
   labelSelector?: string,
-): Promise<readonly KubeObject[]> {
+): Promise<KubeResult<readonly KubeObject[]>> {
   const query = { ...(namespace === null ? {} : { namespace }), ...(labelSelector === undefined ? {} : { labelSelector }) };
-  const { items } = must(await client.listAll(of, query));
-  return [...items].sort((a, b) => (keyOf(a.metadata) < keyOf(b.metadata) ? -1 : 1));
+  const listed = await client.listAll(of, query);
+  return listed.ok ? ok([...listed.value.items].sort((a, b) => (keyOf(a.metadata) < keyOf(b.metadata) ? -1 : 1))) : listed;
+}
+
+/** The same; throws CommandFailed where it cannot be had. */
+export async function listObjects(...asked: Parameters<typeof listKind>): Promise<readonly KubeObject[]> {
+  return must(await listKind(...asked));
 }
 
 export interface ShownCondition {
@@ -105,10 +116,6 @@ export function conditionsOf({ metadata, ...object }: KubeObject): readonly Show
 /** The first condition that does not hold, else null. */
 export function firstFault(object: KubeObject): ShownCondition | null {
   return conditionsOf(object).find(({ status }) => status !== 'True') ?? null;
-}
-
-export function member(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
 }
 
 export function textOf(value: unknown): string {

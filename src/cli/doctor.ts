@@ -1,10 +1,12 @@
 /** `fairlead doctor`: looks for what keeps a cluster from serving, in the order in which one would, and says what to do. */
-import { KINDS } from '../api/crd.ts';
-import { lacksOf } from '../api/crd-age.ts';
+import { KINDS, type KindDefinition } from '../api/crd.ts';
+import { isOlderInstallation, lacksOf } from '../api/crd-age.ts';
 import { GROUP } from '../api/v1alpha1/common.ts';
 import { API_KEY_LABEL } from '../auth/new-key.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { keyOf, type KubeObject } from '../kube/objects.ts';
+import type { KubeResult } from '../kube/outcome.ts';
+import { member } from '../lib/json.ts';
 import {
   BACKENDS,
   conditionsOf,
@@ -14,11 +16,12 @@ import {
   GATEWAYS,
   LEASES,
   listObjects,
-  member,
   PODS,
+  QUOTAS,
   ROUTES,
   SECRETS,
   textOf,
+  UPGRADE_CRDS,
   withCluster,
   type ClusterFlags,
 } from './cluster.ts';
@@ -55,13 +58,15 @@ export async function doctor(io: Io, options: DoctorOptions): Promise<ExitCode> 
 }
 
 async function examine(client: KubeClient, namespace: string, wallMs: number): Promise<readonly Finding[]> {
-  const crds = await examineCrds(client);
+  const { findings: crds, absent } = await examineCrds(client);
   if (crds.some(({ state }) => state === 'problem')) return crds;
   // Each looks for itself: what one may not read keeps no other from looking.
   const rest = await Promise.all([
     guarded('operator', () => examineOperator(client, namespace, wallMs)),
     guarded('gateways', () => examineGateways(client)),
-    guarded('backends', async () => faultsOf(await listObjects(client, BACKENDS, null))),
+    ...[BACKENDS, QUOTAS]
+      .filter(({ kind }) => !absent.has(kind))
+      .map((of) => guarded(`${of.kind}s`, async () => faultsOf(await listObjects(client, of, null)))),
     guarded('routes', () => examineRoutes(client)),
     guarded('client keys', () => examineKeys(client, wallMs)),
   ]);
@@ -76,19 +81,32 @@ async function guarded(check: string, look: () => Promise<readonly Finding[]>): 
   }
 }
 
-async function examineCrds(client: KubeClient): Promise<readonly Finding[]> {
+/** `absent`: kinds that the cluster does not know. */
+async function examineCrds(
+  client: KubeClient,
+): Promise<{ readonly findings: readonly Finding[]; readonly absent: ReadonlySet<string> }> {
   const findings: Finding[] = [];
-  for (const definition of KINDS) {
+  const answers: (readonly [KindDefinition, KubeResult<KubeObject>])[] = [];
+  for (const definition of KINDS) answers.push([definition, await client.get(CRDS, { name: `${definition.plural}.${GROUP}` })]);
+  const absent = new Set(answers.flatMap(([{ kind }, got]) => (!got.ok && got.error.kind === 'not_found' ? [kind] : [])));
+  const older = isOlderInstallation(absent);
+  for (const [definition, installed] of answers) {
     const name = `${definition.plural}.${GROUP}`;
-    const installed = await client.get(CRDS, { name });
-    if (!installed.ok) {
-      const missing = installed.error.kind === 'not_found';
-      const message = missing ? `CRD ${name} is not installed` : explainFailure(installed.error);
+    if (absent.has(definition.kind)) {
       findings.push({
-        state: missing || installed.error.kind !== 'forbidden' ? 'problem' : 'warning',
+        state: older ? 'warning' : 'problem',
         check: 'CRDs',
-        message,
-        remedy: missing ? 'install the Helm chart, or kubectl apply --server-side -k crds/' : null,
+        message: `CRD ${name} is not installed${older ? ': the installed CRDs are older than this build' : ''}`,
+        remedy: older ? UPGRADE_CRDS : 'install the Helm chart, or kubectl apply --server-side -k crds/',
+      });
+      continue;
+    }
+    if (!installed.ok) {
+      findings.push({
+        state: installed.error.kind === 'forbidden' ? 'warning' : 'problem',
+        check: 'CRDs',
+        message: explainFailure(installed.error),
+        remedy: null,
       });
       continue;
     }
@@ -98,10 +116,11 @@ async function examineCrds(client: KubeClient): Promise<readonly Finding[]> {
         state: 'warning',
         check: 'CRDs',
         message: `CRD ${name} is older than this build: it lacks ${lacks.slice(0, 5).join(', ')}${lacks.length > 5 ? ', …' : ''}`,
-        remedy: 'kubectl apply --server-side -k crds/ (Helm never upgrades CRDs)',
+        remedy: UPGRADE_CRDS,
       });
   }
-  return findings.length > 0 ? findings : [good('CRDs', `${counted(KINDS.length, 'CRD')} installed, as new as this build`)];
+  if (findings.length === 0) findings.push(good('CRDs', `${counted(KINDS.length, 'CRD')} installed, as new as this build`));
+  return { findings, absent };
 }
 
 async function examineOperator(client: KubeClient, namespace: string, wallMs: number): Promise<readonly Finding[]> {
@@ -224,7 +243,14 @@ function faultsOf(objects: readonly KubeObject[]): Finding[] {
     });
   return faulty.length > 0
     ? shown
-    : [good(check, `${objects.length} served by every ready pod, with a healthy target for each rule`)];
+    : [
+        good(
+          check,
+          first.kind === 'LLMQuota'
+            ? `${objects.length} held by every ready pod`
+            : `${objects.length} served by every ready pod, with a healthy target for each rule`,
+        ),
+      ];
 }
 
 async function examineKeys(client: KubeClient, wallMs: number): Promise<readonly Finding[]> {

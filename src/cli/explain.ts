@@ -6,16 +6,17 @@ import type { RequestFacts } from '../dialects/facts.ts';
 import { readFacts } from '../dialects/openai/facts.ts';
 import { readRequestBody } from '../dialects/request-body.ts';
 import { objectId } from '../compile/snapshot.ts';
-import { lackedOperations } from '../gateway/loaded-table.ts';
+import { lackedOperations } from '../gateway/target-operations.ts';
 import type { Route, RouteTable } from '../routetable/types.ts';
 import { choose, compileSelection, IDLE_SIGNALS } from '../selection/choose.ts';
 import { type Explanation, explainPlan } from '../selection/explain.ts';
 import { compileNames } from '../selection/names.ts';
 import type { ChoiceInput } from '../selection/types.ts';
 import { chooseTable, configure } from './configuration.ts';
+import { countedLimits, countedLimitText, type CountedLimit } from './counted-limits.ts';
 import { missingKeys, withSecrets } from './secrets.ts';
 import type { Finding } from './findings.ts';
-import { CommandFailed, ExitCode, type Io, messageOf, UsageError } from './io.ts';
+import { CommandFailed, ExitCode, type Io, unreadableBecause, UsageError } from './io.ts';
 import { type DataFormat, printData } from './output.ts';
 import { type ReadObject, readObjects } from './read-objects.ts';
 import { printFindings, servedNames } from './report.ts';
@@ -43,6 +44,8 @@ interface Decision extends Omit<Explanation, 'leftOut'> {
   readonly facts: Omit<RequestFacts, 'model'>;
   /** Of the targets that the first is drawn from, in percent; empty where nothing is drawn. */
   readonly shares: readonly { readonly name: string; readonly percent: number }[];
+  /** Each must have room. */
+  readonly limits: readonly CountedLimit[];
 }
 
 export async function explain(io: Io, options: ExplainOptions): Promise<ExitCode> {
@@ -71,7 +74,7 @@ function decide(table: RouteTable, caller: Caller, path: string, headers: Readon
   const endpoint = matchEndpoint('POST', path);
   if (endpoint.kind !== 'operation')
     throw new UsageError(`--path ${path} is not a path that takes a request, such as /v1/chat/completions`);
-  const parsed = readRequestBody(bytes, endpoint.operation, endpoint.azureDeployment);
+  const parsed = readRequestBody(bytes, endpoint.operation, endpoint.urlModel);
   if (!parsed.ok) throw new CommandFailed(`the gateway answers this body with 400: ${parsed.error.message}`);
   const { model } = parsed.value;
   if (!modelAllowed(caller, model))
@@ -104,6 +107,7 @@ function decide(table: RouteTable, caller: Caller, path: string, headers: Readon
     caller: { tenant: caller.tenant, key: caller.keyId },
     ...explainPlan(plan, input),
     shares: plan.reason === 'weighted' ? sharesOf(route, plan.rule, plan.order) : [],
+    limits: countedLimits(route),
     facts: shown,
   };
 }
@@ -174,7 +178,7 @@ async function readRequest(file: string, io: Io): Promise<Buffer> {
     return Buffer.concat(chunks);
   }
   return readFile(file).catch((error: unknown) => {
-    throw new CommandFailed(`cannot read ${file}: ${messageOf(error)}`, { cause: error });
+    throw new CommandFailed(`cannot read ${file}: ${unreadableBecause(error)}`, { cause: error });
   });
 }
 
@@ -201,6 +205,7 @@ function printDecision(io: Io, decision: Decision): void {
   for (const [index, { name, detail }] of decision.leftOut.entries()) {
     row(index === 0 ? 'left out' : '', `${style.yellow(`-  ${column(name, width)}`)}${detail}`);
   }
+  for (const [index, limit] of decision.limits.entries()) row(index === 0 ? 'limits' : '', printable(countedLimitText(limit)));
 }
 
 function factsText({ operation, stream, tools, jsonSchema, images, promptTokens, maxOutputTokens }: Decision['facts']): string {

@@ -46,6 +46,15 @@ export function codeOf(error: unknown): string | null {
   return textOf(error, 'code');
 }
 
+/** Why a file cannot be read. */
+export function unreadableBecause(error: unknown): string {
+  const code = codeOf(error);
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EISDIR') return 'it is a directory';
+  if (code === 'EACCES') return 'permission denied';
+  return messageOf(error);
+}
+
 function textOf(error: unknown, name: 'message' | 'code'): string | null {
   const value: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, name) : undefined;
   return typeof value === 'string' ? value : null;

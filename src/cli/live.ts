@@ -73,8 +73,9 @@ export class LiveConfiguration {
     try {
       const before = gateway.table?.table;
       const table = await this.load();
-      gateway.apply(table);
+      const refused = gateway.apply(table);
       if (before !== undefined && !sameListener(before, table)) stderr.write('spec.listener is taken up at the next start.\n');
+      for (const { id, reason } of refused) stderr.write(`${style.yellow('Not loaded')}: LLMRoute ${id}: ${reason}.\n`);
       for (const label of this.#kept) stderr.write(`${style.yellow('Kept')}: ${label} is served as it was before the edit.\n`);
       const findings = countFindings(this.configuration.findings);
       const what =

@@ -13,7 +13,7 @@ export function requestText(line: RequestLine, time: string, style: Style): stri
   parts.push(milliseconds(line.durationMs));
   if (line.stream && line.firstTokenMs !== null) parts.push(`first token ${milliseconds(line.firstTokenMs)}`);
   if (line.usage !== null) parts.push(`${line.usage.inputTokens}+${line.usage.outputTokens} tokens`);
-  if (line.costMicroUsd !== null) parts.push(`$${formatUsd(line.costMicroUsd)}`);
+  if (line.costMicroUsd !== null) parts.push(`$${formatUsd(line.costMicroUsd * 1_000)}`);
   return parts.join('  ');
 }
 

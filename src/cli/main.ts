@@ -135,7 +135,7 @@ HTTP_PROXY, HTTPS_PROXY and NO_PROXY are obeyed.
 Examples:
   fairlead run -f llmroute.yaml --watch --secret openai/api-key=OPENAI_API_KEY
   fairlead run -f routes/ -f keys.yaml --port 4000
-  kubectl get llmroute,llmbackend,llmgateway,secret -o yaml | fairlead run -f -`,
+  kubectl get llmroute,llmbackend,llmquota,llmgateway,secret -o yaml | fairlead run -f -`,
     )
     .action(async (files: readonly string[], flags: RunFlags) => {
       const { secret, gateway, host, port, adminPort, watch, log } = flags;
@@ -340,6 +340,7 @@ function allFiles(flags: readonly string[] = [], rest: readonly string[]): reado
   const files = [...flags, ...rest];
   if (files.length === 0)
     throw new UsageError('which files? Give them with -f, e.g. -f llmroute.yaml (`fairlead init` writes one)');
+  if (files.includes('')) throw new UsageError('-f "" names no file (is a variable empty?)');
   return files;
 }
 

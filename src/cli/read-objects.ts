@@ -3,7 +3,8 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ApiObject, parseObject } from '../api/parse.ts';
 import { parseYamlDocuments } from '../api/yaml.ts';
-import { codeOf, CommandFailed, type Io, messageOf } from './io.ts';
+import { member } from '../lib/json.ts';
+import { CommandFailed, type Io, unreadableBecause } from './io.ts';
 import { type LineOf, lineFinder } from './locate.ts';
 
 export interface Source {
@@ -66,7 +67,7 @@ export async function expand(paths: readonly string[]): Promise<readonly string[
       continue;
     }
     const found = await stat(path).catch((error: unknown) => {
-      throw new CommandFailed(`cannot read ${path}: ${reasonOf(error)}`);
+      throw new CommandFailed(`cannot read ${path}: ${unreadableBecause(error)}`);
     });
     if (!found.isDirectory()) {
       files.push(path);
@@ -89,15 +90,8 @@ async function readText(file: string, io: Io): Promise<Text> {
   try {
     return { name: file, text: await readFile(file, 'utf8') };
   } catch (error) {
-    throw new CommandFailed(`cannot read ${file}: ${reasonOf(error)}`, { cause: error });
+    throw new CommandFailed(`cannot read ${file}: ${unreadableBecause(error)}`, { cause: error });
   }
-}
-
-function reasonOf(error: unknown): string {
-  const code = codeOf(error);
-  if (code === 'ENOENT') return 'there is no such file';
-  if (code === 'EACCES') return 'permission denied';
-  return messageOf(error);
 }
 
 export function objectsOf(texts: readonly Text[]): ReadResult {
@@ -166,10 +160,4 @@ function labelOf(value: unknown): string | null {
   return typeof kind === 'string' && typeof name === 'string' && typeof namespace === 'string'
     ? `${kind} ${namespace}/${name}`
     : null;
-}
-
-function member(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
-    ? (value as Readonly<Record<string, unknown>>)[name]
-    : undefined;
 }

@@ -78,6 +78,6 @@ export function servedNames(table: RouteTable): readonly string[] {
   return [...new Set(table.routes.flatMap(({ modelNames }) => modelNames.map(modelNameText)))].sort();
 }
 
-export function modelNameText({ value, wildcard }: ModelName): string {
+function modelNameText({ value, wildcard }: ModelName): string {
   return wildcard ? `${value}*` : value;
 }

@@ -22,7 +22,7 @@ const CODES: Readonly<Record<keyof Style, readonly [number, number]>> = {
   cyan: [36, 39],
 };
 
-/** https://no-color.org: any value but the empty one turns colours off, whatever the terminal can do. */
+/** https://no-color.org: every value but the empty one turns colours off, whatever the terminal can do. */
 export function styleFor(output: Output, env: Io['env']): Style {
   const coloured = output.isTTY && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
   const paint = ([on, off]: readonly [number, number]): Paint =>

@@ -30,10 +30,16 @@ export async function tryPrompt(io: Io, options: TryOptions): Promise<ExitCode> 
     throw new UsageError('try needs either --file, to start a gateway for this request, or --url of a running one');
   if (options.keyEnv !== null && options.url === null)
     throw new UsageError('--key-env goes with --url: a gateway that is started for this request needs no key');
+  if (options.url !== null && !isHttpUrl(options.url))
+    throw new UsageError(`--url ${options.url} is no URL of a gateway: write it like http://127.0.0.1:8080`);
   const answer =
     options.url === null ? await askHere(io, options) : await ask(io, options, options.url, keyFrom(io, options.keyEnv));
   print(io, options, answer);
   return answer.error === null ? ExitCode.Ok : ExitCode.Failed;
+}
+
+function isHttpUrl(text: string): boolean {
+  return ['http:', 'https:'].includes(URL.parse(text)?.protocol ?? '');
 }
 
 async function askHere(io: Io, options: TryOptions): Promise<ChatAnswer> {
@@ -67,7 +73,6 @@ function keyFrom(io: Io, variable: string | null): string | null {
 }
 
 async function ask(io: Io, { model, prompt, stream, output }: TryOptions, url: string, key: string | null): Promise<ChatAnswer> {
-  if (!URL.canParse(url)) throw new UsageError(`--url ${url} is not a URL: write it like http://127.0.0.1:8080`);
   const shown = output === null && stream ? { onText: (text: string) => io.stdout.write(shownText(io, text)) } : {};
   try {
     return await chat({ url, key, model, prompt, stream, ...shown }, () => io.clock.nowMs());

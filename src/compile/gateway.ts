@@ -10,6 +10,8 @@ import type { GatewaySettings, RedisSettings } from '../routetable/types.ts';
 import { certificateFault } from './certificate.ts';
 import { clientKeys, type ClientKeys, type KeyMemo } from './keys.ts';
 import type { Read } from './memo.ts';
+import { compileTls } from './model.ts';
+import { gatewayPrices, overridesOf } from './prices.ts';
 import { parseQuantity } from './quantity.ts';
 import { secretValue } from './references.ts';
 import { conditionOf, fullyServed, type ObjectStatus } from './status.ts';
@@ -43,10 +45,12 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
   if (!drain.ok) invalid.push(issue('spec.drain.timeout', 'InvalidSpec', drain.error));
   const age = parseDurationMs(spec.listener.maxConnectionAge);
   if (!age.ok) invalid.push(issue('spec.listener.maxConnectionAge', 'InvalidSpec', age.error));
-  const tls = compileTls(gateway, read);
+  const tls = compileListenerTls(gateway, read);
   if (!tls.ok) unresolved.push(tls.error);
   const redis = compileRedis(gateway, read);
   if (!redis.ok) unresolved.push(redis.error);
+  const prices = gatewayPrices(gateway, read);
+  unresolved.push(...prices.issues);
 
   // JWT is not served: keys are asked for instead, never nothing.
   const clientAuth = spec.clientAuth.type === 'None' ? 'None' : 'APIKey';
@@ -72,6 +76,7 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
       requestLog: spec.telemetry.requestLog === 'None' ? 'Off' : 'Metadata',
       // Each pod counts for itself, and the condition says so; only who asked for no answer without Redis gets none.
       redis: redis.ok ? redis.value : null,
+      prices: overridesOf(prices),
     };
     settings = { digest: digestOf(unhashed), ...unhashed };
   }
@@ -91,7 +96,7 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
   return { settings, clientKeys: keys, status };
 }
 
-function compileTls({ metadata: { namespace }, spec }: LLMGateway, read: Read): Result<GatewaySettings['tls'], Issue> {
+function compileListenerTls({ metadata: { namespace }, spec }: LLMGateway, read: Read): Result<GatewaySettings['tls'], Issue> {
   if (spec.listener.tls === undefined) return ok(null);
   const { name } = spec.listener.tls.secretRef;
   const path = 'spec.listener.tls.secretRef';
@@ -111,9 +116,22 @@ function compileRedis({ metadata: { namespace }, spec: { redis } }: LLMGateway, 
   const url = secretValue(read, namespace, addressRef, path);
   if (!url.ok) return url;
   const address = parseRedisUrl(url.value.reveal(), mode);
+  const where = `key ${JSON.stringify(addressRef.key)} of Secret ${namespace}/${addressRef.name}`;
   if (!address.ok) {
-    const where = `key ${JSON.stringify(addressRef.key)} of Secret ${namespace}/${addressRef.name}`;
     return err(issue(path, 'ArtifactInvalid', `the Redis address in ${where} cannot be used: ${address.error}`));
   }
-  return ok({ mode, address: address.value, masterName: sentinel?.masterName ?? null, onUnavailable });
+  const trust = compileTls(redis.tls, 'spec.redis.tls', { read, namespace });
+  if (!trust.ok) return trust;
+  // What only looks encrypted is worse than what does not.
+  if (redis.tls !== undefined && !address.value.tls)
+    return err(
+      issue('spec.redis.tls', 'InvalidSpec', `the Redis address in ${where} begins with redis://, without TLS: write rediss://`),
+    );
+  return ok({
+    mode,
+    address: address.value,
+    masterName: sentinel?.masterName ?? null,
+    trust: trust.value.value,
+    onUnavailable,
+  });
 }

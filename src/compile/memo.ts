@@ -4,23 +4,23 @@
  */
 import type { World } from './world.ts';
 
-/** A look at the world that is written down. `look` must be pure and its answer comparable by identity. */
-export type Read = <T>(look: (world: World) => T) => T;
+/** A look at a world that is written down. `look` must be pure and its answer comparable by identity. */
+export type Read<W = World> = <T>(look: (world: W) => T) => T;
 
-interface Look {
-  readonly look: (world: World) => unknown;
+interface Look<W> {
+  readonly look: (world: W) => unknown;
   readonly seen: unknown;
 }
 
-export interface Memory<V> {
+export interface Memory<V, W = World> {
   readonly value: V;
-  readonly looks: readonly Look[];
+  readonly looks: readonly Look<W>[];
   /** The last world that the looks were seen to agree with. */
-  world: World;
+  world: W;
 }
 
 /** `known` itself where it still holds, else what `make` gives now. */
-export function recall<V>(known: Memory<V> | undefined, world: World, make: (read: Read) => V): Memory<V> {
+export function recall<V, W>(known: Memory<V, W> | undefined, world: W, make: (read: Read<W>) => V): Memory<V, W> {
   if (known !== undefined) {
     if (known.world === world) return known;
     if (known.looks.every(({ look, seen }) => look(world) === seen)) {
@@ -28,7 +28,7 @@ export function recall<V>(known: Memory<V> | undefined, world: World, make: (rea
       return known;
     }
   }
-  const looks: Look[] = [];
+  const looks: Look<W>[] = [];
   const value = make((look) => {
     const seen = look(world);
     looks.push({ look, seen });

@@ -1,23 +1,16 @@
 /** One model, of a route's pool or an LLMBackend: its spec → a target with everything resolved, or why it cannot be one. */
 import type { BackendSpec } from '../api/v1alpha1/model.ts';
-import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
 import { issue, type Issue } from '../lib/issue.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { SecretValue } from '../lib/secret.ts';
 import { digestOf, secretDigest } from '../routetable/digest.ts';
 import { byText } from '../routetable/order.ts';
 import type { AwsCredential, JsonValue, Target } from '../routetable/types.ts';
-import type { Read } from './memo.ts';
+import { compileIdentity, type CompiledIdentity, podIdentity } from './cloud.ts';
+import type { ModelContext } from './model-context.ts';
+import { gatewayPrices, NO_PRICES, priceModel } from './prices.ts';
 import { certificates, secretValue } from './references.ts';
 import { compileUpstream, type Upstream } from './upstream.ts';
-
-export interface ModelContext {
-  readonly read: Read;
-  /** Where its Secrets and ConfigMaps are. */
-  readonly namespace: string;
-  /** Whose `upstreams.allow` holds; null: not asked. */
-  readonly gateway: LLMGateway | null;
-}
 
 export interface CompiledModel {
   /** null exactly when there are issues. */
@@ -47,9 +40,7 @@ export function compileModel(name: string, spec: BackendSpec, path: string, cont
   };
 
   const upstream = take(compileUpstream(spec.provider, `${path}.provider`, { ...context, tls: spec.tls !== undefined }));
-  const credential = take(
-    spec.auth.type === 'AWS' ? compileAws(spec, path, context) : compileCredential(spec.auth, `${path}.auth`, upstream, context),
-  );
+  const credential = take(compileAuth(spec, path, upstream, context));
   const tls = take(compileTls(spec.tls, `${path}.tls`, context));
   const headers = take(compileHeaders(spec.headers ?? [], `${path}.headers`, credential?.header ?? null));
   const defaults = take(compileParameters(spec.defaults, `${path}.defaults`));
@@ -61,14 +52,16 @@ export function compileModel(name: string, spec: BackendSpec, path: string, cont
   const { defaultHeader: _, ...where } = upstream;
   const plain = where.baseUrl.startsWith('http:');
   if (plain && spec.tls !== undefined) warnings.push(issue(`${path}.tls`, 'NoEffect', `${where.baseUrl} is not HTTPS`));
-  if (plain && credential.value !== null && !where.trusted)
+  if (plain && (credential.value !== null || credential.cloud !== undefined) && !where.trusted)
     warnings.push(issue(`${path}.auth`, 'Cleartext', `the key goes to ${where.baseUrl} unencrypted`));
   const upstreamId = identity(where, tls.value);
+  const who = credential.cloud?.id ?? (credential.value === null ? 'none' : secretDigest(credential.value).slice(0, 12));
   const target: Target = {
     name,
     ...where,
     upstreamId,
-    credentialId: `${upstreamId}@${credential.value === null ? 'none' : secretDigest(credential.value).slice(0, 12)}`,
+    credentialId: `${upstreamId}@${who}`,
+    ...(credential.cloud === undefined ? {} : { identity: credential.cloud.identity }),
     credential:
       credential.value === null
         ? null
@@ -87,14 +80,7 @@ export function compileModel(name: string, spec: BackendSpec, path: string, cont
       tokensPerMinute: spec.capacity?.tokensPerMinute ?? null,
       concurrency: spec.capacity?.concurrency ?? null,
     },
-    pricing: spec.pricing === undefined ? null : compilePricing(spec.pricing),
-    capabilities: {
-      tools: spec.capabilities?.tools ?? null,
-      jsonSchema: spec.capabilities?.jsonSchema ?? null,
-      vision: spec.capabilities?.vision ?? null,
-      contextTokens: spec.capabilities?.contextTokens ?? null,
-      maxOutputTokens: spec.capabilities?.maxOutputTokens ?? null,
-    },
+    ...priceModel(spec, upstream, context.gateway === null ? NO_PRICES : gatewayPrices(context.gateway, context.read)),
   };
   return { target, issues, warnings };
 }
@@ -117,6 +103,21 @@ interface Credential {
   /** null: none is sent. */
   readonly value: SecretValue | null;
   readonly aws?: AwsCredential;
+  /** Instead of a value: a token for each call. */
+  readonly cloud?: CompiledIdentity;
+}
+
+function compileAuth(
+  spec: BackendSpec,
+  path: string,
+  upstream: Upstream | null,
+  context: ModelContext,
+): Result<Credential, Issue> {
+  const { type } = spec.auth;
+  if (type === 'AWS') return compileAws(spec, path, context);
+  if (type !== 'Entra' && type !== 'GCP') return compileCredential(spec.auth, `${path}.auth`, upstream, context);
+  const cloud = compileIdentity(spec, type, `${path}.auth`, context);
+  return cloud.ok ? ok({ header: 'authorization', value: null, cloud: cloud.value }) : cloud;
 }
 
 function compileCredential(
@@ -153,17 +154,18 @@ function compileCredential(
   return ok({ header: name, value: new SecretValue(key) });
 }
 
-/** Keys from a Secret; what the pods themselves are is not used yet. */
-function compileAws({ provider, auth }: BackendSpec, path: string, { read, namespace }: ModelContext): Result<Credential, Issue> {
+/** Keys from a Secret, or those that AWS gives the pods. */
+function compileAws({ provider, auth }: BackendSpec, path: string, context: ModelContext): Result<Credential, Issue> {
+  const { read, namespace } = context;
   const at = `${path}.auth.aws.secretRef`;
   const region = provider.bedrock?.region;
   if (provider.type !== 'Bedrock' || region === undefined)
     return err(issue(`${path}.auth.type`, 'InvalidSpec', `AWS credentials are for Bedrock: ${provider.type} takes APIKey`));
   const name = auth.aws?.secretRef?.name;
-  if (name === undefined)
-    return err(
-      issue(at, 'NotServed', 'the pods’ own identity is not served by this build: name a Secret; the model is left out'),
-    );
+  if (name === undefined) {
+    const pods = podIdentity({ kind: 'AwsPods', region }, `${path}.auth.aws`, context);
+    return pods.ok ? ok({ header: 'authorization', value: null, cloud: pods.value }) : pods;
+  }
   const secret = (key: string): Result<SecretValue, Issue> => secretValue(read, namespace, { name, key }, at);
   const id = secret('accessKeyId');
   if (!id.ok) return id;
@@ -182,10 +184,10 @@ function compileAws({ provider, auth }: BackendSpec, path: string, { read, names
 }
 
 /** Wrapped, because `null` is a valid outcome. */
-function compileTls(
+export function compileTls(
   tls: BackendSpec['tls'],
   path: string,
-  { read, namespace }: ModelContext,
+  { read, namespace }: Pick<ModelContext, 'read' | 'namespace'>,
 ): Result<{ readonly value: Target['tls'] }, Issue> {
   if (tls === undefined) return ok({ value: null });
   const serverName = tls.serverName ?? null;
@@ -226,10 +228,16 @@ function compileParameters(
         `${JSON.stringify(reserved)} is the client's alone${reserved === 'model' ? ": the provider's name of the model goes into provider" : ''}`,
       ),
     );
+  const deep = Object.entries(parameters ?? {}).find(([, value]) => isDeeper(value, MAX_PARAMETER_DEPTH));
+  if (deep !== undefined)
+    return err(issue(`${path}.${deep[0]}`, 'InvalidSpec', `is nested more than ${MAX_PARAMETER_DEPTH} levels deep`));
   return ok(Object.entries(parameters ?? {}).sort(([a], [b]) => byText(a, b)));
 }
 
-/** US dollars a million tokens are micro-dollars a token: the same number. */
-function compilePricing({ input, cachedInput, output }: NonNullable<BackendSpec['pricing']>): NonNullable<Target['pricing']> {
-  return { inputMicroUsd: Number(input), cachedInputMicroUsd: Number(cachedInput ?? input), outputMicroUsd: Number(output) };
+/** The API server takes 10,000 levels; whoever walks them as a tree, here or in a pod, runs out of stack. */
+const MAX_PARAMETER_DEPTH = 64;
+
+function isDeeper(value: JsonValue, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1));
 }

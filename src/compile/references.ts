@@ -2,6 +2,7 @@
 import { issue, type Issue } from '../lib/issue.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { SecretValue } from '../lib/secret.ts';
+import type { ConfigMap } from '../api/core.ts';
 import { GROUP } from '../api/v1alpha1/common.ts';
 import type { Read } from './memo.ts';
 
@@ -34,6 +35,23 @@ export function secretValue(read: Read, namespace: string, ref: KeyRef, path: st
   return ok(value);
 }
 
+/** With the ConfigMap itself, to remember by what was made of it. */
+export function configMapValue(
+  read: Read,
+  namespace: string,
+  ref: KeyRef,
+  path: string,
+): Result<{ readonly map: ConfigMap; readonly value: string }, Issue> {
+  const id = `${namespace}/${ref.name}`;
+  const map = read((world) => world.configMaps.get(id));
+  if (map === undefined) return err(issue(path, 'ArtifactInvalid', `ConfigMap ${id} is not found`));
+  const value = Object.hasOwn(map.data, ref.key) ? map.data[ref.key] : undefined;
+  if (value !== undefined) return ok({ map, value });
+  return err(
+    issue(path, 'ArtifactInvalid', `ConfigMap ${id} has no key ${JSON.stringify(ref.key)}; its keys are: ${keysOf(map.data)}`),
+  );
+}
+
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----';
 
 /** A PEM bundle of certificates from a ConfigMap or a Secret. */
@@ -49,19 +67,9 @@ export function certificates(
     if (!value.ok) return value;
     text = value.value.reveal();
   } else {
-    const id = `${namespace}/${ref.name}`;
-    const map = read((world) => world.configMaps.get(id));
-    const found = map !== undefined && Object.hasOwn(map.data, ref.key) ? map.data[ref.key] : undefined;
-    if (map === undefined) return err(issue(path, 'ArtifactInvalid', `ConfigMap ${id} is not found`));
-    if (found === undefined)
-      return err(
-        issue(
-          path,
-          'ArtifactInvalid',
-          `ConfigMap ${id} has no key ${JSON.stringify(ref.key)}; its keys are: ${keysOf(map.data)}`,
-        ),
-      );
-    text = found;
+    const found = configMapValue(read, namespace, ref, path);
+    if (!found.ok) return found;
+    text = found.value.value;
   }
   if (!text.includes(CERTIFICATE))
     return err(

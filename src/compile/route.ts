@@ -4,13 +4,14 @@ import type { LLMRoute } from '../api/v1alpha1/llmroute.ts';
 import { formatIssue, issue, type Issue } from '../lib/issue.ts';
 import { digestOf } from '../routetable/digest.ts';
 import { byText } from '../routetable/order.ts';
-import type { Access, Route, Target } from '../routetable/types.ts';
+import type { Access, Limit, Route, Target } from '../routetable/types.ts';
 import { attachments, NO_DEFAULT_GATEWAY, type Attachment } from './attach.ts';
+import { compileLimits, limitFaults } from './limits.ts';
 import type { Read } from './memo.ts';
 import { compileModel, type CompiledModel } from './model.ts';
 import { modelNames, type LostName } from './names.ts';
 import { isGranted } from './references.ts';
-import { compileLimits, compileRules } from './rules.ts';
+import { compileRules, durationMs } from './rules.ts';
 import { objectId } from './snapshot.ts';
 import {
   condition,
@@ -21,7 +22,7 @@ import {
   type NotServed,
   type ObjectStatus,
 } from './status.ts';
-import { formatUnserved, unservedOf } from './unserved.ts';
+import { unservedOf } from './unserved.ts';
 
 /** What a route is at one gateway. */
 interface Membership extends Attachment {
@@ -43,10 +44,7 @@ export interface CompiledRoute {
 }
 
 export function compileRoute(route: LLMRoute, read: Read): CompiledRoute {
-  const unserved = unservedOf('LLMRoute', route.spec);
-  const refused = unserved
-    .filter(({ effect }) => effect === 'RefusesRoute')
-    .map((found) => issue(found.path, 'NotServed', formatUnserved(found)));
+  const refused = limitFaults(route.spec.rateLimits ?? []);
   const attached = attachments(route, read);
   const pools = attached.map((found) => compilePool(route, found.gateway, read));
   const [pool = compilePool(route, null, read)] = pools;
@@ -60,7 +58,7 @@ export function compileRoute(route: LLMRoute, read: Read): CompiledRoute {
     refused,
     issues: pool.issues,
     warnings: pool.warnings,
-    notServed: unserved,
+    notServed: unservedOf('LLMRoute', route.spec),
   };
 }
 
@@ -92,9 +90,14 @@ function compilePool(route: LLMRoute, gateway: LLMGateway | null, read: Read): P
     access: compileAccess(spec.access, metadata.namespace === gateway?.metadata.namespace),
     targets,
     rules,
-    limits: compileLimits(spec.rateLimits ?? []),
+    limits: compileLimits(spec.rateLimits ?? [], indexes),
+    ...compileCache(spec.cache),
   };
   return { body, issues: [...issues, ...emptyRules], warnings };
+}
+
+function compileCache(cache: LLMRoute['spec']['cache']): Pick<Route, 'cache'> {
+  return cache?.mode === 'Exact' ? { cache: { ttlMs: durationMs(cache.ttl), scope: cache.scope } } : {};
 }
 
 function compileAccess(access: LLMRoute['spec']['access'], inGatewayNamespace: boolean): Access {
@@ -131,7 +134,12 @@ function compileEntry(route: LLMRoute, at: number, gateway: LLMGateway | null, r
   }
   const backend = read((world) => world.backends.get(id));
   if (backend === undefined) return failed(issue(refPath, 'BackendNotFound', `LLMBackend ${id} is not found`));
-  const { target, issues } = compileModel(model.name, backend.spec, 'spec', { read, namespace: to.namespace, gateway });
+  const { target, issues } = compileModel(model.name, backend.spec, 'spec', {
+    read,
+    namespace: to.namespace,
+    gateway,
+    isBackend: true,
+  });
   return {
     target,
     issues: issues.map((found) => issue(refPath, found.reason, explainBackend(id, found, to.namespace === namespace))),
@@ -154,12 +162,15 @@ export interface FinishedRoute {
 /** The names lost by gateway id; a gateway where nothing is lost is not in it. */
 export type LostAt = ReadonlyMap<string, readonly LostName[]>;
 
+/** What quotas allow beside the route's own limits, by gateway id. */
+export type LimitsAt = ReadonlyMap<string, readonly Limit[]>;
+
 /** Does it ask for names at this gateway? Only what would be served competes for them. */
 export function competes(compiled: CompiledRoute, membership: Pick<Membership, 'refused'>): boolean {
   return compiled.refused.length === 0 && membership.refused === null;
 }
 
-export function finishRoute(compiled: CompiledRoute, lostAt: LostAt): FinishedRoute {
+export function finishRoute(compiled: CompiledRoute, lostAt: LostAt, limitsAt: LimitsAt): FinishedRoute {
   const { route, memberships } = compiled;
   const { generation } = route.metadata;
   const entries = new Map<string, Route>();
@@ -169,7 +180,11 @@ export function finishRoute(compiled: CompiledRoute, lostAt: LostAt): FinishedRo
     const accepted = acceptedBy(compiled, membership, lost);
     if (accepted.status === 'True') {
       const gone = new Set(lost.map(({ name }) => name));
-      const unhashed = { ...membership.body, modelNames: modelNames(route.spec.modelNames.filter((name) => !gone.has(name))) };
+      const unhashed = {
+        ...membership.body,
+        limits: [...membership.body.limits, ...(limitsAt.get(membership.gatewayId) ?? [])],
+        modelNames: modelNames(route.spec.modelNames.filter((name) => !gone.has(name))),
+      };
       entries.set(membership.gatewayId, { digest: digestOf(unhashed), ...unhashed });
       for (const { name, winner } of lost) {
         const at = `spec.modelNames[${route.spec.modelNames.indexOf(name)}]`;

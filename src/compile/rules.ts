@@ -1,13 +1,12 @@
-/** A route's rules and limits → those of the table. */
+/** A route's rules → those of the table. */
 import type { LLMRoute } from '../api/v1alpha1/llmroute.ts';
 import { parseDurationMs } from '../lib/duration.ts';
 import { issue, type Issue } from '../lib/issue.ts';
 import { byText } from '../routetable/order.ts';
-import type { FailoverPolicy, Limit, LimitScope, Match, Rule, RuleTarget } from '../routetable/types.ts';
+import type { FailoverPolicy, Match, Rule, RuleTarget } from '../routetable/types.ts';
 
 type RuleSpec = LLMRoute['spec']['rules'][number];
 type MatchSpec = NonNullable<RuleSpec['matches']>[number];
-type LimitSpec = NonNullable<LLMRoute['spec']['rateLimits']>[number];
 
 /** By name of a model in the pool, its index among the targets that can be served; a model that cannot is not in it. */
 export type TargetIndex = ReadonlyMap<string, number>;
@@ -48,7 +47,15 @@ function compileRule(spec: RuleSpec, index: TargetIndex): Rule {
     targets: targets.sort((a, b) => a.priority - b.priority),
     strategy: strategy === 'RoundRobin' || strategy === 'LeastBusy' ? strategy : 'Weighted',
     failover: compileFailover(spec.failover, index),
+    ...compileStructured(spec.structuredOutput),
   };
+}
+
+/** Neither checked nor mended is as if nothing were said. */
+function compileStructured(spec: RuleSpec['structuredOutput']): Pick<Rule, 'structuredOutput'> {
+  if (spec === undefined || !(spec.validate || spec.repair)) return {};
+  const { repair, onInvalid, holdStream } = spec;
+  return { structuredOutput: { repair, onInvalid: spec.validate ? onInvalid : 'Return', holdStream } };
 }
 
 function compileMatch(spec: MatchSpec): Match {
@@ -85,26 +92,8 @@ function compileFailover(spec: RuleSpec['failover'], index: TargetIndex): Failov
   };
 }
 
-/** By name; only those that `unserved.ts` does not refuse. */
-export function compileLimits(specs: readonly LimitSpec[]): readonly Limit[] {
-  return specs
-    .flatMap((spec): Limit[] => {
-      const { name, unit, limit, window } = spec;
-      if (unit === 'USD' || typeof limit !== 'number') return [];
-      return [{ name, per: compileScopes(spec), unit, limit, windowMs: window === undefined ? null : durationMs(window) }];
-    })
-    .sort((a, b) => byText(a.name, b.name));
-}
-
-function compileScopes({ per, header }: LimitSpec): readonly LimitScope[] {
-  return [...per].sort(byText).flatMap((kind): LimitScope[] => {
-    if (kind !== 'Header') return [{ kind }];
-    return header === undefined ? [] : [{ kind, name: header.name.toLowerCase(), maxValues: header.maxValues }];
-  });
-}
-
 /** The schema has seen to it that this is a duration. */
-function durationMs(text: string): number {
+export function durationMs(text: string): number {
   const parsed = parseDurationMs(text);
   if (!parsed.ok) throw new Error(`past the schema: ${parsed.error}`);
   return parsed.value;

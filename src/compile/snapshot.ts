@@ -3,6 +3,7 @@ import type { ConfigMap, Namespace, ReferenceGrant, Secret } from '../api/core.t
 import type { ApiObject } from '../api/parse.ts';
 import type { LLMBackend } from '../api/v1alpha1/llmbackend.ts';
 import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
+import type { LLMQuota } from '../api/v1alpha1/llmquota.ts';
 import type { LLMRoute } from '../api/v1alpha1/llmroute.ts';
 import { byText } from '../routetable/order.ts';
 import { parseTimestampMs } from './timestamp.ts';
@@ -16,6 +17,8 @@ export interface Snapshot {
   readonly routes: readonly LLMRoute[];
   readonly gateways: readonly LLMGateway[];
   readonly backends: readonly LLMBackend[];
+  /** Left out: there are none. */
+  readonly quotas?: readonly LLMQuota[];
   readonly secrets: readonly Secret[];
   readonly configMaps: readonly ConfigMap[];
   readonly namespaces: readonly Namespace[];
@@ -24,6 +27,8 @@ export interface Snapshot {
   readonly forbiddenSecrets?: readonly string[];
   /** The Services that serviceRefs name, as far as they are there; left out: not asked, each is taken for good. */
   readonly services?: readonly ServiceFacts[];
+  /** The addresses behind those Services; left out: not asked, and a Service is called by its DNS name. */
+  readonly endpoints?: readonly ServiceEndpoints[];
 }
 
 /** What matters of a Service to whoever calls it. */
@@ -32,6 +37,21 @@ export interface ServiceFacts {
   /** `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`. */
   readonly type: string;
   readonly ports: readonly number[];
+}
+
+/** Replaced when anything in it changes, and so is each port. */
+export interface ServiceEndpoints {
+  readonly metadata: { readonly namespace: string; readonly name: string };
+  readonly ports: readonly ServicePort[];
+}
+
+export interface ServicePort {
+  /** As a serviceRef names it. */
+  readonly port: number;
+  /** Of the pods that are ready, in any order, with the port there: `10.0.0.7:8000`, `[fd00::7]:8000`. */
+  readonly addresses: readonly string[];
+  /** The Service's own address with `port`; null: it is headless. */
+  readonly fallback: string | null;
 }
 
 export interface CompileOptions {
@@ -76,6 +96,7 @@ export function snapshotOf(objects: Iterable<ApiObject>): Snapshot {
     routes: [] as LLMRoute[],
     gateways: [] as LLMGateway[],
     backends: [] as LLMBackend[],
+    quotas: [] as LLMQuota[],
     secrets: [] as Secret[],
     configMaps: [] as ConfigMap[],
     namespaces: [] as Namespace[],
@@ -91,6 +112,9 @@ export function snapshotOf(objects: Iterable<ApiObject>): Snapshot {
         break;
       case 'LLMBackend':
         snapshot.backends.push(object);
+        break;
+      case 'LLMQuota':
+        snapshot.quotas.push(object);
         break;
       case 'Secret':
         snapshot.secrets.push(object);

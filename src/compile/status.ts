@@ -3,13 +3,25 @@ import { formatIssue, type Issue } from '../lib/issue.ts';
 
 /** Every reason of the API's conditions, in one place: compile gives those of the first three, the operator the others. */
 export const REASONS = {
-  Accepted: ['Accepted', 'Pending', 'InvalidSpec', 'NotServed', 'NoMatchingParent', 'NotAllowedByParent', 'ModelNameConflict'],
+  Accepted: [
+    'Accepted',
+    'Pending',
+    'InvalidSpec',
+    'NotServed',
+    'NoMatchingParent',
+    'NotAllowedByParent',
+    'ModelNameConflict',
+    'ParseFailed',
+    'CompileFailed',
+  ],
   ResolvedRefs: [
     'ResolvedRefs',
     'SecretNotFound',
     'SecretKeyMissing',
     'SecretForbidden',
     'BackendNotFound',
+    'TargetNotFound',
+    'TargetFull',
     'RefNotPermitted',
     'ArtifactInvalid',
     'InvalidValue',
@@ -19,6 +31,7 @@ export const REASONS = {
   Programmed: ['Programmed', 'Pending', 'PartiallyProgrammed', 'RejectedByDataPlane', 'NoGatewayPods'],
   Ready: ['Ready', 'Degraded', 'NoHealthyBackend', 'NotAccepted', 'NotProgrammed'],
   Rendered: ['Rendered', 'Paused', 'InvalidSpec', 'ScalerUnavailable', 'ApplyFailed'],
+  LimitsShared: ['RedisUnavailable'],
   SnapshotComplete: ['NoRoom'],
 } as const;
 
@@ -46,10 +59,9 @@ export interface NotServed {
   readonly value: string | null;
   readonly instead: string;
   /**
-   * LeavesModelOut: as a missing Secret does (ResolvedRefs). RefusesRoute: a limit is never silently unenforced, so the route is
-   * not served at all (Accepted). Differs: served without it, as `instead` says (FullyServed).
+   * LeavesModelOut: as a missing Secret does (ResolvedRefs). Differs: served without it, as `instead` says (FullyServed).
    */
-  readonly effect: 'LeavesModelOut' | 'RefusesRoute' | 'Differs';
+  readonly effect: 'LeavesModelOut' | 'Differs';
 }
 
 export interface ObjectStatus {
@@ -98,7 +110,7 @@ export function fullyServed(found: readonly NotServed[], generation: number | un
   return [condition('FullyServed', 'False', 'NotServed', differs.map(formatNotServed).join('; '), generation)];
 }
 
-export function formatNotServed({ path, value, instead }: NotServed): string {
+function formatNotServed({ path, value, instead }: NotServed): string {
   return `${path}${value === null ? '' : ` ${JSON.stringify(value)}`} is not served by this build: ${instead}`;
 }
 

@@ -14,16 +14,6 @@ interface Row {
   readonly instead: string;
 }
 
-const LEFT_OUT = 'the model is left out';
-const REFUSED = 'the route is not served, because a limit must not go unenforced';
-
-/** Of an LLMBackend's spec, and of each entry of a route's `spec.models`. */
-const MODEL: readonly Row[] = [
-  { path: 'auth.type', served: ['APIKey', 'AWS', 'None'], effect: 'LeavesModelOut', instead: LEFT_OUT },
-  { path: 'capacity.requestsPerMinute', effect: 'Differs', instead: 'requests go elsewhere once the provider says 429' },
-  { path: 'capacity.tokensPerMinute', effect: 'Differs', instead: 'requests go elsewhere once the provider says 429' },
-];
-
 const ROUTE: readonly Row[] = [
   {
     path: 'rules[].selection.strategy',
@@ -39,19 +29,11 @@ const ROUTE: readonly Row[] = [
     effect: 'Differs',
     instead: 'a stream that breaks after output ends with an error event',
   },
-  { path: 'rules[].structuredOutput', effect: 'Differs', instead: 'answers are not checked against the schema' },
   { path: 'rules[].sessionAffinity', effect: 'Differs', instead: 'each request is placed for itself' },
   { path: 'rules[].mirror', effect: 'Differs', instead: 'no request is copied' },
-  { path: 'rateLimits[].unit', served: ['Requests', 'Tokens', 'Concurrency'], effect: 'RefusesRoute', instead: REFUSED },
-  { path: 'rateLimits[].calendar', effect: 'RefusesRoute', instead: REFUSED },
-  { path: 'rateLimits[].onExceeded.action', served: ['Reject'], effect: 'RefusesRoute', instead: REFUSED },
-  { path: 'cache', effect: 'Differs', instead: 'every request goes to a provider' },
-  ...MODEL.map((row) => ({ ...row, path: `models[].${row.path}` })),
 ];
 
 const GATEWAY: readonly Row[] = [
-  { path: 'prices', effect: 'Differs', instead: 'only prices written in `pricing` count' },
-  { path: 'redis', effect: 'Differs', instead: 'limits are shared over it, health is still what each pod sees itself' },
   { path: 'clientAuth.type', served: ['APIKey', 'None'], effect: 'Differs', instead: 'clients need an API key' },
   { path: 'telemetry.otlpEndpoint', served: [''], effect: 'Differs', instead: 'no traces are sent' },
   { path: 'telemetry.requestLog', served: ['None', 'Metadata'], effect: 'Differs', instead: 'Metadata is logged' },
@@ -71,7 +53,7 @@ interface Field {
   readonly below: readonly Field[];
 }
 
-const TREES = { LLMRoute: treeOf(ROUTE, ''), LLMBackend: treeOf(MODEL, ''), LLMGateway: treeOf(GATEWAY, '') } as const;
+const TREES = { LLMRoute: treeOf(ROUTE, ''), LLMGateway: treeOf(GATEWAY, '') } as const;
 
 function treeOf(rows: readonly Row[], prefix: string): readonly Field[] {
   const steps = rows
@@ -110,5 +92,5 @@ function visit(node: object, fields: readonly Field[], path: string, found: NotS
 
 /** The paths of all rows of a kind, as the table writes them. */
 export function unservedPaths(kind: keyof typeof TREES): readonly string[] {
-  return { LLMRoute: ROUTE, LLMBackend: MODEL, LLMGateway: GATEWAY }[kind].map(({ path }) => path);
+  return { LLMRoute: ROUTE, LLMGateway: GATEWAY }[kind].map(({ path }) => path);
 }

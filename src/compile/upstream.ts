@@ -4,12 +4,15 @@ import type { Provider } from '../api/v1alpha1/model.ts';
 import { issue, type Issue } from '../lib/issue.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { ProviderKind } from '../routetable/types.ts';
+import { endpointsId } from './endpoints.ts';
 import { isAllowedByName, refusedHost } from './address.ts';
 import type { Read } from './memo.ts';
 
 export interface Upstream {
   readonly provider: ProviderKind;
   readonly baseUrl: string;
+  /** Of a Service, where its addresses are known. */
+  readonly endpoints?: string;
   /** Inside the cluster, or allowed by name: the private-address check does not apply. */
   readonly trusted: boolean;
   readonly model: string | null;
@@ -107,13 +110,13 @@ export function compileUpstream(spec: Provider, path: string, context: UpstreamC
   }
 }
 
-type Location = Pick<Upstream, 'baseUrl' | 'trusted'>;
+type Location = Pick<Upstream, 'baseUrl' | 'endpoints' | 'trusted'>;
 
 function joined(location: Result<Location, Issue>, rest: Omit<Upstream, keyof Location>): Result<Upstream, Issue> {
   return location.ok ? ok({ ...rest, ...location.value }) : location;
 }
 
-/** A Service by its DNS name, which resolves in any cluster whatever its domain. */
+/** A Service: its DNS name resolves in any cluster, whatever its domain, and where its addresses are known it is only a name. */
 function service(
   ref: { readonly name: string; readonly port: number; readonly path: string },
   path: string,
@@ -131,7 +134,10 @@ function service(
   const fault = serviceFault(ref, namespace, read);
   if (fault !== null) return err(issue(path, fault.reason, fault.message));
   const url = normalUrl(`${tls ? 'https' : 'http'}://${ref.name}.${namespace}.svc:${ref.port}${ref.path}`);
-  return url.ok ? ok({ baseUrl: url.value, trusted: true }) : err(issue(path, 'InvalidSpec', url.error));
+  if (!url.ok) return err(issue(path, 'InvalidSpec', url.error));
+  const known = read((world) => world.endpoints !== null);
+  const endpoints = known ? { endpoints: endpointsId(`${namespace}/${ref.name}`, ref.port) } : {};
+  return ok({ baseUrl: url.value, ...endpoints, trusted: true });
 }
 
 /** Why a Service cannot be called. ExternalName leads wherever its owner says, past every rule on addresses. */

@@ -1,9 +1,9 @@
-/** Everything of a snapshot but its routes, by name: what routes refer to. */
+/** Everything of a snapshot but its routes and quotas, by name: what routes refer to. */
 import type { ConfigMap, Namespace, ReferenceGrant, Secret } from '../api/core.ts';
 import type { LLMBackend } from '../api/v1alpha1/llmbackend.ts';
 import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
 import { digestOf } from '../routetable/digest.ts';
-import { byAge, objectId, type CompileOptions, type ServiceFacts, type Snapshot } from './snapshot.ts';
+import { byAge, objectId, type CompileOptions, type ServiceEndpoints, type ServiceFacts, type Snapshot } from './snapshot.ts';
 
 export const DEFAULT_GATEWAY_ANNOTATION = 'fairlead.dev/is-default-gateway';
 
@@ -20,6 +20,8 @@ export interface World {
   readonly forbiddenSecrets: ReadonlySet<string>;
   /** null: not asked. */
   readonly services: ReadonlyMap<string, ServiceFacts> | null;
+  /** Behind those. null: not asked. */
+  readonly endpoints: ReadonlyMap<string, ServiceEndpoints> | null;
   /** The one that routes without parentRefs belong to. */
   readonly defaultGateway: LLMGateway | null;
   /** The gateway that stands in for every other, where the snapshot has none. */
@@ -34,22 +36,22 @@ export interface Sources {
 
 const LISTS = ['gateways', 'backends', 'secrets', 'configMaps', 'namespaces', 'referenceGrants'] as const;
 
-/** The world of this snapshot; the one before, the same object, when nothing but routes has changed. */
+/** The world of this snapshot; the one before, the same object, when nothing but routes and quotas has changed. */
 export function worldOf(snapshot: Snapshot, options: CompileOptions, before: Sources | null): World {
   const same = (list: (typeof LISTS)[number]): boolean => before !== null && sameItems(snapshot[list], before.snapshot[list]);
   const forbidden = snapshot.forbiddenSecrets ?? [];
   const sameForbidden = before !== null && sameItems(forbidden, before.snapshot.forbiddenSecrets ?? []);
   const services = snapshot.services ?? null;
   const servicesBefore = before?.snapshot.services ?? null;
-  const sameServices =
-    before !== null &&
-    (services === servicesBefore || (services !== null && servicesBefore !== null && sameItems(services, servicesBefore)));
+  const sameServices = before !== null && sameAsked(services, servicesBefore);
+  const endpoints = snapshot.endpoints ?? null;
+  const sameEndpoints = before !== null && sameAsked(endpoints, before.snapshot.endpoints ?? null);
   const sameOptions =
     before !== null &&
     before.world.options.resolveService === options.resolveService &&
     before.world.options.loopbackAllowed === options.loopbackAllowed &&
     before.world.options.standInGateway === options.standInGateway;
-  if (before !== null && sameOptions && sameForbidden && sameServices && LISTS.every(same)) return before.world;
+  if (before !== null && sameOptions && sameForbidden && sameServices && sameEndpoints && LISTS.every(same)) return before.world;
 
   const standIn = snapshot.gateways.length === 0 ? (options.standInGateway ?? null) : null;
   const old = before?.snapshot;
@@ -67,14 +69,19 @@ export function worldOf(snapshot: Snapshot, options: CompileOptions, before: Sou
     referenceGrants: index(snapshot.referenceGrants, objectId, old?.referenceGrants, known?.referenceGrants),
     forbiddenSecrets: known !== undefined && sameForbidden ? known.forbiddenSecrets : new Set(forbidden),
     services: known !== undefined && sameServices ? known.services : services === null ? null : index(services, objectId),
+    endpoints: known !== undefined && sameEndpoints ? known.endpoints : endpoints === null ? null : index(endpoints, objectId),
     defaultGateway: standIn ?? defaultOf(gateways),
     standIn,
   };
 }
 
 /** Two lists of the very same objects in the same order. */
-function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
+export function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a === b || (a.length === b.length && a.every((item, index) => item === b[index]));
+}
+
+function sameAsked(a: readonly unknown[] | null, b: readonly unknown[] | null): boolean {
+  return a === b || (a !== null && b !== null && sameItems(a, b));
 }
 
 function defaultOf(gateways: ReadonlyMap<string, LLMGateway>): LLMGateway | null {
@@ -83,7 +90,7 @@ function defaultOf(gateways: ReadonlyMap<string, LLMGateway>): LLMGateway | null
 }
 
 /** By key; the map that was made of the list before, where it still holds, or a copy of it with what was replaced. */
-function index<T>(
+export function index<T>(
   items: readonly T[],
   key: (item: T) => string,
   oldItems?: readonly T[],

@@ -12,7 +12,7 @@ import { readChat } from './openai/read-chat.ts';
 import { readResponses } from './openai/read-responses.ts';
 import { chatWriter } from './openai/write-chat.ts';
 import { responsesWriter } from './openai/write-responses.ts';
-import type { ParsedBody } from './request-body.ts';
+import type { ParsedBody } from './parsed-body.ts';
 
 export interface ClientDialect {
   /** Total: what is wrong with the request is in the result. */

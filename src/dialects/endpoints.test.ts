@@ -8,11 +8,14 @@ function say(line: string): string {
   const found = matchEndpoint(method, url);
   switch (found.kind) {
     case 'operation':
-      return [found.operation, found.path, found.azureDeployment ?? '-', found.apiVersion ?? '-'].join(' ');
+      return [found.operation, found.path, found.urlModel ?? '-', found.apiVersion ?? '-'].join(' ');
     case 'models':
-      return `models ${found.path}`;
+    case 'usage':
+      return `${found.kind} ${found.path}`;
     case 'model':
       return `model ${found.id}`;
+    case 'stored':
+      return `${found.collection} ${found.method} ${found.id} ${found.below} ${found.query}`;
     case 'not_found':
       return found.suggestion === null ? '404' : `404 → ${found.suggestion}`;
     case 'method_not_allowed':
@@ -50,6 +53,7 @@ describe('matchEndpoint', () => {
     ['POST /openai/deployments//chat/completions', '404'],
     ['POST /openai/deployments/%zz/chat/completions', '404'],
     ['POST /openai/deployments/m/responses', '404'],
+    ['GET /v1/usage', 'usage /v1/usage'],
     ['GET /v1/models', 'models /v1/models'],
     ['GET /v1/models?limit=1', 'models /v1/models'],
     ['GET /openai/v1/models', 'models /openai/v1/models'],
@@ -62,11 +66,37 @@ describe('matchEndpoint', () => {
     ['POST /v1/models', '405 GET'],
     ['GET /v1/chat/completions', '405 POST'],
     ['OPTIONS /openai/deployments/m/embeddings', '405 POST'],
-    ['GET /v1/responses/resp_1', '501 stored responses'],
-    ['POST /v1/responses/resp_1/cancel', '501 stored responses'],
+    ['GET /v1/responses/resp_1', 'responses GET resp_1  '],
+    [
+      'GET /v1/responses/resp_1?stream=true&api-version=x&starting_after=7#y',
+      'responses GET resp_1  stream=true&starting_after=7',
+    ],
+    ['DELETE /openai/responses/resp_1?api-version=preview', 'responses DELETE resp_1  '],
+    ['POST /openai/v1/responses/ad5663da-63e6/cancel', 'responses POST ad5663da-63e6 /cancel '],
+    ['GET /v1/responses/resp_1/input_items?limit=2', 'responses GET resp_1 /input_items limit=2'],
+    ['POST /v1/files', 'files /v1/files - -'],
+    ['POST /openai/files?api-version=2024-10-21&model=gpt%204o', 'files /openai/files gpt 4o 2024-10-21'],
+    ['GET /v1/files', '501 lists of files; ask for each by its id'],
+    ['GET /v1/files?purpose=batch&limit=2', '501 lists of files; ask for each by its id'],
+    ['PUT /v1/files', '405 POST'],
+    ['GET /v1/files/file-1', 'files GET file-1  '],
+    ['DELETE /openai/files/file-1?api-version=2024-10-21', 'files DELETE file-1  '],
+    ['GET /openai/v1/files/file-1/content', 'files GET file-1 /content '],
+    ['POST /v1/files/file-1', '405 GET, DELETE'],
+    ['GET /v1/files/file-1/lines', '501 this part of the Files API'],
+    ['POST /v1/batches?model=x', 'batches /v1/batches - -'],
+    ['GET /openai/v1/batches?limit=2', '501 lists of batches; ask for each by its id'],
+    ['GET /v1/batches/batch_1', 'batches GET batch_1  '],
+    ['POST /v1/batches/batch_1/cancel', 'batches POST batch_1 /cancel '],
+    ['DELETE /v1/batches/batch_1', '405 GET'],
+    ['POST /v1/uploads', '501 uploads'],
+    ['POST /v1/responses/resp_1', '405 GET, DELETE'],
+    ['GET /v1/responses/resp_1/cancel', '405 POST'],
+    ['GET /v1/responses/resp_1/other', '501 this part of the Responses API'],
+    ['GET /v1/responses/a%2F..%2Ffiles', '501 this part of the Responses API'],
+    ['POST /v1/responses/input_tokens', '501 this part of the Responses API'],
+    ['POST /v1/responses/compact', '501 this part of the Responses API'],
     ['DELETE /v1/chat/completions/c1', '501 stored chat completions'],
-    ['POST /v1/files', '501 files'],
-    ['GET /v1/batches/b1?x', '501 batches'],
     ['GET /v1/realtime?model=x', '501 realtime'],
     ['POST /v1/messages', 'messages /v1/messages - -'],
     ['POST /v1/rerank', '501 rerank'],

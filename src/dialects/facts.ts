@@ -1,4 +1,5 @@
 import type { Operation } from '../lib/operation.ts';
+import type { PromptSize } from '../lib/prompt-size.ts';
 
 /**
  * What the gateway knows of a request before it chooses: read once from the parsed body, never the prompt's text itself.
@@ -13,8 +14,15 @@ export interface RequestFacts {
   readonly tools: boolean;
   readonly jsonSchema: boolean;
   readonly images: boolean;
-  /** Estimate from text length; an upper bound is not promised. */
+  /** Estimate, as the model that goes first in the route is known to count. */
   readonly promptTokens: number;
+  /** What the estimate was made of. */
+  readonly promptSize: PromptSize;
+  /**
+   * The input has no more tokens than this, however it is cut: a token is at least a byte. null: not even that is sure, because part
+   * of it is stored elsewhere or in a format of its own (files, an earlier response, tools of the provider's).
+   */
+  readonly maxPromptTokens: number | null;
   /** `max_tokens`, `max_completion_tokens` or `max_output_tokens`, times the number of choices; null: the client set none. */
   readonly maxOutputTokens: number | null;
   /** The client asked for usage in the stream, so its chunk is not ours to take out. */

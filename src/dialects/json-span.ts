@@ -43,7 +43,12 @@ const MAX_BYTES_PER_UNIT = 6;
  * are compared decoded, so `"mo\u0064el"` is `model`. Meant for bytes that JSON.parse accepts; of others it reports a
  * failure or spans that mean nothing, and never throws. Linear in the bytes, without recursion.
  */
-export function scanObject(bytes: Buffer, names: readonly string[], from = 0): Result<ObjectSpans, SpanFailure> {
+export function scanObject(
+  bytes: Buffer,
+  names: readonly string[],
+  from = 0,
+  maxDepth = MAX_JSON_DEPTH,
+): Result<ObjectSpans, SpanFailure> {
   let at = skipSpace(bytes, from);
   if (bytes[at] !== OPEN_OBJECT) return err('malformed');
   const open = at + 1;
@@ -62,7 +67,7 @@ export function scanObject(bytes: Buffer, names: readonly string[], from = 0): R
     at = skipSpace(bytes, keyEnd);
     if (bytes[at] !== COLON) return err('malformed');
     const start = skipSpace(bytes, at + 1);
-    const end = valueEnd(bytes, start);
+    const end = valueEnd(bytes, start, maxDepth);
     if (end < 0) return err(end === TOO_DEEP ? 'too_deep' : 'malformed');
     if (name !== null && names.includes(name)) members.push({ name, start, end });
 
@@ -124,30 +129,11 @@ export function stringEnd(bytes: Buffer, open: number): number {
   }
 }
 
-/** True where `value`, itself counted, nests deeper than `limit`. Visits each node once, recursing at most `limit` deep. */
-export function nestsDeeperThan(value: object, limit: number): boolean {
-  if (limit === 0) return true;
-  if (Array.isArray(value)) {
-    const items: readonly unknown[] = value;
-    for (let i = 0; i < items.length; i++) {
-      const item = items[i];
-      if (typeof item === 'object' && item !== null && nestsDeeperThan(item, limit - 1)) return true;
-    }
-    return false;
-  }
-  const members = value as Readonly<Record<string, unknown>>;
-  for (const key in members) {
-    const item = members[key];
-    if (typeof item === 'object' && item !== null && nestsDeeperThan(item, limit - 1)) return true;
-  }
-  return false;
-}
-
 /** The offset after the value that begins at `at`, or a negative failure. */
-function valueEnd(bytes: Buffer, at: number): number {
+function valueEnd(bytes: Buffer, at: number, maxDepth: number): number {
   const first = bytes[at];
   if (first === QUOTE) return stringEnd(bytes, at);
-  if (first === OPEN_OBJECT || first === OPEN_ARRAY) return containerEnd(bytes, at);
+  if (first === OPEN_OBJECT || first === OPEN_ARRAY) return containerEnd(bytes, at, maxDepth);
   let next = at;
   while (isScalarByte(bytes[next])) next++;
   return next === at ? MALFORMED : next;
@@ -166,7 +152,7 @@ function isScalarByte(byte: number | undefined): boolean {
   );
 }
 
-function containerEnd(bytes: Buffer, at: number): number {
+function containerEnd(bytes: Buffer, at: number, maxDepth: number): number {
   // The object that holds this value is the first level.
   let depth = 1;
   let next = at;
@@ -180,7 +166,7 @@ function containerEnd(bytes: Buffer, at: number): number {
     }
     next++;
     if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
-      if (++depth > MAX_JSON_DEPTH) return TOO_DEEP;
+      if (++depth > maxDepth) return TOO_DEEP;
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
       if (--depth === 1) return next;
     }

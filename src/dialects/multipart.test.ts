@@ -47,7 +47,8 @@ describe('readMultipart', () => {
     data.append('empty', '');
     const written = new Response(data);
     const type = written.headers.get('content-type') ?? '';
-    expect(isMultipart(type)).toBe(true);
+    expect(isMultipart('audio_transcriptions', type)).toBe(true);
+    expect(isMultipart('responses', type)).toBe(false);
     expect(read(Buffer.from(await written.arrayBuffer()), null, type).model).toBe('gpt-4o-transcribe');
   });
 
@@ -93,11 +94,8 @@ describe('readMultipart', () => {
     ]) {
       expect(refusal(form(MODEL), type)).toMatch(/no boundary/);
     }
-    expect([isMultipart('application/json'), isMultipart(undefined), isMultipart('multipart/mixed; boundary=x')]).toEqual([
-      false,
-      false,
-      false,
-    ]);
+    for (const other of ['application/json', undefined, 'multipart/mixed; boundary=x'])
+      expect(isMultipart('images_edits', other)).toBe(false);
   });
 
   it('takes any bytes', () => {

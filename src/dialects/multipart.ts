@@ -4,7 +4,23 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { applyEdits } from './edits.ts';
 import { type BodyError, checkModel } from './request-body.ts';
 
-/** A multipart/form-data request that may be served (image edits, audio). Its files are not looked at. */
+/** Bytes `[start, end)` of a body. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A file that an upstream is to keep. */
+export interface Upload {
+  /** '' where the form does not say it. */
+  readonly purpose: string;
+  /** null: the form has none. */
+  readonly file: Span | null;
+  /** The `model` with all of its part, which is ours alone to read; null: the form has none. */
+  readonly modelPart: Span | null;
+}
+
+/** A multipart/form-data request that may be served (image edits, audio, uploads). Its files are not looked at. */
 export interface MultipartBody {
   readonly kind: 'multipart';
   readonly operation: Operation;
@@ -19,6 +35,8 @@ export interface MultipartBody {
   readonly modelEnd: number;
   readonly stream: boolean;
   readonly boundary: string;
+  /** null: its files are for this request alone. */
+  readonly upload: Upload | null;
 }
 
 const MAX_PARTS = 256;
@@ -28,15 +46,24 @@ const MAX_FIELD_BYTES = 1024;
 
 const HEADERS_END = Buffer.from('\r\n\r\n');
 
-/** True for the content type of a form with files. */
-export function isMultipart(contentType: string | undefined): boolean {
-  return contentType !== undefined && /^\s*multipart\/form-data\s*(;|$)/i.test(contentType);
+/** What is asked for with files. Elsewhere the upstream would be sent members that nobody has looked at. */
+const WITH_FILES: ReadonlySet<Operation> = new Set([
+  'images_edits',
+  'images_variations',
+  'audio_transcriptions',
+  'audio_translations',
+  'files',
+]);
+
+/** True for a form with files where the operation takes one. */
+export function isMultipart(operation: Operation, contentType: string | undefined): boolean {
+  return WITH_FILES.has(operation) && contentType !== undefined && /^\s*multipart\/form-data\s*(;|$)/i.test(contentType);
 }
 
 /**
  * Reads the fields `model` and `stream` of a form (RFC 7578). Strict where parsers differ, so that the upstream cannot read
- * another model than we did: CRLF line ends, nothing outside of the parts, each of the two fields once and as plain text.
- * Total; linear in the bytes.
+ * another model than we did: CRLF line ends, nothing outside of the parts, each of the two fields once and as plain text. An upload
+ * need name no model, has its `purpose` read as well, and one file. Total; linear in the bytes.
  */
 export function readMultipart(
   bytes: Buffer,
@@ -46,13 +73,14 @@ export function readMultipart(
 ): Result<MultipartBody, BodyError> {
   const boundary = boundaryOf(contentType);
   if (boundary === null) return invalid('the content-type has no boundary of 1 to 70 characters (RFC 2046, section 5.1.1)');
-  const fields = readFields(bytes, boundary);
+  const uploads = operation === 'files';
+  const fields = readFields(bytes, boundary, uploads ? UPLOAD_FIELDS : FIELDS);
   if (!fields.ok) return fields;
-  const { model: span, stream } = fields.value;
+  const { model: span, stream, upload } = fields.value;
 
   const bodyModel = span === null ? null : bytes.toString('utf8', span.start, span.end);
   const model = urlModel ?? bodyModel ?? '';
-  const wrong = checkModel(bodyModel ?? model);
+  const wrong = uploads && bodyModel === null && urlModel === null ? null : checkModel(bodyModel ?? model);
   if (wrong !== null) return err(wrong);
   // Before the first delimiter: a part put there comes with a delimiter of its own.
   return ok({
@@ -65,7 +93,23 @@ export function readMultipart(
     modelEnd: span?.end ?? 0,
     stream,
     boundary,
+    upload: uploads ? upload : null,
   });
+}
+
+/** An upload as its upstream takes it: without the part that names the model, and with `file` for its file (null: its own). */
+export function uploadPieces({ bytes }: MultipartBody, upload: Upload, file: readonly Buffer[] | null): readonly Buffer[] {
+  const replaced: (Span & { readonly by: readonly Buffer[] })[] = [];
+  if (upload.modelPart !== null) replaced.push({ ...upload.modelPart, by: [] });
+  if (upload.file !== null && file !== null) replaced.push({ ...upload.file, by: file });
+  const pieces: Buffer[] = [];
+  let from = 0;
+  for (const { start, end, by } of replaced.toSorted((one, other) => one.start - other.start)) {
+    pieces.push(bytes.subarray(from, start), ...by);
+    from = end;
+  }
+  pieces.push(bytes.subarray(from));
+  return pieces.filter(({ length }) => length > 0);
 }
 
 /** The form with `model` in its field (null: the client's name), every other byte as it came; `body.bytes` itself where nothing changes. */
@@ -78,13 +122,20 @@ export function spliceMultipart(body: MultipartBody, model: string | null): Buff
 }
 
 interface Fields {
-  readonly model: { readonly start: number; readonly end: number } | null;
+  readonly model: Span | null;
   readonly stream: boolean;
+  readonly upload: Upload;
 }
 
-function readFields(bytes: Buffer, boundary: string): Result<Fields, BodyError> {
+const FIELDS: ReadonlySet<string | null> = new Set(['model', 'stream']);
+const UPLOAD_FIELDS: ReadonlySet<string | null> = new Set(['model', 'purpose', 'file']);
+
+function readFields(bytes: Buffer, boundary: string, wanted: ReadonlySet<string | null>): Result<Fields, BodyError> {
   const delimiter = Buffer.from(`\r\n--${boundary}`);
-  let model: Fields['model'] = null;
+  let model: Span | null = null;
+  let modelPart: Span | null = null;
+  let file: Span | null = null;
+  let purpose: string | null = null;
   let stream: boolean | null = null;
   // The first delimiter has no line end before it.
   if (!bytes.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2)))
@@ -94,6 +145,7 @@ function readFields(bytes: Buffer, boundary: string): Result<Fields, BodyError> 
   for (let parts = 0; ; parts++) {
     if (bytes[at] === 0x2d && bytes[at + 1] === 0x2d) break;
     if (parts === MAX_PARTS) return invalid(`it has more than ${MAX_PARTS} parts`);
+    const partStart = at - (delimiter.length - 2);
     while (bytes[at] === 0x20 || bytes[at] === 0x09) at++;
     if (bytes[at] !== 0x0d || bytes[at + 1] !== 0x0a) return invalid('a boundary is not followed by a line end (CRLF)');
 
@@ -109,12 +161,22 @@ function readFields(bytes: Buffer, boundary: string): Result<Fields, BodyError> 
 
     const name = fieldName(headers);
     if (!name.ok) return name;
-    if (name.value !== 'model' && name.value !== 'stream') continue;
-    const value = readField(bytes, start, Math.max(start, end), name.value, headers);
+    if (!wanted.has(name.value)) continue;
+    const span = { start, end: Math.max(start, end) };
+    if (name.value === 'file') {
+      if (file !== null) return duplicate('file');
+      file = span;
+      continue;
+    }
+    const value = readField(bytes, span.start, span.end, name.value ?? '', headers);
     if (!value.ok) return value;
     if (name.value === 'model') {
       if (model !== null) return duplicate('model');
-      model = { start, end: Math.max(start, end) };
+      model = span;
+      modelPart = { start: partStart, end: at - (delimiter.length - 2) };
+    } else if (name.value === 'purpose') {
+      if (purpose !== null) return duplicate('purpose');
+      purpose = value.value;
     } else {
       if (stream !== null) return duplicate('stream');
       stream = /^(true|1|yes|on|t|y)$/i.test(value.value);
@@ -126,7 +188,7 @@ function readFields(bytes: Buffer, boundary: string): Result<Fields, BodyError> 
     const byte = bytes[after];
     if (byte !== 0x0d && byte !== 0x0a && byte !== 0x20 && byte !== 0x09) return invalid('something follows its last boundary');
   }
-  return ok({ model, stream: stream === true });
+  return ok({ model, stream: stream === true, upload: { purpose: purpose ?? '', file, modelPart } });
 }
 
 /** RFC 2046 has CRLF before each boundary; parsers that take CR or LF alone would find further parts, a second `model` among them. */

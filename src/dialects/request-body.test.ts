@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { type BodyErrorCode, type ParsedBody, readRequestBody } from './request-body.ts';
+import type { ParsedBody } from './parsed-body.ts';
+import { type BodyErrorCode, readRequestBody } from './request-body.ts';
 import { type BodyEdit, spliceBody, splicePieces } from './splice-body.ts';
 
 const NO_EDIT: BodyEdit = { model: null, includeUsage: false, defaults: [], override: [] };
@@ -60,6 +61,25 @@ describe('readRequestBody', () => {
       'model',
     ],
     ['a model that Go would take', '{"model":"a","MODEL":"b"}', 'duplicate_parameter', 'model'],
+    [
+      'two earlier responses, of which upstreams may take either',
+      '{"model":"a","previous_response_id":"resp_of_another","previous_response_id":null}',
+      'duplicate_parameter',
+      'previous_response_id',
+    ],
+    [
+      'an escaped second earlier response',
+      '{"model":"a","previous_response_id":"resp_a","pre\\u0076ious_response_id":"resp_b"}',
+      'duplicate_parameter',
+      'previous_response_id',
+    ],
+    [
+      'an earlier response that Go would take',
+      '{"model":"a","previou\u017f_Response_ID":"b"}',
+      'duplicate_parameter',
+      'previous_response_id',
+    ],
+    ['two conversations', '{"model":"a","conversation":"conv_a","conversation":null}', 'duplicate_parameter', 'conversation'],
     ['two streams', '{"model":"a","stream":true,"stream":false}', 'duplicate_parameter', 'stream'],
     ['an escaped second stream', '{"model":"a","stream":true,"\\u0073tream":false}', 'duplicate_parameter', 'stream'],
     [
@@ -70,6 +90,12 @@ describe('readRequestBody', () => {
     ],
     ['a stream that is no boolean', '{"model":"a","stream":"true"}', 'invalid_type', 'stream'],
     ['deep nesting', `{"model":"a","x":${'['.repeat(512)}${']'.repeat(512)}}`, 'json_too_deep', null],
+    [
+      'deep nesting that a later member hides',
+      `{"model":"a","x":${'['.repeat(512)}${']'.repeat(512)},"x":1}`,
+      'json_too_deep',
+      null,
+    ],
     ['very deep nesting', `{"model":"a","x":${'{"a":'.repeat(1e5)}1${'}'.repeat(1e5)}}`, 'json_too_deep', null],
   ])('refuses %s', (_, text, code, param) => {
     expect(refusal(text)).toMatchObject({ code, param });

@@ -1,7 +1,10 @@
 import { isAscii, isUtf8 } from 'node:buffer';
+import type { JsonObject } from '../lib/json.ts';
 import type { Operation } from '../lib/operation.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { decodeString, duplicateMember, MAX_JSON_DEPTH, nestsDeeperThan, scanObject, skipSpace, stringEnd } from './json-span.ts';
+import { outlineOf } from './json-outline.ts';
+import { decodeString, duplicateMember, MAX_JSON_DEPTH, scanObject, skipSpace, stringEnd } from './json-span.ts';
+import { type BodyReading, ParsedBody } from './parsed-body.ts';
 
 export const MAX_MODEL_CHARS = 256;
 
@@ -14,7 +17,8 @@ export type BodyErrorCode =
   | 'invalid_model'
   | 'invalid_type'
   | 'duplicate_parameter'
-  | 'invalid_multipart';
+  | 'invalid_multipart'
+  | 'invalid_batch';
 
 /** Why a body is refused, always with HTTP 400. The message never quotes the body, so that it can be logged. */
 export interface BodyError {
@@ -24,29 +28,43 @@ export interface BodyError {
   readonly param: string | null;
 }
 
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-/** A JSON request that may be served: what it says, and where its bytes say so. */
-export interface ParsedBody {
-  readonly kind: 'json';
-  readonly operation: Operation;
-  /** As the client sent them. */
-  readonly bytes: Buffer;
-  readonly json: JsonObject;
-  /** What the client named: the URL's name where the URL has one (Azure), else the body's. */
-  readonly model: string;
-  /** The body's own `model`; null where it has none, which only a URL that names the model allows. */
-  readonly bodyModel: string | null;
-  /** The bytes of the body's `model` value with its quotes; both -1 where it has none. */
-  readonly modelStart: number;
-  readonly modelEnd: number;
-  readonly stream: boolean;
-  /** `stream_options.include_usage` is true. */
-  readonly includeUsage: boolean;
-}
-
 /** Members whose meaning the gateway depends on, so no two parsers may read them differently. */
-const UNIQUE_MEMBERS: readonly string[] = ['model', 'stream', 'stream_options'];
+const UNIQUE_MEMBERS: readonly string[] = [
+  'model',
+  'stream',
+  'stream_options',
+  'previous_response_id',
+  'conversation',
+  'input_file_id',
+];
+/**
+ * What limits, access, capabilities and the reading of the answer go by. Go's encoding/json, which Ollama, LocalAI and others use, takes
+ * a name in any case, and the last of several. Which kind will serve is not known yet, so no kind gets a second spelling.
+ */
+const GUARDED_NAMES: ReadonlySet<string> = new Set([
+  ...UNIQUE_MEMBERS,
+  'messages',
+  'prompt',
+  'input',
+  'instructions',
+  'system',
+  'max_tokens',
+  'max_completion_tokens',
+  'max_output_tokens',
+  'n',
+  'best_of',
+  'tools',
+  'functions',
+  'response_format',
+]);
+const GUARDED_MEMBERS: ReadonlyMap<string, string> = new Map([...GUARDED_NAMES].map((name) => [folded(name), name]));
+const GUARDED_LENGTHS: ReadonlySet<number> = new Set([...GUARDED_NAMES].map(({ length }) => length));
+
+/** From here on it pays to leave texts out: sooner where they are not ASCII, because V8's strings take two bytes a character then. */
+const OUTLINE_FROM_BYTES = 512;
+const OUTLINE_ASCII_FROM_BYTES = 4_096;
+/** Whoever serves these needs all of it: to find other providers' thoughts in it, or to translate it. */
+const READ_WHOLE: ReadonlySet<Operation> = new Set(['messages', 'count_tokens']);
 
 const MODEL_KEY = '"model"';
 /** Searched for by its first characters: V8 searches from seven on by a table made for each search, in prose at a third of the speed. */
@@ -56,7 +74,7 @@ const STREAM_START = '"stre';
 const STREAM_REST = 'am';
 const OPTIONS_SUFFIX = '_options"';
 const ESCAPE_PREFIX = '\\u00';
-/** The letters of `UNIQUE_MEMBERS` are all within 0x5f..0x74, so an escape of one of them begins so. */
+/** The letters of `UNIQUE_MEMBERS` are all within 0x5f..0x76, so an escape of one of them begins so. */
 const LETTER_ESCAPES = ['\\u005', '\\u006', '\\u007'];
 const QUOTE = 0x22;
 const COLON = 0x3a;
@@ -64,7 +82,7 @@ const COLON = 0x3a;
 /**
  * Reads a JSON request body. Everything the gateway will replace in it is found and unambiguous afterwards. `urlModel`: the
  * model that the URL names (Azure's deployments), which makes the body's own optional; null where the body must name it.
- * Total: any bytes give a body or a reason.
+ * Total: whatever the bytes, they give a body or a reason.
  */
 export function readRequestBody(
   bytes: Buffer,
@@ -74,8 +92,38 @@ export function readRequestBody(
   if (bytes.length === 0) return refuse('empty_body', 'The request has no body; a JSON object is expected.', null);
   const ascii = isAscii(bytes);
   if (!ascii && !isUtf8(bytes)) return refuse('invalid_utf8', 'The body is not valid UTF-8.', null);
+  const outlined = readOutline(bytes, ascii, operation, urlModel);
+  if (outlined !== null) return ok(outlined);
+  const read = readMembers(bytes, ascii, urlModel);
+  return read.ok ? ok(new ParsedBody(operation, bytes, read.value, null)) : read;
+}
+
+/** null: it is to be read whole, as is one that is refused, so that it is for what it says itself. */
+function readOutline(bytes: Buffer, ascii: boolean, operation: Operation, urlModel: string | null): ParsedBody | null {
+  if (bytes.length < (ascii ? OUTLINE_ASCII_FROM_BYTES : OUTLINE_FROM_BYTES) || READ_WHOLE.has(operation)) return null;
+  const outline = outlineOf(bytes);
+  if (outline === null) return null;
+  const { left } = outline;
+  // A message that was left out is a level more than what stands for it.
+  const read = readMembers(outline.bytes, ascii || isAscii(outline.bytes), urlModel, MAX_JSON_DEPTH - 1);
+  if (!read.ok) return null;
+  const { modelStart, modelEnd } = read.value;
+  const found =
+    modelStart === -1
+      ? read.value
+      : { ...read.value, modelStart: left.bodyOffset(modelStart), modelEnd: left.bodyOffset(modelEnd) };
+  return new ParsedBody(operation, bytes, found, left);
+}
+
+/** `bytes`: a body's, or its outline's. */
+function readMembers(
+  bytes: Buffer,
+  ascii: boolean,
+  urlModel: string | null,
+  maxDepth = MAX_JSON_DEPTH,
+): Result<BodyReading, BodyError> {
   const text = bytes.toString(ascii ? 'latin1' : 'utf8');
-  const read = readObject(bytes, text);
+  const read = readObject(bytes, text, maxDepth);
   if (!read.ok) return read;
   const json = read.value;
 
@@ -104,10 +152,7 @@ export function readRequestBody(
   }
 
   return ok({
-    kind: 'json',
-    operation,
-    bytes,
-    json,
+    outline: json,
     model: urlModel ?? bodyModel ?? '',
     bodyModel,
     modelStart,
@@ -135,7 +180,7 @@ export function checkModel(model: string): BodyError | null {
   return null;
 }
 
-function readObject(bytes: Buffer, text: string): Result<JsonObject, BodyError> {
+function readObject(bytes: Buffer, text: string, maxDepth: number): Result<JsonObject, BodyError> {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -145,11 +190,20 @@ function readObject(bytes: Buffer, text: string): Result<JsonObject, BodyError> 
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return refuse('invalid_json', `The body is JSON, but ${typeName(value)}; an object is expected.`, null);
   }
-  // Each level takes two bytes, so a short body need not be walked.
-  if (bytes.length > 2 * MAX_JSON_DEPTH && nestsDeeperThan(value, MAX_JSON_DEPTH)) {
+  if (mayNestDeeper(text, maxDepth) && !scanObject(bytes, [], 0, maxDepth).ok) {
     return refuse('json_too_deep', `The body nests deeper than ${MAX_JSON_DEPTH} levels.`, null);
   }
   return ok(value as JsonObject);
+}
+
+/** Judged by the text, not by the value, which has only the last of two members of one name: each level takes a bracket of its own. */
+function mayNestDeeper(text: string, maxDepth: number): boolean {
+  if (text.length <= 2 * maxDepth) return false;
+  let opened = 0;
+  for (const bracket of '{[') {
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) if (++opened > maxDepth) return true;
+  }
+  return false;
 }
 
 /** The engine's own message quotes the text, which may be a prompt: only the position is taken from it. */
@@ -161,13 +215,17 @@ function parseErrorMessage(bytes: Buffer, thrown: unknown): string {
   return position === undefined ? 'The body is not valid JSON.' : `The body is not valid JSON (at character ${position}).`;
 }
 
+/** As Go folds: the long s and the sign for kelvin are letters to it. https://pkg.go.dev/encoding/json#Unmarshal */
+function folded(name: string): string {
+  return name.toLowerCase().toUpperCase();
+}
+
 /** The body's own model, null where it has none and needs none. */
 function readModel(json: JsonObject, urlModel: string | null): Result<string | null, BodyError> {
-  // Go's encoding/json, which Ollama and other upstreams use, takes `Model` for `model`: the last one would win there.
   for (const key in json) {
-    if (key.length === 5 && key !== 'model' && key.toLowerCase() === 'model') {
-      return refuse('duplicate_parameter', `Unknown parameter: '${key}'; write it as 'model'.`, 'model');
-    }
+    if (GUARDED_NAMES.has(key) || !GUARDED_LENGTHS.has(key.length)) continue;
+    const meant = GUARDED_MEMBERS.get(folded(key));
+    if (meant !== undefined) return refuse('duplicate_parameter', `Unknown parameter: '${key}'; write it as '${meant}'.`, meant);
   }
   if (!Object.hasOwn(json, 'model')) {
     return urlModel === null ? refuse('missing_model', 'you must provide a model parameter', 'model') : ok(null);
@@ -187,10 +245,13 @@ function readModel(json: JsonObject, urlModel: string | null): Result<string | n
  * Without scanning, where possible: let no escape of a letter of these names be in the bytes. Then every top-level key that
  * decodes to `model` is spelled `"model"`, and JSON.parse found at least one. If `"model"` occurs once, that is the key, and
  * no second one exists; a nested key, a value "model" or a string that ends in `\"model"` would be a second occurrence. The
- * same holds for the other names: at most one occurrence, at most one key; and none where JSON.parse found none.
+ * same holds for the names of streams: at most one occurrence, at most one key; and none where JSON.parse found none. The rare
+ * others are scanned for where JSON.parse found one.
  */
 function modelValueStart(bytes: Buffer, text: string, json: JsonObject, hasModel: boolean): Result<number, BodyError> {
-  if (!mayEscapeLetters(text)) {
+  const goesOn =
+    Object.hasOwn(json, 'previous_response_id') || Object.hasOwn(json, 'conversation') || Object.hasOwn(json, 'input_file_id');
+  if (!goesOn && !mayEscapeLetters(text)) {
     const first = nextModelKey(text, 0);
     const single = hasModel ? nextModelKey(text, first + MODEL_KEY.length) === -1 : first === -1;
     const streams = Object.hasOwn(json, 'stream') || Object.hasOwn(json, 'stream_options');

@@ -1,7 +1,7 @@
 import type { JsonValue } from '../routetable/types.ts';
 import { applyEdits, type Edit, editedPieces } from './edits.ts';
 import { scanObject, type MemberSpan } from './json-span.ts';
-import type { ParsedBody } from './request-body.ts';
+import type { ParsedBody } from './parsed-body.ts';
 
 /** What one target wants changed in every request. Depends on the target alone, so it is made once, when a table is loaded. */
 export interface BodyEdit {
@@ -61,11 +61,11 @@ function bodyEdits(body: ParsedBody, edit: BodyEdit): Edit[] {
   const parameters = edit.defaults.length + edit.override.length === 0 ? NO_PARAMETERS : wantedParameters(body, edit);
   const present: string[] = [];
   for (const [name, text] of parameters) {
-    if (Object.hasOwn(body.json, name)) present.push(name);
+    if (Object.hasOwn(body.outline, name)) present.push(name);
     else members.push(`${JSON.stringify(name)}:${text}`);
   }
   if (newUsage) {
-    if (Object.hasOwn(body.json, 'stream_options')) present.push('stream_options');
+    if (Object.hasOwn(body.outline, 'stream_options')) present.push('stream_options');
     else members.push(`"stream_options":${USAGE_OPTIONS}`);
   }
   if (present.length > 0) {
@@ -78,7 +78,7 @@ function bodyEdits(body: ParsedBody, edit: BodyEdit): Edit[] {
 
   if (members.length > 0) {
     const open = body.bytes.indexOf(OPEN_OBJECT) + 1;
-    edits.push({ start: open, end: open, text: members.join(',') + (isEmpty(body.json) ? '' : ',') });
+    edits.push({ start: open, end: open, text: members.join(',') + (isEmpty(body.outline) ? '' : ',') });
   }
   return edits;
 }
@@ -89,7 +89,7 @@ const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
 function wantedParameters(body: ParsedBody, edit: BodyEdit): ReadonlyMap<string, string> {
   const wanted = new Map<string, string>();
   for (const [name, value] of edit.defaults) {
-    if (!RESERVED_PARAMETERS.includes(name) && !Object.hasOwn(body.json, name)) wanted.set(name, JSON.stringify(value));
+    if (!RESERVED_PARAMETERS.includes(name) && !Object.hasOwn(body.outline, name)) wanted.set(name, JSON.stringify(value));
   }
   for (const [name, value] of edit.override) {
     if (!RESERVED_PARAMETERS.includes(name)) wanted.set(name, JSON.stringify(value));
@@ -99,7 +99,7 @@ function wantedParameters(body: ParsedBody, edit: BodyEdit): ReadonlyMap<string,
 
 /** Merges `include_usage` into the client's own options; what is neither object nor null is the upstream's to refuse. */
 function addUsageOption(body: ParsedBody, span: MemberSpan, edits: Edit[]): void {
-  const options = body.json['stream_options'];
+  const options = body.outline['stream_options'];
   if (options === null) {
     edits.push({ start: span.start, end: span.end, text: USAGE_OPTIONS });
     return;

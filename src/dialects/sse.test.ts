@@ -107,6 +107,15 @@ describe('SseSplitter', () => {
     });
   });
 
+  it('reads a field named error as an event of that name', () => {
+    const text = 'error: {"code":500}\n\nerrors: no\n\nerr\n\n';
+    expect(read([Buffer.from(text)]).events).toEqual([
+      ['error: {"code":500}\n\n', 'error', '{"code":500}'],
+      ['errors: no\n\n', '', ''],
+      ['err\n\n', '', ''],
+    ]);
+  });
+
   it('gives views of the chunk, contiguous, and copies nothing while frames are whole', () => {
     const chunk = Buffer.from('data: 1\n\ndata: 2\n\n');
     const splitter = new SseSplitter();

@@ -4,7 +4,7 @@
  */
 
 /** A frame larger than this is no event of a language model; reading stops there. */
-export const MAX_SSE_FRAME_BYTES = 8 * 1024 * 1024;
+const MAX_SSE_FRAME_BYTES = 8 * 1024 * 1024;
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -170,17 +170,25 @@ export class SseSplitter {
   }
 
   #readField(buffer: Buffer, start: number, end: number): void {
-    // "data" and "event", each alone or before a colon; everything else (comments, id, retry) says nothing to us.
+    // "data", "event" and "error", each alone or before a colon; everything else (comments, id, retry) says nothing to us.
     const first = buffer[start];
     if (first === 0x64) {
       if (buffer[start + 1] !== 0x61 || buffer[start + 2] !== 0x74 || buffer[start + 3] !== 0x61) return;
       const value = fieldValue(buffer, start + 4, end);
       if (value !== null) this.#data = this.#data === null ? value : `${this.#data}\n${value}`;
-    } else if (first === 0x65) {
-      if (buffer[start + 1] !== 0x76 || buffer[start + 2] !== 0x65 || buffer[start + 3] !== 0x6e || buffer[start + 4] !== 0x74)
-        return;
+    } else if (first === 0x65 && buffer[start + 1] === 0x76) {
+      if (buffer[start + 2] !== 0x65 || buffer[start + 3] !== 0x6e || buffer[start + 4] !== 0x74) return;
       this.#event = fieldValue(buffer, start + 5, end) ?? this.#event;
+    } else if (first === 0x65) {
+      this.#readError(buffer, start, end);
     }
+  }
+
+  /** Unknown to the standard: llama.cpp and what is built on it send `error: {…}` (tools/server/utils.hpp) where others have an event. */
+  #readError(buffer: Buffer, start: number, end: number): void {
+    if (buffer.toString('latin1', start, Math.min(start + 6, end)) !== 'error:') return;
+    this.#event = 'error';
+    this.#data = fieldValue(buffer, start + 5, end);
   }
 
   /** Joins the unfinished frame and the chunk; returns the offset up to which the buffer has been searched. */

@@ -3,6 +3,7 @@ import type { Answer, AnswerHeaders } from '../providers/provider.ts';
 import type { BufferBudget } from './buffer-budget.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { LoadedExchange } from './loaded-table.ts';
+import type { StructuredCheck } from './structured.ts';
 
 /** A complete upstream answer as it came, decoded. */
 export interface UpstreamAnswer {
@@ -22,12 +23,14 @@ export interface AnswerOwner {
   readonly stream: boolean;
   /** The client asked for the usage chunk. */
   readonly includeUsage: boolean;
+  /** null: the answer is not held to a schema. */
+  readonly structured: StructuredCheck | null;
   /** Nothing has reached the client. `answer`: what the upstream said, where it said something whole. */
   failed(failure: Failure, answer: UpstreamAnswer | null): void;
   /** A whole answer that the client may have. */
   answered(upstream: UpstreamAnswer, answer: Answer): void;
-  /** The stream's first output, or an answer too large to hold, is about to go out: opens the client's side. */
-  commit(headers: AnswerHeaders, status: number): void;
+  /** The stream's first output, or an answer too large to hold, goes out, and with it what was held: opens the client's side. */
+  commit(headers: AnswerHeaders, status: number, first: Buffer): void;
   /** A stream's event with usage on its way to the client: may add the cost, else gives back the same buffer. */
   decorateUsage(event: Buffer): Buffer;
   /** After the commit: the answer has ended well, or (`failure`) broke. `last` are bytes still to be written. */

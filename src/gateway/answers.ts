@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import { anthropicErrorBody } from '../dialects/anthropic/answer.ts';
 import { errorBody, errorEvent, modelObject, modelsList } from '../dialects/openai/answer.ts';
 import type { Operation } from '../lib/operation.ts';
@@ -6,7 +5,7 @@ import type { Remaining, RemainingByUnit } from '../limits/limiter.ts';
 import type { AnswerHeaders } from '../providers/provider.ts';
 import { allowedPart, modelAllowed } from '../auth/client-keys.ts';
 import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
-import { endWhenRead } from './linger.ts';
+import type { Exchange } from './http1/exchange.ts';
 import type { RequestContext } from './request-context.ts';
 
 /** What of an upstream's answer head reaches the client. Its rate limits are ours to keep, its account's names nobody's business. */
@@ -30,20 +29,22 @@ export function headerList(names: readonly string[]): string {
   return list.length <= MAX_LISTED_CHARS ? list : `${list.slice(0, MAX_LISTED_CHARS)}...`;
 }
 
+/** What an answer says of its limits while Redis is away. */
+const HELD_TO = { none: 'unchecked', share: 'local-share' } as const;
+
 /** OpenAI's form, so that clients which pace themselves by these headers go on doing so. */
 export function addLimitHeaders(headers: string[], remaining: RemainingByUnit): void {
-  if (remaining.requests !== undefined) addRemaining(headers, 'requests', remaining.requests);
-  if (remaining.tokens !== undefined) addRemaining(headers, 'tokens', remaining.tokens);
+  if (remaining.heldTo !== undefined) headers.push('x-fairlead-limits', HELD_TO[remaining.heldTo]);
+  if (remaining.requests !== undefined) addRemaining(headers, REQUESTS, remaining.requests);
+  if (remaining.tokens !== undefined) addRemaining(headers, TOKENS, remaining.tokens);
 }
 
-function addRemaining(headers: string[], unit: string, { limit, remaining, resetMs }: Remaining): void {
-  headers.push(
-    `x-ratelimit-limit-${unit}`,
-    String(limit),
-    `x-ratelimit-remaining-${unit}`,
-    String(Math.max(0, Math.floor(remaining))),
-  );
-  headers.push(`x-ratelimit-reset-${unit}`, resetText(resetMs));
+type LimitNames = readonly [limit: string, remaining: string, reset: string];
+const REQUESTS: LimitNames = ['x-ratelimit-limit-requests', 'x-ratelimit-remaining-requests', 'x-ratelimit-reset-requests'];
+const TOKENS: LimitNames = ['x-ratelimit-limit-tokens', 'x-ratelimit-remaining-tokens', 'x-ratelimit-reset-tokens'];
+
+function addRemaining(headers: string[], names: LimitNames, { limit, remaining, resetMs }: Remaining): void {
+  headers.push(names[0], String(limit), names[1], String(Math.max(0, Math.floor(remaining))), names[2], resetText(resetMs));
 }
 
 /** `88ms`, `1.5s`, `6m0s`: what OpenAI's own headers look like. */
@@ -55,9 +56,9 @@ function resetText(ms: number): string {
 }
 
 /** Answers with the gateway's own error, in the client's dialect. After a body that is too large the connection is closed. */
-export function sendError(response: ServerResponse, requestId: string, error: GatewayError, operation: Operation | null): void {
-  if (response.headersSent) {
-    response.destroy();
+export function sendError(exchange: Exchange, requestId: string, error: GatewayError, operation: Operation | null): void {
+  if (exchange.answering) {
+    exchange.abort();
     return;
   }
   const { status, retryable } = GATEWAY_ERRORS[error.code];
@@ -66,8 +67,6 @@ export function sendError(response: ServerResponse, requestId: string, error: Ga
   const headers = [
     'content-type',
     'application/json',
-    'content-length',
-    String(body.length),
     'x-request-id',
     requestId,
     'x-should-retry',
@@ -82,10 +81,8 @@ export function sendError(response: ServerResponse, requestId: string, error: Ga
       String(Math.ceil(error.retryAfterMs / 1000)),
     );
   }
-  if (status === 413) headers.push('connection', 'close');
-  response.writeHead(status, headers);
-  response.write(body);
-  endWhenRead(response);
+  if (status === 413) exchange.last = true;
+  exchange.answer(status, headers, body);
 }
 
 /** `sequenceNumber`: what follows the last event sent, for the dialect that numbers them. */
@@ -112,7 +109,11 @@ export function sendModel(context: RequestContext, id: string): boolean {
 /** OpenAI's shape asks for a creation time; a route's name has none worth telling, and one that never changes is cacheable. */
 const CREATED_SECONDS = 1_735_689_600;
 
-function sendJson({ response, requestId }: RequestContext, body: Buffer): void {
-  response.writeHead(200, ['content-type', 'application/json', 'content-length', String(body.length), 'x-request-id', requestId]);
-  response.end(body);
+/** Of count_tokens where no provider behind the model counts. https://docs.claude.com/en/api/messages-count-tokens */
+export function sendTokenEstimate(context: RequestContext, inputTokens: number): void {
+  sendJson(context, Buffer.from(JSON.stringify({ input_tokens: inputTokens })), ['x-fairlead-reason', 'estimated']);
+}
+
+export function sendJson({ exchange, requestId }: RequestContext, body: Buffer, more: readonly string[] = []): void {
+  exchange.answer(200, ['content-type', 'application/json', 'x-request-id', requestId, ...more], body);
 }

@@ -1,8 +1,11 @@
+import type { AnswerCache } from '../cache/answer-cache.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Limiter } from '../limits/limiter.ts';
+import type { UpstreamPins } from '../pins/upstream-pins.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { GatewayMetrics } from '../telemetry/metrics.ts';
 import type { BufferBudget } from './buffer-budget.ts';
+import type { Limit } from '../routetable/types.ts';
 import type { LoadedTable } from './loaded-table.ts';
 import type { Running } from './running.ts';
 
@@ -11,6 +14,12 @@ export interface GatewayCore {
   readonly clock: Clock;
   random(): number;
   readonly limiter: Limiter;
+  /** Asked only for routes that have a cache. */
+  readonly cache: AnswerCache;
+  /** Which upstream keeps which response. */
+  readonly pins: UpstreamPins;
+  /** Which keeps which file or batch. */
+  readonly filePins: UpstreamPins;
   readonly budget: BufferBudget;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
@@ -25,6 +34,8 @@ export interface GatewayCore {
   readonly draining: boolean;
   /** A fault of ours, with its stack: logged once, answered as internal_error. */
   onFault(error: unknown, requestId: string): void;
+  /** A limit in USD has nothing left for a request of this tenant. */
+  budgetExhausted(routeId: string, limit: Limit, tenant: string): void;
   /** What drain waits for and, at its end, cuts short. */
   readonly running: Running;
 }

@@ -39,6 +39,38 @@ export const GATEWAY_ERRORS = {
     retryable: false,
     meaning: 'A path or feature of the API that this gateway does not serve; the message names it.',
   },
+  previous_response_not_found: {
+    status: 400,
+    type: 'invalid_request_error',
+    retryable: false,
+    meaning:
+      'No upstream that the model leads to is known to keep the response that `previous_response_id` names, for this tenant.',
+  },
+  response_not_found: {
+    status: 404,
+    type: 'invalid_request_error',
+    retryable: false,
+    meaning: 'No upstream is known to keep a response of this id for this tenant.',
+  },
+  file_not_found: {
+    status: 404,
+    type: 'invalid_request_error',
+    retryable: false,
+    meaning:
+      'No upstream that the model leads to is known to keep a file of this id for this tenant; or a request names files that several accounts keep.',
+  },
+  batch_not_found: {
+    status: 404,
+    type: 'invalid_request_error',
+    retryable: false,
+    meaning: 'No upstream is known to keep a batch of this id for this tenant.',
+  },
+  kept_objects_unavailable: {
+    status: 503,
+    type: 'server_error',
+    retryable: true,
+    meaning: 'Which upstream keeps a response, a file or a batch is kept in Redis, which does not answer right now.',
+  },
   bad_request: {
     status: 400,
     type: 'invalid_request_error',
@@ -86,6 +118,12 @@ export const GATEWAY_ERRORS = {
     type: 'invalid_request_error',
     retryable: false,
     meaning: 'No model of the route can do what the request asks for; the message says why for each.',
+  },
+  invalid_structured_output: {
+    status: 502,
+    type: 'upstream_error',
+    retryable: false,
+    meaning: "No model gave an answer that meets the request's JSON schema, and the route asks for one (`structuredOutput`).",
   },
   context_length_exceeded: {
     status: 400,

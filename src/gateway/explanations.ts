@@ -4,6 +4,8 @@ import type { RequestFacts } from '../dialects/facts.ts';
 import type { BodyError } from '../dialects/request-body.ts';
 import { formatDuration } from '../lib/duration.ts';
 import type { Failure } from '../lib/failure.ts';
+import { formatUsd } from '../lib/money.ts';
+import type { Operation } from '../lib/operation.ts';
 import type { Rejection } from '../limits/limiter.ts';
 import type { Route } from '../routetable/types.ts';
 import type { Plan } from '../selection/types.ts';
@@ -29,7 +31,7 @@ export function bodyError(error: BodyError): GatewayError {
 }
 
 export function endpointError(
-  endpoint: Exclude<Endpoint, { kind: 'operation' | 'models' | 'model' }>,
+  endpoint: Exclude<Endpoint, { kind: 'operation' | 'models' | 'model' | 'usage' | 'stored' }>,
   method: string,
 ): GatewayError {
   const path = JSON.stringify(endpoint.path.slice(0, 256));
@@ -49,9 +51,14 @@ export function endpointError(
   }
 }
 
+export const SLOT_LOST: GatewayError = {
+  code: 'limit_revoked',
+  message: 'This gateway pod stood still for so long that the place of this request in a concurrency limit went to another one.',
+};
+
 export function limitError(rejection: Rejection): GatewayError {
   const scope = rejection.scope.length === 0 ? 'the route' : rejection.scope.join(' and ');
-  const limit = `limit ${JSON.stringify(rejection.limitName)} (${rejection.limit} ${rejection.unit} per ${scope})`;
+  const limit = `limit ${JSON.stringify(rejection.limitName)} (${rejection.unit === 'USD' ? formatUsd(rejection.limit) : rejection.limit} ${rejection.unit} per ${scope})`;
   const headers = ['x-fairlead-limit', rejection.limitName];
   addLimitHeaders(headers, rejection.remaining);
   if (rejection.impossible)
@@ -92,7 +99,11 @@ export function noCandidateError(plan: Plan, route: Route, facts: RequestFacts):
 }
 
 /** Every attempt failed. The status follows the last failure, the message lists them all. */
-export function exhaustedError(attempts: readonly Attempt[], last: Failure): GatewayError {
+export function exhaustedError(attempts: readonly Attempt[], last: Failure, operation: Operation): GatewayError {
+  if (operation === 'files' && last.kind === 'not_found') {
+    const name = attempts.at(-1)?.target.target.name ?? '';
+    return { code: 'not_implemented', message: `The upstream of model ${name} keeps no files (HTTP ${last.status ?? 404}).` };
+  }
   const tried = attempts.map((attempt) => `${attempt.target.target.name}: ${describe(attempt.failure)}`).join('; ');
   const message = `No model could answer. Tried ${attempts.length}: ${tried}.`;
   const waits = attempts.flatMap(({ failure }) =>
@@ -103,7 +114,7 @@ export function exhaustedError(attempts: readonly Attempt[], last: Failure): Gat
 }
 
 /** None of these is retryable: the gateway has retried as often as it makes sense, and a client that repeats it multiplies the load. */
-function exhaustedCode(last: Failure): ErrorCode {
+export function exhaustedCode(last: Failure): ErrorCode {
   switch (last.kind) {
     case 'rate_limited':
       return 'upstream_rate_limited';
@@ -120,12 +131,19 @@ function exhaustedCode(last: Failure): ErrorCode {
       return 'request_refused';
     case 'timeout':
       return 'upstream_timeout';
+    case 'invalid_output':
+      return 'invalid_structured_output';
     default:
       return 'upstream_failed';
   }
 }
 
 export function interruptedError(failure: Failure, attempt: Attempt): GatewayError {
+  if (failure.kind === 'invalid_output')
+    return {
+      code: 'invalid_structured_output',
+      message: `The answer of ${attempt.target.target.name} is not what the request's JSON schema asks for: ${failure.message}.`,
+    };
   return {
     code: 'stream_interrupted',
     message: `The stream from ${attempt.target.target.name} broke after output had been sent: ${describe(failure)}.`,
@@ -139,6 +157,7 @@ export function describe(failure: Failure | null): string {
     case 'timeout':
     case 'network':
     case 'malformed':
+    case 'invalid_output':
     case 'stream_broken':
     case 'invalid_request':
     case 'conflict':

@@ -1,23 +1,37 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server } from 'node:http';
+import { readFile } from 'node:fs/promises';
+import { AnswerCache } from '../cache/answer-cache.ts';
 import type { Clock } from '../lib/clock.ts';
-import { FleetLimits } from '../limits/fleet.ts';
+import type { FetchToken } from '../credentials/service.ts';
+import { TokenSources } from '../credentials/token-source.ts';
+import { FleetLimits, type SharedRedis } from '../limits/fleet.ts';
 import type { Limiter } from '../limits/limiter.ts';
-import type { Load } from '../routetable/stream-messages.ts';
-import type { RouteTable } from '../routetable/types.ts';
+import { FILES_KEPT_MS, RESPONSES_KEPT_MS, UpstreamPins } from '../pins/upstream-pins.ts';
+import type { ExhaustedBudget, Load } from '../routetable/stream-messages.ts';
+import type { RefusedRoute } from '../routetable/replica.ts';
+import type { Limit, RouteTable } from '../routetable/types.ts';
 import { HealthBook, type HealthTransition } from '../selection/health.ts';
 import type { Log } from '../telemetry/log.ts';
 import { GatewayMetrics } from '../telemetry/metrics.ts';
 import { type Channel, type ConnectionOptions, Connections } from '../upstream/connections.ts';
+import { TokenFetcher } from '../upstream/fetch-token.ts';
 import { RetryBudgets } from '../upstream/retry-budget.ts';
 import { adminApp, type ConfigState, listenAdmin } from './admin.ts';
+import { ExhaustedBudgets } from './budgets.ts';
 import { BufferBudget } from './buffer-budget.ts';
+import { cacheEvents } from './cache-events.ts';
 import type { GatewayCore } from './core.ts';
+import type { Exchange } from './http1/exchange.ts';
+import { PriceBook } from '../prices/book.ts';
+import { healthKey, HealthOverRedis } from './health-sharing.ts';
+import { TokenLearner } from '../prices/token-learner.ts';
 import { type LoadContext, type LoadedTable, loadTable } from './loaded-table.ts';
 import { RequestRun } from './request-run.ts';
 import { Running } from './running.ts';
 import { limitEvents } from './limit-events.ts';
+import { addressId, ServiceTargets } from './service-targets.ts';
 import { ClientListener, type ListenerTimeouts } from './server.ts';
+import { usedBudgets } from './used-budgets.ts';
 
 export interface GatewayOptions {
   readonly clock: Clock;
@@ -31,8 +45,16 @@ export interface GatewayOptions {
   readonly maxBufferedBytes?: number;
   readonly keepAliveAfterMs?: number;
   readonly listenerTimeouts?: ListenerTimeouts;
+  /** How long a request's limits wait for an answer of Redis before the policy decides. */
+  readonly redisTimeoutMs?: number;
+  /** Reaches the clouds' token services; default: the network, by the same proxy. */
+  readonly fetchToken?: FetchToken;
+  /** What the pods' own identity is told by; default: the process's environment. */
+  readonly variables?: Readonly<Record<string, string | undefined>>;
   /** An upstream, or a credential's way to it, went out or came back. */
   onHealth?(transition: HealthTransition): void;
+  /** `exhaustedBudgets` has one more. */
+  onBudgetExhausted?(): void;
 }
 
 export interface ListenAddress {
@@ -50,8 +72,8 @@ const DEFAULT_MAX_BUFFERED_BYTES = 512 * 1024 * 1024;
 const DEFAULT_KEEP_ALIVE_AFTER_MS = 10_000;
 /** For the errors at the end of a drain to reach their clients. */
 const CUT_SHORT_MS = 1_000;
-/** After a new table: what only the one before used is looked for in all routes, once for many edits in a row. */
-const FORGET_AFTER_MS = 1_000;
+/** After a table that may have left something behind: what that is is looked for in all routes, once for many edits in a row. */
+const FORGET_AFTER_MS = 10_000;
 /** Below the keep-alive of the providers' load balancers, so that it is rarely they who close a connection we are about to use. */
 const UPSTREAM_KEEP_ALIVE_MS = 55_000;
 
@@ -59,6 +81,9 @@ const UPSTREAM_KEEP_ALIVE_MS = 55_000;
 export class Gateway implements GatewayCore {
   readonly clock: Clock;
   readonly budget: BufferBudget;
+  readonly cache: AnswerCache;
+  readonly pins: UpstreamPins;
+  readonly filePins: UpstreamPins;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
   readonly running = new Running();
@@ -67,15 +92,22 @@ export class Gateway implements GatewayCore {
   readonly #options: GatewayOptions;
   readonly #connections: Connections;
   readonly #health: HealthBook;
+  readonly #services: ServiceTargets;
+  readonly #tokenFetcher: TokenFetcher;
   readonly #retryBudgets = new RetryBudgets();
   readonly #limits: FleetLimits;
+  readonly #sharing: HealthOverRedis;
   readonly #context: LoadContext;
+  readonly #exhausted = new ExhaustedBudgets();
   #table: LoadedTable | null = null;
   #listener: ClientListener | null = null;
   #admin: Server | null = null;
   #draining = false;
   #forgetting: NodeJS.Timeout | undefined;
-  #upstreamIds: ReadonlySet<string> = new Set();
+  /** Of the table's routes, and of those before that were not looked through yet. */
+  #upstreamIds = new Set<string>();
+  /** Channels, before what is not used was last forgotten. */
+  #openedBefore = 0;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -85,8 +117,20 @@ export class Gateway implements GatewayCore {
     this.keepAliveAfterMs = options.keepAliveAfterMs ?? DEFAULT_KEEP_ALIVE_AFTER_MS;
     this.budget = new BufferBudget(options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES);
     this.metrics = new GatewayMetrics(options.clock);
-    this.#limits = new FleetLimits(options.clock, limitEvents(this.metrics, options.log));
-    this.#health = new HealthBook({ random: options.random, onTransition: (transition) => this.#told(transition) });
+    this.#limits = new FleetLimits(options.clock, limitEvents(this.metrics, options.log), options.redisTimeoutMs);
+    const redis = (): SharedRedis | null => this.#limits.redis;
+    this.pins = new UpstreamPins({ name: 'response', keptMs: RESPONSES_KEPT_MS }, options.clock, redis);
+    this.filePins = new UpstreamPins({ name: 'file', keptMs: FILES_KEPT_MS }, options.clock, redis);
+    this.cache = new AnswerCache(options.clock, cacheEvents(this.metrics, options.log));
+    this.#health = new HealthBook({
+      random: options.random,
+      onTransition: (transition) => this.#told(transition),
+      keyOf: healthKey,
+    });
+    this.#sharing = new HealthOverRedis(this.#health, this.#limits, options.clock, options.random, (message) =>
+      this.log.logger.warn(message),
+    );
+    this.#limits.listener = this.#sharing;
     this.#connections = new Connections({
       maxConnectionsPerOrigin: options.maxConnectionsPerOrigin ?? DEFAULT_MAX_CONNECTIONS,
       clock: options.clock,
@@ -94,12 +138,31 @@ export class Gateway implements GatewayCore {
       addressPolicy: { loopbackAllowed: options.loopbackAllowed, allow: [] },
       proxy: options.proxy,
     });
+    this.#tokenFetcher = new TokenFetcher(options.proxy);
+    this.#services = new ServiceTargets({
+      health: this.#health,
+      connections: this.#connections,
+      random: () => this.random(),
+      nowMs: () => this.clock.nowMs(),
+      onTransition: (transition) => this.#toldOfUpstream(transition),
+    });
     this.#context = {
       connections: this.#connections,
+      prices: new PriceBook(),
+      tokens: new TokenLearner(),
+      identities: new TokenSources({
+        wallMs: () => options.clock.wallMs(),
+        random: options.random,
+        fetch: options.fetchToken ?? this.#tokenFetcher.fetch,
+        variables: options.variables ?? process.env,
+        readFile: (path) => readFile(path, 'utf8'),
+      }),
       health: this.#health,
+      services: this.#services,
       retryBudgets: this.#retryBudgets,
       metrics: this.metrics,
       loaded: new WeakMap(),
+      limiter: () => this.limiter,
       random: () => this.random(),
     };
     this.metrics.onScrape(() => this.#collect());
@@ -107,6 +170,16 @@ export class Gateway implements GatewayCore {
 
   random(): number {
     return this.#options.random();
+  }
+
+  /** Why limits are not shared with the other pods though they are to be; null: they are, or are not to be. */
+  get limitsProblem(): string | null {
+    return this.#limits.problem;
+  }
+
+  /** So many pods of this gateway are ready, this one included: they divide its limits while Redis is away. */
+  countPods(readyPods: number): void {
+    this.#limits.countPods(readyPods);
   }
 
   get limiter(): Limiter {
@@ -125,16 +198,28 @@ export class Gateway implements GatewayCore {
     return this.#table?.table.settings.requestLog !== 'Off';
   }
 
-  /** From the next request on this table is served; requests under way keep the one they began with. */
-  apply(table: RouteTable, refusedEntries = 0): void {
-    if (this.#table?.table.digest === table.digest) return;
+  /**
+   * From the next request on this table is served; requests under way keep the one they began with. Returns the routes that could
+   * not be loaded: of each the version before it is served, where there was one.
+   */
+  apply(table: RouteTable, refusedEntries = 0): readonly RefusedRoute[] {
+    if (this.#table?.table.digest === table.digest) return this.#table.refused;
     const loaded = loadTable(table, this.#context, this.#table);
     // First, because a certificate that cannot be used throws: then everything stays as it was.
     this.#listener?.reload(table.settings);
     this.#limits.apply(table.gateway, table.settings.redis);
+    this.#sharing.follow(table.settings.redis !== null);
+    this.cache.apply(table.gateway, table.settings.redis, loaded.cachingRoutes > 0);
     this.#table = loaded;
-    this.#forgetting ??= setTimeout(() => this.#forgetUnused(), FORGET_AFTER_MS).unref();
-    this.metrics.tableApplied(table.digest, refusedEntries);
+    for (const { targets } of loaded.anew) for (const { target } of targets) this.#upstreamIds.add(target.upstreamId);
+    // Most edits leave nothing: the look at all routes takes milliseconds, in which no request is served. What was opened since the
+    // last one may be of a request that began with an older table.
+    if (loaded.leavesBehind || this.#connections.opened !== this.#openedBefore)
+      this.#forgetting ??= setTimeout(() => this.#forgetUnused(), FORGET_AFTER_MS).unref();
+    for (const { id, kept, error } of loaded.refused)
+      this.log.logger.error({ err: error, route: id, kept: kept !== null }, 'a route could not be loaded');
+    this.metrics.tableApplied(table.digest, refusedEntries + loaded.refused.length);
+    return loaded.refused;
   }
 
   /** Starts both listeners. A table must have been applied: whether clients speak TLS is decided by its settings. */
@@ -159,8 +244,8 @@ export class Gateway implements GatewayCore {
   async listenClients(port: number, host?: string): Promise<number> {
     const { table } = this;
     if (table === null) throw new Error('a table is applied before listening');
-    const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-      const run = new RequestRun(this, this.#table ?? table, request, response);
+    const onExchange = (exchange: Exchange, receivedMs: number): void => {
+      const run = new RequestRun(this, this.#table ?? table, exchange, receivedMs);
       try {
         run.start();
       } catch (error) {
@@ -170,8 +255,7 @@ export class Gateway implements GatewayCore {
     const listener = new ClientListener(
       table.table.settings,
       {
-        onRequest,
-        answering: (socket) => this.#answering(socket),
+        onExchange,
         nowMs: () => this.clock.nowMs(),
         random: () => this.random(),
       },
@@ -184,9 +268,9 @@ export class Gateway implements GatewayCore {
     return listening;
   }
 
-  /** Whether a target of the table has this upstream; true as long as that has not been looked up for a new table. */
+  /** Whether a target of the table has this upstream; true also of one that a table shortly before had. */
   servesUpstream(upstreamId: string): boolean {
-    return this.#forgetting !== undefined || this.#upstreamIds.has(upstreamId);
+    return this.#upstreamIds.has(upstreamId);
   }
 
   load(): Load {
@@ -195,7 +279,19 @@ export class Gateway implements GatewayCore {
     return { inFlightRequests: this.running.size, inFlightStreams, requestsTotal: this.running.total };
   }
 
+  /** Limits in USD that this pod has seen used up, and whose window is not over. */
+  get exhaustedBudgets(): readonly ExhaustedBudget[] {
+    return this.#exhausted.list(this.clock.wallMs());
+  }
+
+  budgetExhausted(routeId: string, limit: Limit, tenant: string): void {
+    if (!this.#exhausted.seen(routeId, limit, tenant, this.clock.wallMs())) return;
+    this.log.logger.warn({ route: routeId, quota: limit.quota, limit: limit.name, tenant }, 'a limit in USD is used up');
+    this.#options.onBudgetExhausted?.();
+  }
+
   async renderMetrics(): Promise<{ readonly contentType: string; readonly text: string }> {
+    this.metrics.budgets(await usedBudgets(this.#table?.routes ?? [], () => this.limiter));
     return { contentType: this.metrics.contentType, text: await this.metrics.render() };
   }
 
@@ -221,14 +317,17 @@ export class Gateway implements GatewayCore {
       let timer = setTimeout(() => {
         for (const run of [...this.running]) run.cutShort();
         // A moment for what was just written, then those who do not read it.
-        timer = setTimeout(() => listener.server.closeAllConnections(), CUT_SHORT_MS);
+        timer = setTimeout(() => listener.closeAllConnections(), CUT_SHORT_MS);
       }, drainTimeoutMs);
       await closed;
       clearTimeout(timer);
     }
     clearTimeout(this.#forgetting);
     await this.#connections.destroy();
+    await this.#tokenFetcher.close();
+    this.#sharing.close();
     await this.#limits.close();
+    await this.cache.close();
     const admin = this.#admin;
     if (admin !== null) {
       await new Promise<void>((resolve) => {
@@ -237,12 +336,6 @@ export class Gateway implements GatewayCore {
       });
     }
     await this.log.close();
-  }
-
-  /** Asked only when a connection broke the protocol, so that requests need not tell. */
-  #answering(socket: Socket): boolean {
-    for (const { request, response } of this.running) if (request.socket === socket && response.headersSent) return true;
-    return false;
   }
 
   #forgetUnused(): void {
@@ -259,14 +352,32 @@ export class Gateway implements GatewayCore {
         for (const channel of target.channels()) channels.add(channel);
       }
     }
+    const services = this.#services.prune(credentials);
+    for (const channel of services.channels) channels.add(channel);
     this.#connections.retain(channels);
-    this.#health.prune(credentials);
+    this.#openedBefore = this.#connections.opened;
+    this.#health.prune(new Set([...credentials, ...services.credentialIds]));
     this.#retryBudgets.prune(upstreams);
     this.#upstreamIds = upstreams;
     this.metrics.retain(new Set(loaded.routes.map(({ route }) => route.id)), upstreams);
   }
 
   #told(transition: HealthTransition): void {
+    const one = addressId(transition.upstreamId);
+    if (one === null) {
+      this.#toldOfUpstream(transition);
+      return;
+    }
+    const { from, to, reason, forMs } = transition;
+    if (to === 'Ejected') this.metrics.forUpstream(one.upstreamId).ejected(reason);
+    this.log.logger.warn(
+      { upstream: one.upstreamId, address: one.address, from, to, reason, forMs: Math.round(forMs) },
+      'health of one address of an upstream',
+    );
+    this.#services.told(one);
+  }
+
+  #toldOfUpstream(transition: HealthTransition): void {
     this.#options.onHealth?.(transition);
     const { upstreamId, to, reason } = transition;
     // A cool-down keeps one credential (or one operation) out; only an ejection says that the upstream itself is unwell.
@@ -275,9 +386,9 @@ export class Gateway implements GatewayCore {
       metrics.healthy(to === 'Healthy');
       if (to !== 'Healthy') metrics.ejected(reason);
     }
-    const { from, operation, forMs } = transition;
+    const { from, operation, forMs, told } = transition;
     this.log.logger.warn(
-      { upstream: upstreamId, from, to, reason, operation: operation ?? undefined, forMs: Math.round(forMs) },
+      { upstream: upstreamId, from, to, reason, operation: operation ?? undefined, forMs: Math.round(forMs), told },
       'upstream health',
     );
   }
@@ -287,5 +398,15 @@ export class Gateway implements GatewayCore {
     this.metrics.inFlightRequests.set(inFlightRequests);
     this.metrics.inFlightStreams.set(inFlightStreams);
     this.metrics.bufferedBytes.set(this.budget.usedBytes);
+    this.metrics.cache.memoryBytes.set(this.cache.memoryBytes);
+    this.metrics.upstreamHeadroom(this.#headroom());
+  }
+
+  *#headroom(): Iterable<{ readonly upstreamId: string; readonly unit: string; readonly left: number }> {
+    const nowMs = this.clock.nowMs();
+    for (const target of this.#health.targets()) {
+      const upstreamId = addressId(target.upstreamId)?.upstreamId ?? target.upstreamId;
+      for (const { unit, left } of target.headroom(nowMs)) yield { upstreamId, unit, left };
+    }
   }
 }

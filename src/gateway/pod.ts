@@ -1,7 +1,8 @@
 /** A gateway in a pod: what is delivered to it, it serves; it says how it is, and ends without breaking off what is under way. */
 import type { Clock } from '../lib/clock.ts';
+import type { RefusedRoute } from '../routetable/replica.ts';
 import type { RouteTable } from '../routetable/types.ts';
-import type { Load } from '../routetable/stream-messages.ts';
+import type { ExhaustedBudget, Load } from '../routetable/stream-messages.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { ConnectionOptions } from '../upstream/connections.ts';
 import { Delivery, type DeliveryEvent, type DeliveryOptions, type DeliveryTarget } from './delivery/delivery.ts';
@@ -43,6 +44,7 @@ export class GatewayPod implements DeliveryTarget {
       onHealth: (transition) => {
         if (this.#upstreams.told(transition, clock.wallMs())) this.#delivery.changed();
       },
+      onBudgetExhausted: () => this.#delivery.changed(),
     });
     this.#delivery = new Delivery({
       ...options,
@@ -88,9 +90,14 @@ export class GatewayPod implements DeliveryTarget {
     await this.#delivery.close();
   }
 
-  apply(table: RouteTable, refusedEntries: number): void {
-    this.gateway.apply(table, refusedEntries);
+  apply(table: RouteTable, refusedEntries: number): readonly RefusedRoute[] {
+    const refused = this.gateway.apply(table, refusedEntries);
     if (!this.#stopping) this.#listening ??= this.#listen();
+    return refused;
+  }
+
+  countPods(readyPods: number): void {
+    this.gateway.countPods(readyPods);
   }
 
   get serving(): boolean {
@@ -102,8 +109,16 @@ export class GatewayPod implements DeliveryTarget {
     return this.#upstreams.list(this.#options.clock.wallMs(), (upstreamId) => gateway.servesUpstream(upstreamId));
   }
 
+  limitsProblem(): string | null {
+    return this.gateway.limitsProblem;
+  }
+
   load(): Load {
     return this.gateway.load();
+  }
+
+  exhaustedBudgets(): readonly ExhaustedBudget[] {
+    return this.gateway.exhaustedBudgets;
   }
 
   async #listen(): Promise<void> {

@@ -1,7 +1,7 @@
-import type { IncomingMessage } from 'node:http';
 import zlib from 'node:zlib';
 import type { BufferBudget } from './buffer-budget.ts';
 import type { GatewayError } from './errors.ts';
+import type { BodySink, Exchange } from './http1/exchange.ts';
 
 export interface BodyReader {
   onBody(body: Buffer): void;
@@ -18,35 +18,43 @@ const DECOMPRESS: ReadonlyMap<string, Decompress> = new Map<string, Decompress>(
   ['zstd', zlib.zstdDecompress],
 ]);
 
+/** A body may come in chunks of a byte, each an object of a hundred: so many pieces become one where they are small. */
+const JOIN_PIECES = 256;
+const JOIN_MAX_BYTES = JOIN_PIECES * 1024;
+
 /**
  * Reads one request body, decoded, of at most `maxBytes` before and after decoding. What it takes from the budget it counts in
  * `heldBytes`; the owner gives it back by `release` when the request is over, read or not.
  */
-export class RequestBody {
+export class RequestBody implements BodySink {
   heldBytes = 0;
-  readonly #request: IncomingMessage;
+  readonly #exchange: Exchange;
   readonly #budget: BufferBudget;
   readonly #maxBytes: number;
   readonly #reader: BodyReader;
   #first: Buffer | null = null;
   #more: Buffer[] | null = null;
+  /** Of `#more`, at its end: not looked at yet whether they are to be joined. */
+  #loosePieces = 0;
+  #looseBytes = 0;
   #length = 0;
+  #encoding: string | undefined;
   #over = false;
 
-  constructor(request: IncomingMessage, budget: BufferBudget, maxBytes: number, reader: BodyReader) {
-    this.#request = request;
+  constructor(exchange: Exchange, budget: BufferBudget, maxBytes: number, reader: BodyReader) {
+    this.#exchange = exchange;
     this.#budget = budget;
     this.#maxBytes = maxBytes;
     this.#reader = reader;
   }
 
   start(): void {
-    const announced = Number(this.#request.headers['content-length'] ?? 0);
+    const announced = Number(this.#exchange.headers['content-length'] ?? 0);
     if (announced > this.#maxBytes) {
       this.#fail(this.#tooLarge());
       return;
     }
-    const encoding = this.#request.headers['content-encoding']?.toLowerCase();
+    const encoding = this.#exchange.headers['content-encoding']?.toLowerCase();
     if (encoding !== undefined && encoding !== 'identity' && encoding !== '' && !DECOMPRESS.has(encoding)) {
       this.#fail({
         code: 'unsupported_encoding',
@@ -54,8 +62,8 @@ export class RequestBody {
       });
       return;
     }
-    this.#request.on('data', (chunk: Buffer) => this.#take(chunk));
-    this.#request.on('end', () => this.#end(encoding));
+    this.#encoding = encoding;
+    this.#exchange.readBody(this);
   }
 
   release(): void {
@@ -66,20 +74,31 @@ export class RequestBody {
     this.#more = null;
   }
 
-  #take(chunk: Buffer): void {
+  onBodyBytes(chunk: Buffer): void {
     if (this.#over) return;
     this.#length += chunk.length;
     if (this.#length > this.#maxBytes) {
       this.#fail(this.#tooLarge());
       return;
     }
-    if (!this.#hold(chunk.length)) return;
+    if (!this.hold(chunk.length)) return;
     if (this.#first === null) this.#first = chunk;
-    else (this.#more ??= [this.#first]).push(chunk);
+    else this.#append((this.#more ??= [this.#first]), chunk);
   }
 
-  #end(encoding: string | undefined): void {
+  #append(pieces: Buffer[], chunk: Buffer): void {
+    pieces.push(chunk);
+    this.#loosePieces += 1;
+    this.#looseBytes += chunk.length;
+    if (this.#loosePieces < JOIN_PIECES) return;
+    if (this.#looseBytes <= JOIN_MAX_BYTES) pieces.push(Buffer.concat(pieces.splice(-JOIN_PIECES), this.#looseBytes));
+    this.#loosePieces = 0;
+    this.#looseBytes = 0;
+  }
+
+  onBodyEnd(): void {
     if (this.#over) return;
+    const encoding = this.#encoding;
     const body = this.#more === null ? (this.#first ?? EMPTY) : Buffer.concat(this.#more, this.#length);
     this.#more = null;
     const decompress = encoding === undefined ? undefined : DECOMPRESS.get(encoding);
@@ -90,7 +109,7 @@ export class RequestBody {
     decompress(body, { maxOutputLength: this.#maxBytes }, (error, decoded) => {
       if (this.#over) return;
       if (error === null) {
-        if (this.#hold(decoded.length)) this.#reader.onBody(decoded);
+        if (this.hold(decoded.length)) this.#reader.onBody(decoded);
       } else if ('code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') {
         this.#fail(this.#tooLarge(', decoded,'));
       } else {
@@ -99,7 +118,8 @@ export class RequestBody {
     });
   }
 
-  #hold(bytes: number): boolean {
+  /** False: there is no room, and the reader has been told. */
+  hold(bytes: number): boolean {
     if (this.#budget.take(bytes)) {
       this.heldBytes += bytes;
       return true;

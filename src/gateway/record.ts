@@ -2,9 +2,10 @@ import type { ErrorCode } from './errors.ts';
 import type { RequestFacts } from '../dialects/facts.ts';
 import type { Failure } from '../lib/failure.ts';
 import type { Usage } from '../lib/usage.ts';
+import { failoverCause, type TriedTarget } from '../selection/failover.ts';
 import type { Plan } from '../selection/types.ts';
 import type { Attempt } from './attempt.ts';
-import { type AttemptLine, requestLabels } from '../telemetry/log.ts';
+import { type AttemptLine, type LeftOutLine, requestLabels } from '../telemetry/log.ts';
 import type { LoadedRoute, LoadedTarget } from './loaded-table.ts';
 import type { RequestContext } from './request-context.ts';
 
@@ -29,17 +30,21 @@ export interface RelayOutcome {
   readonly served: Attempt | null;
   readonly usage: Usage | null;
   /** null: unknown, because the price is. */
-  readonly costMicroUsd: number | null;
+  readonly costNanoUsd: number | null;
   readonly reason: string;
   readonly bytesOut: number;
 }
 
 /** The one place where a request that is over enters the metrics and the log. */
 
-/** A request that no upstream answered: refused, or served by the gateway itself. */
-export function recordDirect(run: RequestContext, code: ErrorCode | 'client_gone' | null): void {
+/** A request that no model answered: refused, served by the gateway itself, or (`served`) a look at what an upstream keeps. */
+export function recordDirect(
+  run: RequestContext,
+  code: ErrorCode | 'client_gone' | null,
+  served: LoadedTarget | null = null,
+): void {
   const { core } = run;
-  const status = code === 'client_gone' ? 499 : run.response.statusCode;
+  const status = code === 'client_gone' ? 499 : run.exchange.status;
   const metrics = run.loaded?.metrics ?? core.metrics.unrouted;
   metrics.requestEnded(run.operation ?? 'other', status);
   if (code === 'client_gone') core.metrics.clientDisconnects.add(1);
@@ -54,8 +59,8 @@ export function recordDirect(run: RequestContext, code: ErrorCode | 'client_gone
     rule: null,
     operation: run.operation ?? 'other',
     model: run.model,
-    target: null,
-    upstreamModel: null,
+    target: served?.target.name ?? null,
+    upstreamModel: served?.target.model ?? null,
     tenant: run.caller.tenant,
     keyId: run.caller.keyId,
     status,
@@ -75,6 +80,21 @@ export function recordDirect(run: RequestContext, code: ErrorCode | 'client_gone
   });
 }
 
+/** `to`: the name of the target that is asked next. */
+export function countFailover({ metrics, targets }: LoadedRoute, { target, failure }: TriedTarget, to: string): void {
+  metrics.failedOver(targets[target]?.target.name ?? '', to, failoverCause(failure) ?? failure.kind);
+  if (failure.kind === 'content_filtered') metrics.contentFilterFailedOver(failure.phase, to);
+}
+
+/** A whole answer that was passed on before its end. */
+export function recordSpilled({ requestId, core }: RequestContext, attempt: Attempt): void {
+  const { name } = attempt.target.target;
+  core.log.logger.info(
+    { requestId, target: name },
+    'an answer too large to hold was passed on before its end: it could not fail over',
+  );
+}
+
 export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): void {
   const { run } = relay;
   const { core } = run;
@@ -90,9 +110,13 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
   if (outcome.errorCode === 'client_gone') metrics.clientDisconnects.add(1);
   else if (outcome.errorCode !== null) routeMetrics.error(outcome.errorCode);
   if (outcome.errorCode === 'stream_interrupted') routeMetrics.streamBroken();
+  const leftOut = leftOutOf(relay);
+  const dropped = served?.leftOut ?? [];
+  for (const name of dropped) routeMetrics.paramDropped(name.replaceAll(/\d+/g, 'N'));
   if (served !== null && usage !== null) {
     served.target.metrics.used(usage);
-    served.target.metrics.cost(outcome.costMicroUsd);
+    if (!usage.estimated) served.target.counter(run.model).learn(relay.facts.promptSize, usage.inputTokens);
+    served.target.metrics.cost(outcome.costNanoUsd);
   }
   if (!core.logsRequests) return;
   const labels = labelsOf(relay, served);
@@ -112,8 +136,10 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
     reason: outcome.reason,
     errorCode: outcome.errorCode,
     attempts: relay.attempts.map(attemptLine),
+    leftOut,
+    dropped,
     usage,
-    costMicroUsd: outcome.costMicroUsd,
+    costMicroUsd: outcome.costNanoUsd === null ? null : outcome.costNanoUsd / 1_000,
     durationMs,
     firstTokenMs: relay.firstOutputMs === 0 ? null : relay.firstOutputMs - run.startedMs,
     overheadMs,
@@ -124,18 +150,35 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
   });
 }
 
+const NONE: readonly LeftOutLine[] = [];
+
+/** Counts them, too. */
+function leftOutOf({ plan, loaded }: RelayedRequest): readonly LeftOutLine[] {
+  if (plan.excluded.length === 0) return NONE;
+  return plan.excluded.map(({ target: index, reason }) => {
+    const target = loaded.targets[index];
+    target?.metrics.leftOut(reason);
+    return { target: target?.target.name ?? '', reason };
+  });
+}
+
+const NOWHERE_ELSE = {};
+
 function attemptLine(attempt: Attempt): AttemptLine {
   const { failure, masked } = attempt;
+  const { address } = attempt.place;
   const target = attempt.target.target.name;
   const ms = attempt.endedMs - attempt.startedMs;
-  if (failure === null)
-    return masked === null
-      ? { target, outcome: 'ok', ms }
-      : { target, outcome: 'ok', ms, masked: masked.phase, categories: masked.categories };
+  const where = address === null ? NOWHERE_ELSE : { address };
+  if (failure === null) {
+    if (masked !== null) return { target, outcome: 'ok', ms, ...where, masked: masked.phase, categories: masked.categories };
+    return address === null ? { target, outcome: 'ok', ms } : { target, outcome: 'ok', ms, address };
+  }
   return {
     target,
     outcome: failure.kind,
     ms,
+    ...where,
     ...('phase' in failure ? { phase: failure.phase } : {}),
     ...('categories' in failure ? { categories: failure.categories } : {}),
     ...(attempt.usage === null ? {} : { usage: attempt.usage }),

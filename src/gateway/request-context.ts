@@ -1,7 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller } from '../auth/client-keys.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { GatewayCore } from './core.ts';
+import type { Exchange } from './http1/exchange.ts';
 import type { LoadedRoute, LoadedTable } from './loaded-table.ts';
 
 /** One request as far as it has come; what its answer, its metrics and its log line are made from. */
@@ -9,8 +9,7 @@ export interface RequestContext {
   readonly core: GatewayCore;
   /** The table it began with; a new one does not reach it. */
   readonly table: LoadedTable;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly exchange: Exchange;
   readonly requestId: string;
   /** Monotonic. */
   readonly startedMs: number;

@@ -1,12 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-
 /** A request under way, as whoever counts or ends requests sees it. */
 export interface RunningRequest {
   /** Its place in `Running`. */
   runningIndex: number;
   readonly streaming: boolean;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
   /** The gateway drains: where the answer's head is not out yet, it says that the connection closes. */
   lastOfItsConnection(): void;
   /** The drain's time is over. */

@@ -1,20 +1,20 @@
-import http from 'node:http';
-import https from 'node:https';
-import type { Socket } from 'node:net';
+import net, { type Socket } from 'node:net';
+import tls from 'node:tls';
 import { errorBody } from '../dialects/openai/answer.ts';
 import type { GatewaySettings } from '../routetable/types.ts';
 import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
-import { isLingering } from './linger.ts';
+import { answerHead, KEEP_ALIVE_MS } from './http1/answer-head.ts';
+import { ClientConnection, type ConnectionHost, LINGER_MAX_MS, type PatienceTicks } from './http1/client-connection.ts';
+import type { Exchange } from './http1/exchange.ts';
 
 /** Connections that wait to be accepted: with Node's 511 a burst of clients would be told to come back in a second, by their own kernels. */
 const BACKLOG = 4_096;
 /** How soon a drain closes the connections that have become idle. */
 const SWEEP_EVERY_MS = 100;
-/** Longer than any proxy in front keeps its connections (cloud load balancers: 600 s), so that it is they who close them. */
-const KEEP_ALIVE_MS = 620_000;
 
 /** How long a client may take to send a request. */
 export interface ListenerTimeouts {
+  /** For the headers, and for TLS before them. */
   readonly headersMs: number;
   /** For the whole request, body included. */
   readonly requestMs: number;
@@ -26,75 +26,79 @@ export interface ListenerTimeouts {
 const TIMEOUTS: ListenerTimeouts = { headersMs: 15_000, requestMs: 300_000, checkEveryMs: 5_000 };
 
 export interface ListenerCalls {
-  onRequest(request: http.IncomingMessage, response: http.ServerResponse): void;
-  /** Whether an answer has begun on this connection. */
-  answering(socket: Socket): boolean;
+  /** `receivedMs`: monotonic. */
+  onExchange(exchange: Exchange, receivedMs: number): void;
   readonly nowMs: () => number;
   readonly random: () => number;
 }
 
-/** The listener that clients speak to, over TLS where the settings say so. */
-export class ClientListener {
-  readonly server: http.Server | https.Server;
-  readonly #tls: boolean;
+/**
+ * The listener that clients speak to, over TLS where the settings say so. HTTP/1.1 on node:net, because node:http costs a request
+ * that comes alone, its code no longer in the caches, as much time again as all that the gateway does with it.
+ */
+export class ClientListener implements ConnectionHost {
+  tick = 0;
+  readonly #server: net.Server | tls.Server;
   readonly #calls: ListenerCalls;
-  /** When each connection has become too old. */
-  readonly #oldAtMs = new WeakMap<Socket, number>();
+  readonly #connections = new Set<ClientConnection>();
+  readonly #timeouts: ListenerTimeouts;
+  readonly #patience: PatienceTicks;
+  #ticking: NodeJS.Timeout | undefined;
   #maxAgeMs: number;
 
   constructor(settings: GatewaySettings, calls: ListenerCalls, timeouts: ListenerTimeouts = TIMEOUTS) {
     this.#calls = calls;
     this.#maxAgeMs = settings.maxConnectionAgeMs;
-    const onRequest = (request: http.IncomingMessage, response: http.ServerResponse): void => {
-      if (this.#isOld(request.socket)) response.shouldKeepAlive = false;
-      calls.onRequest(request, response);
+    this.#timeouts = timeouts;
+    const ticks = (ms: number): number => Math.ceil(ms / timeouts.checkEveryMs);
+    this.#patience = {
+      head: ticks(timeouts.headersMs),
+      request: ticks(timeouts.requestMs),
+      idle: ticks(KEEP_ALIVE_MS),
+      linger: ticks(LINGER_MAX_MS),
     };
-    const options = {
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: timeouts.headersMs,
-      requestTimeout: timeouts.requestMs,
-      connectionsCheckingInterval: timeouts.checkEveryMs,
-      noDelay: true,
-    };
-    this.#tls = settings.tls !== null;
-    this.server =
-      settings.tls === null
-        ? http.createServer(options, onRequest)
-        : https.createServer({ ...options, ...certificate(settings) }, onRequest);
-    this.server.on('checkContinue', onRequest);
-    this.server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
-      // Nothing may be put into the middle of an answer, where it would pass for a part of it, nor after one that nobody asked for.
-      if (!socket.writable || error.code === 'ECONNRESET' || calls.answering(socket) || isLingering(socket)) socket.destroy();
-      else refuseGarbage(error, socket);
-    });
+    const onSocket = (socket: Socket): void => void this.#connections.add(new ClientConnection(socket, this));
+    const options = { noDelay: true };
+    if (settings.tls === null) {
+      this.#server = net.createServer(options, onSocket);
+    } else {
+      const handshakeTimeout = timeouts.headersMs;
+      const secure = { ...options, ...certificate(settings), ALPNProtocols: ['http/1.1'], handshakeTimeout };
+      this.#server = tls.createServer(secure, onSocket);
+      this.#server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());
+    }
   }
 
-  /** Counted from its first request; spread by a tenth, so that clients that came together do not come again together. */
-  #isOld(socket: Socket): boolean {
-    const { nowMs, random } = this.#calls;
-    const oldAtMs = this.#oldAtMs.get(socket);
-    if (oldAtMs !== undefined) return nowMs() >= oldAtMs;
-    this.#oldAtMs.set(socket, nowMs() + this.#maxAgeMs * (0.9 + 0.2 * random()));
-    return false;
+  onExchange(exchange: Exchange, connection: ClientConnection): void {
+    const receivedMs = this.#calls.nowMs();
+    // Counted from its first request; spread by a tenth, so that clients that came together do not come again together.
+    if (connection.oldAtMs === 0) connection.oldAtMs = receivedMs + this.#maxAgeMs * (0.9 + 0.2 * this.#calls.random());
+    else if (receivedMs >= connection.oldAtMs) exchange.last = true;
+    this.#calls.onExchange(exchange, receivedMs);
+  }
+
+  onClosed(connection: ClientConnection): void {
+    this.#connections.delete(connection);
+  }
+
+  refusal(status: number, message: string): Buffer {
+    return refusal(status, message);
   }
 
   /** A rotated certificate, and another age, hold for new connections. Whether there is TLS at all is decided at start. */
   reload(settings: GatewaySettings): void {
     this.#maxAgeMs = settings.maxConnectionAgeMs;
-    if (settings.tls !== null && this.server instanceof https.Server) this.server.setSecureContext(certificate(settings));
-  }
-
-  get tls(): boolean {
-    return this.#tls;
+    if (settings.tls !== null && this.#server instanceof tls.Server) this.#server.setSecureContext(certificate(settings));
   }
 
   /** The port it listens on: the one asked for, or (0) one that was free. */
   async listen(port: number, host?: string): Promise<number> {
-    const { server } = this;
+    const server = this.#server;
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen({ port, host, backlog: BACKLOG }, () => {
         server.off('error', reject);
+        this.#ticking = setInterval(() => this.#sweep(), this.#timeouts.checkEveryMs).unref();
         const address = server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : port);
       });
@@ -105,13 +109,28 @@ export class ClientListener {
   async close(): Promise<void> {
     return new Promise((resolve) => {
       // Streams that began before have promised keep-alive: their connections are closed once they are idle.
-      const sweep = setInterval(() => this.server.closeIdleConnections(), SWEEP_EVERY_MS);
-      this.server.close(() => {
-        clearInterval(sweep);
+      const closing = setInterval(() => this.#closeIdle(), SWEEP_EVERY_MS);
+      this.#server.close(() => {
+        clearInterval(closing);
+        clearInterval(this.#ticking);
         resolve();
       });
-      this.server.closeIdleConnections();
+      this.#closeIdle();
     });
+  }
+
+  /** Whatever is under way on them. */
+  closeAllConnections(): void {
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  #closeIdle(): void {
+    for (const connection of this.#connections) if (connection.idle) connection.close();
+  }
+
+  #sweep(): void {
+    this.tick += 1;
+    for (const connection of this.#connections) connection.expire(this.tick, this.#patience);
   }
 }
 
@@ -119,21 +138,10 @@ function certificate(settings: GatewaySettings): { cert: string; key: string } |
   return settings.tls === null ? {} : { cert: settings.tls.certificatePem, key: settings.tls.privateKeyPem.reveal() };
 }
 
-/** For the answer to be read; then the connection goes, whether or not the client lets go of it. */
-const REFUSED_LINGER_MS = 1_000;
-
 /** What is not HTTP gets an answer that says so in OpenAI's shape, as far as the connection still takes one. */
-function refuseGarbage(error: Error & { code?: string }, socket: Socket): void {
-  const [status, why] = GARBAGE[error.code ?? ''] ?? [400, 'The request is not valid HTTP/1.1.'];
-  const code: GatewayError['code'] = status === 413 ? 'request_too_large' : 'bad_request';
-  const body = errorBody(errorObject({ code, message: why }));
-  const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nx-should-retry: ${GATEWAY_ERRORS[code].retryable}\r\nconnection: close\r\n\r\n`;
-  socket.end(Buffer.concat([Buffer.from(head), body]));
-  setTimeout(() => socket.destroy(), REFUSED_LINGER_MS).unref();
+function refusal(status: number, message: string): Buffer {
+  const code: GatewayError['code'] = 'bad_request';
+  const body = errorBody(errorObject({ code, message }));
+  const headers = ['content-type', 'application/json', 'x-should-retry', String(GATEWAY_ERRORS[code].retryable)];
+  return Buffer.concat([Buffer.from(answerHead(status, headers, `content-length: ${body.length}\r\n`, true), 'latin1'), body]);
 }
-
-const GARBAGE: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'The request headers are larger than 16 KiB.'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive within the time for it.'],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large.'],
-};

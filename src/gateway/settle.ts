@@ -1,7 +1,9 @@
 import type { RequestFacts } from '../dialects/facts.ts';
+import { formatUsd } from '../lib/money.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { Usage } from '../lib/usage.ts';
-import type { Target } from '../routetable/types.ts';
+import { costNanoUsd } from '../prices/cost.ts';
+import type { Pricing } from '../routetable/types.ts';
 
 /** Characters of output to one token: the same rule of thumb as for prompts. */
 const CHARS_PER_TOKEN = 4;
@@ -20,14 +22,25 @@ export function estimateUsage(facts: RequestFacts, outputChars: number): Usage {
   };
 }
 
-/** null: the cost is unknown, because the target's price is, or (a picture, a sound) what was used. */
-export function costMicroUsd(target: Target, usage: Usage): number | null {
-  const { pricing } = target;
+const NOT_BILLED: ReadonlySet<Operation> = new Set(['count_tokens', 'moderations', 'files']);
+
+/** False for what providers do for nothing. */
+export function isBilled(operation: Operation): boolean {
+  return !NOT_BILLED.has(operation);
+}
+
+/** null: the cost is unknown, because the price is, or (a picture, a sound) what was used. */
+export function costOf(pricing: Pricing | null, usage: Usage): number | null {
   if (pricing === null || (usage.estimated && usage.inputTokens + usage.outputTokens === 0)) return null;
-  const fresh = Math.max(0, usage.inputTokens - usage.cachedInputTokens);
-  return (
-    fresh * pricing.inputMicroUsd +
-    usage.cachedInputTokens * pricing.cachedInputMicroUsd +
-    usage.outputTokens * pricing.outputMicroUsd
-  );
+  return costNanoUsd(pricing, usage);
+}
+
+/** Said where it is unknown too: an absent cost would be taken for none. */
+export function costHeader(nanoUsd: number | null): string {
+  return nanoUsd === null ? 'unknown' : formatUsd(nanoUsd);
+}
+
+/** As `usage.cost` says it in JSON: US dollars, or null for an unknown cost. */
+export function usageCost(nanoUsd: number | null): string {
+  return nanoUsd === null ? 'null' : formatUsd(nanoUsd);
 }

@@ -2,6 +2,7 @@ import { SseSplitter } from '../dialects/sse.ts';
 import type { Failure } from '../lib/failure.ts';
 import { type AnswerHeaders, StreamEvent, type StreamReader } from '../providers/provider.ts';
 import type { AnswerOwner } from './answer-owner.ts';
+import type { StructuredCheck } from './structured.ts';
 
 /** Frames before the first output are held so that a failure among them can still fail over; more than this is output in disguise. */
 const HELD_MAX_BYTES = 1024 * 1024;
@@ -56,6 +57,7 @@ export class StreamAnswer {
 
   #relayEvents(): void {
     const splitter = this.#splitter;
+    const { structured } = this.#owner;
     // Frames that follow each other in one chunk leave as one write.
     let source: Buffer | null = null;
     let start = 0;
@@ -76,9 +78,10 @@ export class StreamAnswer {
       if ((bits & StreamEvent.UsageOnly) !== 0 && !this.#owner.includeUsage) continue;
       const replaced = this.#reader.usage === usage ? null : this.#decorated(event.bytes);
       if (event.data !== '') this.#lastData = event.data;
+      structured?.read(event.data);
       if (this.#held !== null) {
         const fits = this.#hold(replaced ?? event.bytes);
-        if ((bits & StreamEvent.Output) !== 0 || !fits) this.#commit();
+        if (((bits & StreamEvent.Output) !== 0 && structured?.holds !== true) || !fits) this.#commit();
         if (this.#endsItself && this.#isComplete()) break;
         continue;
       }
@@ -129,11 +132,28 @@ export class StreamAnswer {
   /** The call itself goes on until its transport ends: a connection that is not cut can be used again. */
   #finish(): void {
     this.#over = true;
+    const { structured } = this.#owner;
+    if (structured !== null && this.#filtered === null && !this.#isAsAsked(structured)) return;
     // A whole stream without a word of output (an empty completion) commits at its end.
     if (this.#held !== null) this.#commit();
-    this.#owner.ended(this.#doneMark ?? this.#owner.exchange.streamEnd, this.#filtered);
+    const end = this.#doneMark ?? this.#owner.exchange.streamEnd;
+    const comment = structured?.comment ?? '';
+    this.#owner.ended(comment === '' ? end : Buffer.concat([Buffer.from(comment), end]), this.#filtered);
     // Nobody will read on, however far behind the client is.
     this.#owner.resume();
+  }
+
+  /** False: the stream has failed for what it says. One that was held may have been mended. */
+  #isAsAsked(structured: StructuredCheck): boolean {
+    const held = this.#held === null ? null : Buffer.concat(this.#held).toString('utf8');
+    const checked = structured.streamed(held);
+    if (checked === null) return true;
+    if (typeof checked !== 'string') {
+      this.#fail(checked, null);
+      return false;
+    }
+    if (checked !== held) this.#held = [Buffer.from(checked)];
+    return true;
   }
 
   /** False: there is no room for more. */
@@ -155,8 +175,7 @@ export class StreamAnswer {
   #commit(): void {
     const held = this.#held ?? [];
     this.#giveBack();
-    this.#owner.commit(this.#headers, 200);
-    this.#write(held.length === 1 && held[0] !== undefined ? held[0] : Buffer.concat(held));
+    this.#owner.commit(this.#headers, 200, held.length === 1 && held[0] !== undefined ? held[0] : Buffer.concat(held));
   }
 
   /** null: the usage event goes out as it is. */

@@ -1,9 +1,15 @@
+import { type LostPart, lostName } from '../dialects/neutral/reply.ts';
 import type { Failure } from '../lib/failure.ts';
 import { type AnswerHeaders, StreamEvent, type StreamTranslator } from '../providers/provider.ts';
 import type { AnswerOwner } from './answer-owner.ts';
 
 /** As of a stream that passes: what fails before the first output may fail over. */
 const HELD_MAX_BYTES = 1024 * 1024;
+
+/** What a stream leaves out is known when its headers are long gone: clients pass comments over, people read them. */
+function droppedComment(lost: ReadonlySet<LostPart>): string {
+  return lost.size === 0 ? '' : `: x-fairlead-dropped ${[...lost].map(lostName).join(', ')}\n\n`;
+}
 
 const STREAM_HEADERS: AnswerHeaders = { 'content-type': 'text/event-stream; charset=utf-8' };
 
@@ -61,7 +67,7 @@ export class TranslatedAnswer {
         if (this.#held === null && failure.kind === 'content_filtered') this.#filtered = failure;
         else return this.#fail(failure);
       }
-      if ((bits & StreamEvent.Output) !== 0 && this.#held !== null) this.#commit();
+      if ((bits & StreamEvent.Output) !== 0 && this.#held !== null && this.#owner.structured?.holds !== true) this.#commit();
       if ((bits & StreamEvent.Done) !== 0 && reader.finished) {
         this.#finish();
         return;
@@ -73,13 +79,13 @@ export class TranslatedAnswer {
   #commit(): void {
     const held = this.#held ?? '';
     this.#held = null;
-    this.#owner.commit(STREAM_HEADERS, 200);
-    this.#write(held);
+    this.#owner.commit(STREAM_HEADERS, 200, Buffer.from(held));
   }
 
   /** What one chunk has brought leaves as one write. */
   #send(): void {
     const text = this.reader.take();
+    this.#owner.structured?.readFrames(text);
     if (this.#held === null) this.#write(text);
     else {
       this.#held += text;
@@ -96,9 +102,19 @@ export class TranslatedAnswer {
   #finish(): void {
     this.#over = true;
     this.#send();
+    const checked = this.#filtered === null ? (this.#owner.structured?.streamed(this.#held) ?? this.#held) : this.#held;
+    if (checked !== null && typeof checked !== 'string') return this.#fail(checked);
+    this.#held = checked;
     if (this.#held !== null) this.#commit();
-    this.#owner.ended(this.#decorated(this.reader.finish()), this.#filtered);
+    this.#owner.ended(this.#decorated(this.#tail()), this.#filtered);
     this.#owner.resume();
+  }
+
+  #tail(): string {
+    const { structured } = this.#owner;
+    const dropped = droppedComment(this.reader.lostParts);
+    const tail = this.reader.finish();
+    return structured === null ? dropped + tail : dropped + structured.comment + structured.tail(tail);
   }
 
   /** The cost goes into whichever frame has the usage. */

@@ -80,11 +80,9 @@ export class WholeAnswer {
 
   #spill(chunk: Buffer): void {
     this.#spilling = true;
-    this.#owner.commit(this.#headers, this.#status);
     const held = this.#chunks;
     this.release();
-    for (const piece of held) this.#write(piece);
-    this.#write(chunk);
+    this.#owner.commit(this.#headers, this.#status, Buffer.concat([...held, chunk]));
   }
 
   #write(chunk: Buffer): void {

@@ -1,7 +1,7 @@
 import type { Timers } from '../lib/timers.ts';
 import { err, ok } from '../lib/result.ts';
 import type { CallOptions } from './client.ts';
-import { parseJson } from './json.ts';
+import { parseJson } from '../lib/json.ts';
 import type { KubeFailure, KubeResult } from './outcome.ts';
 import { failureOf } from './status.ts';
 import type { Transport, TransportRequest } from './transport.ts';

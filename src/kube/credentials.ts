@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../lib/clock.ts';
+import { parseJson } from '../lib/json.ts';
 import { SecretValue } from '../lib/secret.ts';
 import type { Credentials, CredentialSource } from './access.ts';
-import { isRecord, parseJson } from './json.ts';
+import { isRecord } from './json.ts';
 
 /** The kubelet replaces a projected token at 80 % of its life (48 min of 60): a minute is early enough. client-go does the same. */
 const TOKEN_FILE_MS = 60_000;

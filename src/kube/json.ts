@@ -1,16 +1,8 @@
 import { apiVersionOf, type KubeObject, type Resource } from './objects.ts';
 
+/** As `isObject`, of what is ours to change. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Undefined where the text is no JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 /**

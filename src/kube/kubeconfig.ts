@@ -102,9 +102,18 @@ function readFile(file: string): Fields {
   return config;
 }
 
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`kubeconfig ${file}: it cannot be read (${why})`, { cause: error });
+  }
+}
+
 /** Without the YAML error, which would quote the line: it may be a credential. */
 function tryRead(file: string): unknown {
-  const text = readFileSync(file, 'utf8');
+  const text = readText(file);
   try {
     return parse(text);
   } catch {

@@ -117,7 +117,7 @@ export class ListWatch<T> implements ListWatchView<T> {
     this.#whenSynced.resolve();
   }
 
-  /** Read anew each time: any callback may have stopped this. */
+  /** Read anew each time: each callback may have stopped this. */
   #stopped(): boolean {
     return this.#state === 'stopped';
   }

@@ -7,6 +7,8 @@ import { project } from './project.ts';
 
 /** What an object looked like after it was last applied. */
 interface Applied {
+  /** Of the set that it is of. */
+  readonly set: string;
   readonly desiredHash: string;
   readonly uid: string;
   readonly resourceVersion: string;
@@ -51,6 +53,17 @@ export class SetApplier {
       if (failure !== null) outcome.failures.push({ object: name, failure });
     }
     return outcome;
+  }
+
+  /** The set is nobody's concern any more: what is remembered of its objects goes. */
+  forget(set: Pick<ApplySetOptions, 'namespace' | 'labels'>): void {
+    const gone = keyOfSet(set);
+    for (const [name, { set: of }] of this.#known) if (of === gone) this.#known.delete(name);
+  }
+
+  /** How many objects are remembered. */
+  get remembered(): number {
+    return this.#known.size;
   }
 
   /** What has the set's labels. A kind that is not served has nothing. */
@@ -106,14 +119,14 @@ export class SetApplier {
       const same =
         known.resourceVersion === live.metadata.resourceVersion || known.projectionHash === hash(project(desired, live));
       if (same) {
-        this.#remember(name, desired, desiredHash, live);
+        this.#remember(name, desired, desiredHash, live, options);
         outcome.unchanged.push(name);
         return null;
       }
     }
     const result = await this.#client.apply(resource, desired, { fieldManager: this.#fieldManager, force: true });
     if (!result.ok) return result.error;
-    this.#remember(name, desired, desiredHash, result.value);
+    this.#remember(name, desired, desiredHash, result.value, options);
     // The server stores nothing where an apply changes nothing.
     const stored = live === null || live.metadata.resourceVersion !== result.value.metadata.resourceVersion;
     (stored ? outcome.applied : outcome.unchanged).push(name);
@@ -136,10 +149,21 @@ export class SetApplier {
     };
   }
 
-  #remember(name: string, desired: KubeObject, desiredHash: string, live: KubeObject): void {
+  #remember(name: string, desired: KubeObject, desiredHash: string, live: KubeObject, options: ApplySetOptions): void {
     const { uid = '', resourceVersion = '' } = live.metadata;
-    this.#known.set(name, { desiredHash, uid, resourceVersion, projectionHash: hash(project(desired, live)) });
+    this.#known.set(name, {
+      set: keyOfSet(options),
+      desiredHash,
+      uid,
+      resourceVersion,
+      projectionHash: hash(project(desired, live)),
+    });
   }
+}
+
+function keyOfSet({ namespace, labels }: Pick<ApplySetOptions, 'namespace' | 'labels'>): string {
+  const sorted = Object.entries(labels).sort(([x], [y]) => (x < y ? -1 : 1));
+  return JSON.stringify([namespace, sorted]);
 }
 
 function owns(object: KubeObject, uid: string | undefined): boolean {

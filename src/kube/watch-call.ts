@@ -1,4 +1,5 @@
-import { isRecord, parseJson, readObject } from './json.ts';
+import { parseJson } from '../lib/json.ts';
+import { isRecord, readObject } from './json.ts';
 import type { KubeObject, Resource } from './objects.ts';
 import type { KubeFailure } from './outcome.ts';
 import { failureOf } from './status.ts';

@@ -43,6 +43,8 @@ export type Failure = FailureBase &
     /** No HTTP answer: refused, reset, DNS, TLS. `connecting`: the request was never sent. */
     | { readonly kind: 'network'; readonly connecting: boolean }
     | { readonly kind: 'malformed' }
+    /** The answer is not what the client's JSON schema asks for, and the route wants it to be. */
+    | { readonly kind: 'invalid_output' }
     /** A stream that ended without a finish reason, or broke. `sentBytes`: output that had already reached the client. */
     | { readonly kind: 'stream_broken'; readonly sentBytes: number }
     | { readonly kind: 'client_gone' }
@@ -64,7 +66,7 @@ export type FailoverReason =
 
 /**
  * The one table that says which failover reason a failure answers to. `null`: no other target would do better, or
- * (content_filtered, context_exceeded) a rule of its own decides.
+ * (content_filtered, context_exceeded, invalid_output) a rule of its own decides.
  */
 export const FAILOVER_REASON: Readonly<Record<FailureKind, FailoverReason | null>> = {
   rate_limited: 'RateLimited',
@@ -83,6 +85,7 @@ export const FAILOVER_REASON: Readonly<Record<FailureKind, FailoverReason | null
   timeout: 'Timeout',
   network: 'ConnectFailure',
   malformed: 'ServerError',
+  invalid_output: null,
   stream_broken: 'StreamBroken',
   client_gone: null,
 };

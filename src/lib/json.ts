@@ -44,6 +44,11 @@ function closingQuote(text: string, start: number): number {
   return -1;
 }
 
+/** An object's own member: neither its prototype's, nor one of anything else. */
+export function member(value: unknown, name: string): unknown {
+  return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+}
+
 /** '' for anything but a string. */
 export function stringOf(value: unknown): string {
   return typeof value === 'string' ? value : '';

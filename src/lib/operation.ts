@@ -12,7 +12,12 @@ export const OPERATIONS = [
   'audio_transcriptions',
   'audio_translations',
   'moderations',
+  'files',
+  'batches',
 ] as const;
 
-/** What a client asks for, by path. `chat` … `count_tokens` are understood (the last two are Anthropic's); the others pass through as they are. */
+/**
+ * What a client asks for, by path. `chat` … `count_tokens` are understood (the last two are Anthropic's); the others pass through as
+ * they are, the last two to be kept by an upstream.
+ */
 export type Operation = (typeof OPERATIONS)[number];

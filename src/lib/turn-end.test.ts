@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { atTurnEnd } from './turn-end.ts';
+import { atTurnEnd, soon } from './turn-end.ts';
 
 const turn = async (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -39,5 +39,54 @@ describe('atTurnEnd', () => {
     await turn();
     expect(flushed.filter((name) => name === 'again')).toHaveLength(300);
     expect(flushed.filter((name) => name !== 'again')).toEqual(['first', 'second']);
+  });
+});
+
+describe('soon', () => {
+  /** One item in a turn of its own. */
+  const alone = async (): Promise<void> => {
+    soon({ flush: () => {} });
+    await turn();
+  };
+
+  it('flushes at once what comes alone, turn by turn', async () => {
+    await alone();
+    for (let turns = 0; turns < 3; turns++) {
+      let flushed = 0;
+      soon({ flush: () => flushed++ });
+      expect(flushed).toBe(1);
+      await turn();
+    }
+  });
+
+  it('flushes what comes in company at the end of the turn, also in the turn after', async () => {
+    await alone();
+    const flushed: string[] = [];
+    const item = (name: string): { flush: () => void } => ({ flush: () => void flushed.push(name) });
+    for (const name of ['a', 'b', 'c']) soon(item(name));
+    expect(flushed).toEqual(['a']);
+    await turn();
+    expect(flushed).toEqual(['a', 'b', 'c']);
+    soon(item('d'));
+    expect(flushed).toEqual(['a', 'b', 'c']);
+    await turn();
+    expect(flushed).toEqual(['a', 'b', 'c', 'd']);
+    await turn();
+    soon(item('e'));
+    expect(flushed.at(-1)).toBe('e');
+    await turn();
+  });
+
+  it('flushes at once beside what waits for the end of the turn anyway', async () => {
+    await alone();
+    for (let turns = 0; turns < 3; turns++) {
+      const flushed: string[] = [];
+      const item = (name: string): { flush: () => void } => ({ flush: () => void flushed.push(name) });
+      for (const name of ['a', 'b']) atTurnEnd(item(name));
+      soon(item('c'));
+      expect(flushed).toEqual(['c']);
+      await turn();
+      expect(flushed).toEqual(['c', 'a', 'b']);
+    }
   });
 });

@@ -1,11 +1,15 @@
+import { type Period, periodAt } from '../lib/calendar.ts';
 import type { Limit, LimitScope } from '../routetable/types.ts';
 import type { CounterSet, CounterStore, StoredCounter } from './counter-store.ts';
-import type { LimitedRequest } from './limiter.ts';
+import type { Demand, LimitedRequest } from './limiter.ts';
 
 /** A client may invent model names where a route takes a wildcard; more than these, a key or tenant, share one counter. */
 const MAX_MODEL_VALUES = 100;
 /** Joins the values of several scopes that the client chooses. */
 const SEPARATOR = '\u0000';
+
+/** Milliseconds since the epoch, on the clock that decides when a period of the calendar ends. */
+export type DateClock = () => number;
 
 /** What was resolved for a table's list of limits. */
 export interface BoundLimits<C extends StoredCounter> {
@@ -17,15 +21,17 @@ export function bindLimits<C extends StoredCounter>(
   routeId: string,
   limits: readonly Limit[],
   store: CounterStore<C>,
+  dateMs: DateClock,
 ): BoundLimits<C> {
-  return { routeId, limits: limits.map((limit) => new BoundLimit(routeId, limit, store)) };
+  return { routeId, limits: limits.map((limit) => new BoundLimit(routeId, limit, store, dateMs)) };
 }
 
 /** A limit of a route with its scopes resolved: which value of a request groups, and which counts. */
 export class BoundLimit<C extends StoredCounter> {
   readonly limit: number;
-  readonly #definition: Limit;
-  readonly #routeId: string;
+  readonly definition: Limit;
+  /** Whose counters it has: its route's, or those of all routes of a quota. */
+  readonly #home: string;
   readonly #store: CounterStore<C>;
   readonly #perKey: boolean;
   readonly #perTenant: boolean;
@@ -33,14 +39,17 @@ export class BoundLimit<C extends StoredCounter> {
   readonly #headers: readonly string[];
   /** Combinations that get a counter each; null: the client chooses none of the values. */
   readonly #maxValues: number | null;
+  readonly #dateMs: DateClock;
+  #period: Period | null = null;
   #counters: CounterSet<C>;
 
-  constructor(routeId: string, definition: Limit, store: CounterStore<C>) {
+  constructor(routeId: string, definition: Limit, store: CounterStore<C>, dateMs: DateClock) {
     this.limit = definition.limit;
-    this.#definition = definition;
-    this.#routeId = routeId;
+    this.definition = definition;
+    this.#home = homeOf(routeId, definition);
     this.#store = store;
-    this.#counters = store.set(routeId, definition);
+    this.#dateMs = dateMs;
+    this.#counters = this.#currentCounters();
     const headers = definition.per.filter((scope) => scope.kind === 'Header');
     this.#perKey = definition.per.some((scope) => scope.kind === 'APIKey');
     this.#perTenant = definition.per.some((scope) => scope.kind === 'Tenant');
@@ -52,27 +61,46 @@ export class BoundLimit<C extends StoredCounter> {
   }
 
   get name(): string {
-    return this.#definition.name;
+    return this.definition.name;
   }
 
   get unit(): Limit['unit'] {
-    return this.#definition.unit;
+    return this.definition.unit;
   }
 
   get scope(): LimitScope['kind'][] {
-    return this.#definition.per.map((scope) => scope.kind);
+    return this.definition.per.map((scope) => scope.kind);
   }
 
-  amount(tokens: number): number {
-    return this.#definition.unit === 'Tokens' ? tokens : 1;
+  amount({ tokens, nanoUsd }: Demand): number {
+    const { unit } = this.definition;
+    return unit === 'Tokens' ? tokens : unit === 'USD' ? nanoUsd : 1;
+  }
+
+  /** All counters that it has now. */
+  *counters(): Iterable<C> {
+    const period = this.#period;
+    if (this.#counters.retired || (period !== null && this.#dateMs() >= period.endMs)) return;
+    yield* this.#counters.all();
   }
 
   counter(request: LimitedRequest): C {
-    if (this.#counters.retired) this.#counters = this.#store.set(this.#routeId, this.#definition);
+    if (this.#counters.retired || this.#period !== null) this.#counters = this.#currentCounters();
     // A key has one tenant, so the key alone tells both apart.
     const configured = this.#perKey ? request.apiKeyId : this.#perTenant ? request.tenant : '';
     if (this.#maxValues === null) return this.#counters.configured(configured);
     return this.#counters.chosen(configured, this.#chosenValue(request), this.#maxValues);
+  }
+
+  #currentCounters(): CounterSet<C> {
+    const { calendar } = this.definition;
+    if (calendar !== undefined) {
+      const nowMs = this.#dateMs();
+      const known = this.#period;
+      if (known !== null && nowMs >= known.startMs && nowMs < known.endMs && !this.#counters.retired) return this.#counters;
+      this.#period = periodAt(calendar, nowMs);
+    }
+    return this.#store.set(this.#home, this.definition, this.#period);
   }
 
   #chosenValue(request: LimitedRequest): string {
@@ -83,4 +111,10 @@ export class BoundLimit<C extends StoredCounter> {
     }
     return value;
   }
+}
+
+/** Limits of one home and name share their counters. A route's `namespace/name` has one slash: nothing of a quota's is taken for it. */
+export function homeOf(routeId: string, { quota, per }: Limit): string {
+  if (quota === undefined) return routeId;
+  return per.some(({ kind }) => kind === 'Route') ? `LLMQuota/${quota}/${routeId}` : `LLMQuota/${quota}`;
 }

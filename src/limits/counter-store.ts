@@ -1,7 +1,11 @@
+import type { Period } from '../lib/calendar.ts';
 import type { Limit } from '../routetable/types.ts';
 
 /** A value longer than this is not kept as a key: it is counted with the overflow. */
 const MAX_VALUE_CHARS = 256;
+
+/** For each new counter two of the others are looked at, so that forgetting keeps up with an attack that invents values. */
+const LOOKS_A_COUNTER = 2;
 
 /** What the store needs of a counter. */
 export interface StoredCounter {
@@ -13,6 +17,8 @@ export interface StoredCounter {
 export interface CounterPlace {
   readonly setId: string;
   readonly limit: Limit;
+  /** Of a limit by the calendar: what this counter counts, and no other does. */
+  readonly period: Period | null;
   /** What the configuration bounds, where the client chose `value`; else empty. */
   readonly group: string;
   /** null: the group's overflow. */
@@ -37,18 +43,20 @@ interface CounterGroup<C extends StoredCounter> {
   overflow: C | null;
 }
 
-/** All counters of one limit of one route. Lives on over table loads as long as its window keeps its length. */
+/** All counters of one limit of one route, of one period where it has periods. Lives on over table loads as long as its window keeps its length. */
 export class CounterSet<C extends StoredCounter> {
   readonly id: string;
   readonly #limit: Limit;
+  readonly #period: Period | null;
   readonly #store: CounterStore<C>;
   readonly groups = new Map<string, CounterGroup<C>>();
   /** Its last counter was forgotten: whoever holds it must ask the store again. */
   retired = false;
 
-  constructor(id: string, limit: Limit, store: CounterStore<C>) {
+  constructor(id: string, limit: Limit, period: Period | null, store: CounterStore<C>) {
     this.id = id;
     this.#limit = limit;
+    this.#period = period;
     this.#store = store;
   }
 
@@ -69,6 +77,13 @@ export class CounterSet<C extends StoredCounter> {
     return group.overflow ?? this.#store.add(group, null, this.#newCounter(key, null, null));
   }
 
+  *all(): Iterable<C> {
+    for (const { byValue, overflow } of this.groups.values()) {
+      yield* byValue.values();
+      if (overflow !== null) yield overflow;
+    }
+  }
+
   #group(key: string): CounterGroup<C> {
     let group = this.groups.get(key);
     if (group === undefined) {
@@ -79,7 +94,7 @@ export class CounterSet<C extends StoredCounter> {
   }
 
   #newCounter(group: string, value: string | null, overflow: C | null): C {
-    return this.#store.make({ setId: this.id, limit: this.#limit, group, value }, overflow);
+    return this.#store.make({ setId: this.id, limit: this.#limit, period: this.#period, group, value }, overflow);
   }
 }
 
@@ -93,6 +108,8 @@ export class CounterStore<C extends StoredCounter> {
   readonly #entries: Entry<C>[] = [];
   readonly #maxCounters: number;
   #cursor = 0;
+  /** Counters to look at with the next request. */
+  #looks = 1;
 
   constructor(maxCounters: number, make: MakeCounter<C>) {
     this.#maxCounters = maxCounters;
@@ -108,31 +125,34 @@ export class CounterStore<C extends StoredCounter> {
   }
 
   /** A change of the limit's number keeps what was counted; a change of its window, unit or scopes starts anew. */
-  set(routeId: string, limit: Limit): CounterSet<C> {
-    const id = JSON.stringify([routeId, limit.name, limit.unit, limit.windowMs, limit.per]);
+  set(routeId: string, limit: Limit, period: Period | null = null): CounterSet<C> {
+    const span = period === null ? limit.windowMs : [period.startMs, period.endMs];
+    const id = JSON.stringify([routeId, limit.name, limit.unit, span, limit.per]);
     let set = this.#sets.get(id);
     if (set === undefined) {
-      set = new CounterSet(id, limit, this);
+      set = new CounterSet(id, limit, period, this);
       this.#sets.set(id, set);
     }
     return set;
   }
 
   add(group: CounterGroup<C>, value: string | null, counter: C): C {
+    this.#looks += LOOKS_A_COUNTER;
     if (value === null) group.overflow = counter;
     else group.byValue.set(value, counter);
     this.#entries.push({ counter, group, value });
     return counter;
   }
 
-  /** Looks at the next `count` counters in turn and forgets the idle ones. */
-  evictIdle(count: number, nowMs: number): void {
-    for (let looked = 0; looked < count && this.#entries.length > 0; looked++) {
+  /** At each request: looks at the next counter, or at as many as new ones ask for, and forgets the idle ones. */
+  evictIdle(nowMs: number): void {
+    for (; this.#looks > 0 && this.#entries.length > 0; this.#looks--) {
       if (this.#cursor >= this.#entries.length) this.#cursor = 0;
       const entry = this.#entries[this.#cursor];
       if (entry?.counter.idle(nowMs)) this.#forget(entry);
       else this.#cursor++;
     }
+    this.#looks = 1;
   }
 
   /** The last entry takes the place at the cursor. */

@@ -1,3 +1,6 @@
+import type { Period } from '../lib/calendar.ts';
+import type { Limit } from '../routetable/types.ts';
+
 /**
  * What one limit counts for one combination of its scopes' values, in memory. The caller asks `room` first and then takes, in
  * one synchronous step, so that what it saw still holds.
@@ -193,4 +196,61 @@ export class InFlight implements OwnUse {
   successor(): InFlight {
     return new InFlight(this);
   }
+}
+
+/** One period of the calendar, which has no past: what was used is counted until the period ends. */
+export class PeriodSum implements OwnUse {
+  readonly #period: Period;
+  readonly #dateMs: () => number;
+  #sum = 0;
+  #open = 0;
+
+  /** `dateMs`: milliseconds since the epoch, on the clock that the period was found by. */
+  constructor(period: Period, dateMs: () => number) {
+    this.#period = period;
+    this.#dateMs = dateMs;
+  }
+
+  room(limit: number): number {
+    return limit - this.#sum;
+  }
+
+  take(amount: number): void {
+    this.#open++;
+    this.#sum += amount;
+  }
+
+  settle(taken: number, used: number): void {
+    this.#open--;
+    this.#sum += used - taken;
+  }
+
+  waitMs(): number {
+    return Math.max(1, Math.ceil(this.#period.endMs - this.#dateMs()));
+  }
+
+  resetMs(): number {
+    return this.#sum === 0 ? 0 : this.waitMs();
+  }
+
+  /** What was used is forgotten with the period, and no sooner. */
+  idle(): boolean {
+    return this.#open === 0 && this.#dateMs() >= this.#period.endMs;
+  }
+
+  parts(nowMs: number): readonly { readonly endMs: number; readonly amount: number }[] {
+    return this.#sum === 0 ? [] : [{ endMs: nowMs, amount: this.#sum }];
+  }
+
+  successor(): PeriodSum {
+    const copy = new PeriodSum(this.#period, this.#dateMs);
+    copy.#sum = this.#sum;
+    return copy;
+  }
+}
+
+/** `period`: that of a limit by the calendar. */
+export function newCounter(limit: Limit, period: Period | null, dateMs: () => number): OwnUse {
+  if (period !== null) return new PeriodSum(period, dateMs);
+  return limit.windowMs === null ? new InFlight() : new SlidingWindow(limit.windowMs);
 }

@@ -1,7 +1,7 @@
 /** What a limiter tells of the counters it asked. */
 import type { Limit, LimitScope } from '../routetable/types.ts';
 import type { Counter } from './counters.ts';
-import type { Rejection, Remaining, RemainingByUnit } from './limiter.ts';
+import type { Demand, LimitUse, Rejection, Remaining, RemainingByUnit } from './limiter.ts';
 
 export type Measured = Pick<Counter, 'room' | 'waitMs' | 'resetMs'>;
 
@@ -10,24 +10,32 @@ interface LimitOfDecision {
   readonly scope: LimitScope['kind'][];
   readonly unit: Limit['unit'];
   readonly limit: number;
-  amount(tokens: number): number;
+  amount(demand: Demand): number;
 }
 
 /** Names the limit that keeps the request out longest; waits for all of them. `short`: whether the limit of this index refuses. */
 export function rejection(
   limits: readonly LimitOfDecision[],
   counters: readonly Measured[],
-  tokens: number,
+  demand: Demand,
   nowMs: number,
   short: (index: number) => boolean,
 ): Rejection {
   let worst: LimitOfDecision | undefined;
   let retryAfterMs = 0;
   let impossible = false;
+  let affordable: number | null = Number.POSITIVE_INFINITY;
+  const exceeded: number[] = [];
+  const left: number[] = [];
   limits.forEach((limit, i) => {
-    const amount = limit.amount(tokens);
+    const amount = limit.amount(demand);
     const counter = counters[i];
     if (counter === undefined || !short(i)) return;
+    const room = Math.max(0, counter.room(limit.limit, nowMs));
+    exceeded.push(i);
+    left.push(room);
+    if (limit.unit !== 'USD') affordable = null;
+    else if (affordable !== null) affordable = Math.min(affordable, room);
     const alone = amount > limit.limit;
     const waitMs = counter.waitMs(limit.limit, amount, nowMs);
     if (worst === undefined || (alone && !impossible) || (alone === impossible && waitMs > retryAfterMs)) worst = limit;
@@ -42,10 +50,53 @@ export function rejection(
     scope: worst.scope,
     unit: worst.unit,
     limit: worst.limit,
+    exceeded,
+    left,
+    affordableNanoUsd: affordable,
     retryAfterMs,
     impossible,
     remaining: remainingByUnit(limits, counters, nowMs),
   };
+}
+
+/** Of each counter the used part of the limit. */
+export function* usedShares<C extends Measured>(
+  counters: Iterable<C>,
+  limit: number,
+  nowMs: number,
+  known: (counter: C) => boolean,
+): Iterable<number> {
+  for (const counter of counters) {
+    if (!known(counter)) continue;
+    // Room first: it brings a counter up to this moment.
+    const used = 1 - counter.room(limit, nowMs) / limit;
+    yield counter.resetMs(nowMs) === 0 ? 0 : used;
+  }
+}
+
+/** Whole units, and never less than nothing. */
+export function demandOf({ tokens, nanoUsd = 0 }: { readonly tokens: number; readonly nanoUsd?: number }): Demand {
+  return { tokens: tokens > 0 ? Math.ceil(tokens) : 0, nanoUsd: nanoUsd > 0 ? Math.ceil(nanoUsd) : 0 };
+}
+
+/** Room first: it brings a counter up to this moment. */
+export function limitUse(
+  limit: { readonly definition: Limit; readonly limit: number },
+  counter: Measured,
+  nowMs: number,
+): LimitUse {
+  const remaining = counter.room(limit.limit, nowMs);
+  return { definition: limit.definition, remaining, resetMs: counter.resetMs(nowMs), counter };
+}
+
+/** What is not an amount proves nothing, so what was reserved stands. */
+export function usedOf(actual: number | null | undefined, reserved: number): number {
+  return actual !== null && actual !== undefined && Number.isFinite(actual) && actual >= 0 ? Math.ceil(actual) : reserved;
+}
+
+/** What one limit's counter is settled with. */
+export function usedUnits(unit: Limit['unit'] | undefined, requests: number, { tokens, nanoUsd }: Demand): number {
+  return unit === 'Tokens' ? tokens : unit === 'USD' ? nanoUsd : requests;
 }
 
 export function remainingByUnit(
@@ -57,7 +108,7 @@ export function remainingByUnit(
   for (let i = 0; i < limits.length; i++) {
     const limit = limits[i];
     const counter = counters[i];
-    if (limit === undefined || counter === undefined || limit.unit === 'Concurrency') continue;
+    if (limit === undefined || counter === undefined || limit.unit === 'Concurrency' || limit.unit === 'USD') continue;
     const unit = limit.unit === 'Tokens' ? 'tokens' : 'requests';
     const remaining = Math.max(0, counter.room(limit.limit, nowMs));
     const known = tightest[unit];

@@ -2,11 +2,13 @@ import type { Clock } from '../lib/clock.ts';
 import type { Limit } from '../routetable/types.ts';
 import { bindLimits, type BoundLimit, type BoundLimits } from './bound-limit.ts';
 import { CounterStore } from './counter-store.ts';
-import { type Counter, InFlight, SlidingWindow } from './counters.ts';
-import { rejection, remainingByUnit } from './decision.ts';
-import type { LimitedRequest, Limiter, Rejection, RemainingByUnit, Reservation } from './limiter.ts';
+import { type Counter, newCounter } from './counters.ts';
+import { demandOf, limitUse, rejection, remainingByUnit, usedOf, usedShares, usedUnits } from './decision.ts';
+import type { Demand, LimitedRequest, LimitUse, Limiter, Rejection, RemainingByUnit, Reservation } from './limiter.ts';
 
 const MAX_COUNTERS = 100_000;
+
+export const NOTHING: Demand = Object.freeze({ tokens: 0, nanoUsd: 0 });
 
 export const NO_LIMITS: Reservation = Object.freeze({
   ok: true,
@@ -23,6 +25,7 @@ export const NO_LIMITS: Reservation = Object.freeze({
 export class LocalLimiter implements Limiter {
   readonly #clock: Clock;
   readonly #store: CounterStore<Counter>;
+  readonly #dateMs = (): number => this.#clock.wallMs();
   /** What was resolved for a table's list of limits; goes with the table. */
   readonly #bound = new WeakMap<readonly Limit[], BoundLimits<Counter>>();
 
@@ -31,8 +34,7 @@ export class LocalLimiter implements Limiter {
     this.#clock = clock;
     this.#store = new CounterStore(
       maxCounters,
-      ({ limit }, overflow) =>
-        overflow?.successor() ?? (limit.windowMs === null ? new InFlight() : new SlidingWindow(limit.windowMs)),
+      ({ limit, period }, overflow) => overflow?.successor() ?? newCounter(limit, period, this.#dateMs),
     );
   }
 
@@ -45,34 +47,51 @@ export class LocalLimiter implements Limiter {
     if (request.limits.length === 0) return NO_LIMITS;
     const nowMs = this.#clock.nowMs();
     const { limits } = this.#boundLimits(request);
-    // One more than a request can add, so that forgetting keeps up with an attack that invents values.
-    this.#store.evictIdle(limits.length + 1, nowMs);
-    const tokens = request.tokens > 0 ? Math.ceil(request.tokens) : 0;
-    const counters: Counter[] = [];
-    let admitted = true;
-    for (const limit of limits) {
-      const counter = limit.counter(request);
-      counters.push(counter);
-      if (counter.room(limit.limit, nowMs) < limit.amount(tokens)) admitted = false;
-    }
-    if (!admitted) {
-      const short = (i: number): boolean =>
-        (counters[i]?.room(limits[i]?.limit ?? 0, nowMs) ?? 0) < (limits[i]?.amount(tokens) ?? 0);
-      return rejection(limits, counters, tokens, nowMs, short);
-    }
-    for (let i = 0; i < limits.length; i++) counters[i]?.take(limits[i]?.amount(tokens) ?? 0);
-    return new LocalReservation(this.#clock, limits, counters, tokens, nowMs);
+    this.#store.evictIdle(nowMs);
+    const demand = demandOf(request);
+    const counters = limits.map((limit) => limit.counter(request));
+    const refused = refusalOf(limits, counters, demand, nowMs);
+    if (refused !== null) return refused;
+    for (let i = 0; i < limits.length; i++) counters[i]?.take(limits[i]?.amount(demand) ?? 0);
+    return new LocalReservation(this.#clock, limits, counters, demand, nowMs);
+  }
+
+  usedShares(routeId: string, limits: readonly Limit[], index: number): Iterable<number> {
+    const limit = this.#boundLimits({ routeId, limits }).limits[index];
+    return limit === undefined ? [] : usedShares(limit.counters(), limit.limit, this.#clock.nowMs(), () => true);
+  }
+
+  refusal(request: LimitedRequest): Rejection | null {
+    const { limits } = this.#boundLimits(request);
+    const counters = limits.map((limit) => limit.counter(request));
+    return refusalOf(limits, counters, demandOf(request), this.#clock.nowMs());
+  }
+
+  async look(request: LimitedRequest): Promise<readonly LimitUse[]> {
+    const nowMs = this.#clock.nowMs();
+    return this.#boundLimits(request).limits.map((limit) => limitUse(limit, limit.counter(request), nowMs));
   }
 
   async close(): Promise<void> {}
 
-  #boundLimits(request: LimitedRequest): BoundLimits<Counter> {
+  #boundLimits(request: Pick<LimitedRequest, 'routeId' | 'limits'>): BoundLimits<Counter> {
     const known = this.#bound.get(request.limits);
     if (known?.routeId === request.routeId) return known;
-    const bound = bindLimits(request.routeId, request.limits, this.#store);
+    const bound = bindLimits(request.routeId, request.limits, this.#store, this.#dateMs);
     this.#bound.set(request.limits, bound);
     return bound;
   }
+}
+
+function refusalOf(
+  limits: readonly BoundLimit<Counter>[],
+  counters: readonly Counter[],
+  demand: Demand,
+  nowMs: number,
+): Rejection | null {
+  const short = (i: number): boolean => (counters[i]?.room(limits[i]?.limit ?? 0, nowMs) ?? 0) < (limits[i]?.amount(demand) ?? 0);
+  for (let i = 0; i < limits.length; i++) if (short(i)) return rejection(limits, counters, demand, nowMs, short);
+  return null;
 }
 
 class LocalReservation implements Reservation {
@@ -80,7 +99,7 @@ class LocalReservation implements Reservation {
   readonly #clock: Clock;
   readonly #limits: readonly BoundLimit<Counter>[];
   readonly #counters: readonly Counter[];
-  readonly #tokens: number;
+  readonly #demand: Demand;
   readonly #takenAtMs: number;
   #open = true;
 
@@ -88,13 +107,13 @@ class LocalReservation implements Reservation {
     clock: Clock,
     limits: readonly BoundLimit<Counter>[],
     counters: readonly Counter[],
-    tokens: number,
+    demand: Demand,
     takenAtMs: number,
   ) {
     this.#clock = clock;
     this.#limits = limits;
     this.#counters = counters;
-    this.#tokens = tokens;
+    this.#demand = demand;
     this.#takenAtMs = takenAtMs;
   }
 
@@ -103,26 +122,26 @@ class LocalReservation implements Reservation {
     return remainingByUnit(this.#limits, this.#counters, this.#clock.nowMs());
   }
 
-  settle(actualTokens: number): void {
-    // What is not a number of tokens proves nothing, so the estimate stands.
-    this.#end(1, Number.isFinite(actualTokens) && actualTokens >= 0 ? Math.ceil(actualTokens) : this.#tokens);
+  settle(actualTokens: number, actualNanoUsd?: number | null): void {
+    const { tokens, nanoUsd } = this.#demand;
+    this.#end(1, { tokens: usedOf(actualTokens, tokens), nanoUsd: usedOf(actualNanoUsd, nanoUsd) });
   }
 
   release(): void {
-    this.#end(0, 0);
+    this.#end(0, NOTHING);
   }
 
   /** Nobody but this process has its slots. */
   onRevoked(): void {}
 
-  #end(requests: number, tokens: number): void {
+  #end(requests: number, used: Demand): void {
     if (!this.#open) return;
     this.#open = false;
     const nowMs = this.#clock.nowMs();
     for (let i = 0; i < this.#limits.length; i++) {
       const limit = this.#limits[i];
-      const used = limit?.unit === 'Tokens' ? tokens : requests;
-      this.#counters[i]?.settle(limit?.amount(this.#tokens) ?? 0, used, this.#takenAtMs, nowMs);
+      const taken = limit?.amount(this.#demand) ?? 0;
+      this.#counters[i]?.settle(taken, usedUnits(limit?.unit, requests, used), this.#takenAtMs, nowMs);
     }
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject } from '../kube/objects.ts';
+import { isObject } from '../lib/json.ts';
 import type { Timers } from '../lib/timers.ts';
 import type { Logger } from '../telemetry/log.ts';
 import {
@@ -164,7 +165,7 @@ export class AuthorityKeeper {
       const map = await client.get(CONFIG_MAPS, { namespace, name });
       if (!map.ok && map.error.kind !== 'not_found') throw new Error(map.error.message);
       const data = map.ok ? map.value['data'] : undefined;
-      const bundle = isRecord(data) ? data[CA_BUNDLE_KEY] : undefined;
+      const bundle = isObject(data) ? data[CA_BUNDLE_KEY] : undefined;
       found.set(namespace, typeof bundle === 'string' ? bundle : '');
     }
     return found;
@@ -192,14 +193,10 @@ function leastOf(published: ReadonlyMap<string, string>): string | null {
 
 function decodedData(secret: KubeObject): Readonly<Record<string, string>> {
   const data = secret['data'];
-  if (!isRecord(data)) return {};
+  if (!isObject(data)) return {};
   return Object.fromEntries(
     Object.entries(data).flatMap(([key, value]) =>
       typeof value === 'string' ? [[key, Buffer.from(value, 'base64').toString('utf8')]] : [],
     ),
   );
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -2,7 +2,7 @@
  * The operator's loop: what is gathered is compiled, published to the gateway pods and told in status. Every replica gathers and
  * compiles, so that the next leader is warm; the leader alone publishes and writes.
  */
-import { compile, createCompileMemo } from '../compile/compile.ts';
+import { compile, createCompileMemo, type Compilation } from '../compile/compile.ts';
 import type { CompileOptions } from '../compile/snapshot.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject, Resource } from '../kube/objects.ts';
@@ -11,15 +11,18 @@ import type { RouteTable } from '../routetable/types.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { OperatorMetrics } from '../telemetry/operator-metrics.ts';
 import { Debounce } from './debounce.ts';
-import type { SnapshotKeeper, TableServer } from './delivery/delivery.ts';
+import type { PodState, SnapshotKeeper, TableServer } from './delivery/delivery.ts';
 import { Fleet } from './fleet.ts';
-import { Gather, type OwnKind } from './gather/gather.ts';
+import { Gather, OWN_KINDS, type OwnKind } from './gather/gather.ts';
 import type { StartWatch } from './gather/secrets.ts';
-import { LLM_BACKENDS, LLM_GATEWAYS, LLM_ROUTES } from './resources.ts';
+import { LLM_BACKENDS, LLM_GATEWAYS, LLM_QUOTAS, LLM_ROUTES } from './resources.ts';
 import type { Rendered } from './status/gateway-status.ts';
-import { Outages } from './status/outages.ts';
+import { BudgetNews } from './status/budgets.ts';
+import type { QuotaEvidence } from './status/evidence.ts';
+import { Outages, type PodReports } from './status/outages.ts';
+import { QuotaProgress } from './status/quota-progress.ts';
 import { changedRoutes, rotated, transitions, type Transition } from './status/transitions.ts';
-import { Wishes, type Compiled } from './status/wishes.ts';
+import { routeAt, Wishes } from './status/wishes.ts';
 import { StatusWriter } from './status/writer.ts';
 
 export interface ControlOptions {
@@ -48,21 +51,39 @@ const RESOURCE_OF: Readonly<Record<OwnKind, Resource>> = {
   LLMRoute: LLM_ROUTES,
   LLMGateway: LLM_GATEWAYS,
   LLMBackend: LLM_BACKENDS,
+  LLMQuota: LLM_QUOTAS,
 };
+/** Until what is less urgent than serving follows: snapshots, statuses. */
+const FOLLOW_MS = 10;
 /** After a takeover, pods have so long to come back before what they do not say counts as not served. */
 const SETTLE_MS = 15_000;
+
+const LIMIT_STORE = { upstreamId: 'the Redis of spec.redis', credentialId: '' };
+
+/** What a pod says of the Redis that its limits are to be shared over, in the form of what it says of an upstream. */
+function withoutLimitStore({ ready, connected, limitsProblem, lastSeenMs }: PodState): PodReports {
+  const { upstreamId } = LIMIT_STORE;
+  const away = { upstreamId, credentialId: null, state: 'Ejected', reason: limitsProblem ?? '', sinceMs: lastSeenMs } as const;
+  return { ready, connected, upstreams: limitsProblem === null ? [] : [away] };
+}
 
 export class ControlLoop {
   readonly gather: Gather;
   readonly fleet: Fleet;
   readonly #options: ControlOptions;
-  readonly #memo = createCompileMemo();
+  #memo = createCompileMemo();
   readonly #debounce: Debounce;
   readonly #writer: StatusWriter;
   readonly #outages: Outages;
+  /** The Redis of each gateway's limits, judged as an upstream is. */
+  readonly #limitStores: Outages;
+  readonly #quotas = new QuotaProgress((id) => this.gather.entry('LLMQuota', id) !== undefined);
+  /** By gateway; those that are published now. */
+  readonly #published = new Map<string, RouteTable>();
+  readonly #budgets = new BudgetNews();
   readonly #rendered = new Map<string, Rendered>();
   readonly #unsubscribe: (() => void)[] = [];
-  #compiled: Compiled | null = null;
+  #compiled: Compilation | null = null;
   #started = false;
   #leading = false;
   #settledAtMs = 0;
@@ -79,6 +100,11 @@ export class ControlLoop {
       onChange: (gatewayId, upstreams) => this.#outagesChanged(gatewayId, upstreams),
       ...(options.outageHeldForMs === undefined ? {} : { heldForMs: options.outageHeldForMs }),
     });
+    this.#limitStores = new Outages({
+      timers,
+      onChange: (gatewayId) => this.#writer.touch('LLMGateway', gatewayId),
+      ...(options.outageHeldForMs === undefined ? {} : { heldForMs: options.outageHeldForMs }),
+    });
     const wishes = new Wishes({
       compiled: () => this.#compiled,
       entry: (kind, id) => this.gather.entry(kind, id),
@@ -87,7 +113,9 @@ export class ControlLoop {
       gatewayNamespaces,
       evidence: {
         progress: (gatewayId, routeId) => this.fleet.progress(gatewayId, routeId),
+        quota: (id) => this.#quotaEvidence(id),
         outage: (gatewayId, target) => this.#outages.believed(gatewayId, target),
+        limitStore: (gatewayId) => this.#limitStores.believed(gatewayId, LIMIT_STORE),
       },
       counts: (gatewayId) => this.fleet.counts(gatewayId),
       refusedSettings: (gatewayId) => this.fleet.refusedSettings(gatewayId),
@@ -123,17 +151,26 @@ export class ControlLoop {
       onSeen: (kind, id) => {
         this.#writer.touch(kind, id);
         if (kind === 'LLMGateway' && this.gather.isRun(id.slice(0, id.indexOf('/')))) options.onGateway(id);
+        if (this.gather.entry(kind, id) !== undefined) return;
+        if (kind === 'LLMQuota') this.#quotas.forgetQuota(id);
+        if (kind === 'LLMGateway') this.#forgetGateway(id);
       },
       onError,
     });
     this.#unsubscribe.push(
       server.onProgress(({ gateway, routes }) => {
         this.#writer.touch('LLMGateway', gateway);
-        if (routes === null) this.#touchRoutesOf(gateway);
-        else for (const id of routes) this.#writer.touch('LLMRoute', id);
+        if (routes === null) this.#touchServedAt(gateway);
+        else {
+          for (const id of routes) this.#writer.touch('LLMRoute', id);
+          this.#touchQuotas(gateway, 'open');
+        }
       }),
       server.onPod(({ gateway }) => {
-        this.#outages.update(gateway, this.fleet.pods(gateway));
+        const pods = this.fleet.pods(gateway);
+        this.#outages.update(gateway, pods);
+        this.#limitStores.update(gateway, pods.map(withoutLimitStore));
+        this.#tellBudgets(gateway);
         this.#writer.touch('LLMGateway', gateway);
       }),
       options.snapshots.onLeftOut((gateway) => this.#writer.touch('LLMGateway', gateway)),
@@ -145,7 +182,7 @@ export class ControlLoop {
     return this.#compiled !== null;
   }
 
-  get compiled(): Compiled | null {
+  get compiled(): Compilation | null {
     return this.#compiled;
   }
 
@@ -157,8 +194,10 @@ export class ControlLoop {
     const { timers } = this.#options;
     this.#leading = true;
     this.#settledAtMs = timers.nowMs() + SETTLE_MS;
+    this.#budgets.lead(timers.wallMs());
     this.#writer.start();
     this.#publish();
+    this.#keep();
     this.#touchAll();
     this.#wakeSettled = timers.after(SETTLE_MS, () => this.#touchAll());
   }
@@ -169,6 +208,7 @@ export class ControlLoop {
     this.#wakeSettled = null;
     this.#writer.stop();
     this.#outages.stop();
+    this.#limitStores.stop();
   }
 
   /** What became of a gateway's objects. */
@@ -193,38 +233,65 @@ export class ControlLoop {
     const { timers, metrics, log } = this.#options;
     const startMs = timers.nowMs();
     const before = this.#compiled;
+    let after: Compilation;
     try {
-      const { tables, statuses } = compile(this.gather.snapshot(), COMPILE_OPTIONS, this.#memo);
-      this.#compiled = { tables, statuses };
+      after = compile(this.gather.snapshot(), COMPILE_OPTIONS, this.#memo);
     } catch (error) {
-      // An invariant of ours. What was compiled before is served on, and the next change tries again.
+      // An invariant of ours. What was compiled before is served on, and the next change tries again, from nothing.
+      this.#memo = createCompileMemo();
       metrics.compileFailed();
       log.error({ err: error }, 'the objects could not be compiled; what was compiled before is served on');
       return;
     }
+    this.#compiled = after;
     metrics.compiled((timers.nowMs() - startMs) / 1_000);
+    for (const { key, error } of after.faults) {
+      metrics.compileFailed();
+      log.error(
+        { err: error, object: key },
+        'an object could not be compiled; its status says what is served of it, and everything else is served',
+      );
+    }
     this.#publish();
-    this.#touchChanged(before, this.#compiled);
+    // What is published goes first, and its pods have other things to do now than to share the machine with the rest.
+    timers.after(FOLLOW_MS, () => this.#follow(before, after));
     if (before === null) log.info({ routes: this.gather.book('LLMRoute').size }, 'everything is read and compiled');
   }
 
   #publish(): void {
     if (this.#compiled === null) return;
-    const { tables } = this.#compiled;
-    const { server, snapshots } = this.#options;
-    server.publish(tables);
-    for (const [gatewayId, table] of tables) snapshots.publish(table, server.sequence(gatewayId));
+    const { server } = this.#options;
+    server.publish(this.#compiled.tables);
+    for (const [gatewayId, table] of this.#compiled.tables) {
+      const before = this.#published.get(gatewayId);
+      if (before === table) continue;
+      this.#published.set(gatewayId, table);
+      this.#quotas.published(gatewayId, before, table, server.sequence(gatewayId));
+    }
   }
 
-  #touchChanged(before: Compiled | null, after: Compiled): void {
-    for (const [key, status] of after.statuses) {
-      if (before?.statuses.get(key) === status) continue;
+  /** Whatever else follows from what was published. */
+  #follow(before: Compilation | null, after: Compilation): void {
+    if (this.#stopped) return;
+    this.#keep();
+    this.#touchChanged(before, after);
+  }
+
+  /** What is published now, for cold starts. */
+  #keep(): void {
+    const { server, snapshots } = this.#options;
+    for (const [gatewayId, table] of this.#compiled?.tables ?? []) snapshots.publish(table, server.sequence(gatewayId));
+  }
+
+  #touchChanged(before: Compilation | null, after: Compilation): void {
+    for (const key of after.changed) {
       const slash = key.indexOf('/');
       this.#writer.touch(key.slice(0, slash) as OwnKind, key.slice(slash + 1));
     }
     for (const [gatewayId, table] of after.tables) {
       const old = before?.tables.get(gatewayId);
       if (old === table) continue;
+      this.#touchQuotas(gatewayId, 'open');
       for (const change of changedRoutes(old, table)) {
         this.#writer.touch('LLMRoute', change.id);
         if (old === undefined || change.before === null || change.after === null) continue;
@@ -240,17 +307,39 @@ export class ControlLoop {
   }
 
   #touchAll(): void {
-    for (const kind of ['LLMGateway', 'LLMBackend', 'LLMRoute'] as const)
-      for (const id of this.gather.book(kind).ids()) this.#writer.touch(kind, id);
+    for (const kind of OWN_KINDS) for (const id of this.gather.book(kind).ids()) this.#writer.touch(kind, id);
   }
 
-  #touchRoutesOf(gatewayId: string): void {
+  #touchServedAt(gatewayId: string): void {
     for (const { id } of this.#tableOf(gatewayId)?.routes ?? []) this.#writer.touch('LLMRoute', id);
+    this.#touchQuotas(gatewayId, 'all');
+  }
+
+  #touchQuotas(gatewayId: string, which: 'all' | 'open'): void {
+    for (const id of this.#quotas.at(gatewayId, which)) this.#writer.touch('LLMQuota', id);
+  }
+
+  #forgetGateway(gatewayId: string): void {
+    this.#quotas.forgetGateway(gatewayId);
+    this.#published.delete(gatewayId);
+  }
+
+  #quotaEvidence(quotaId: string): readonly QuotaEvidence[] {
+    return this.#quotas.placesOf(quotaId).map(({ gatewayId, sequence }) => {
+      const table = this.#tableOf(gatewayId);
+      const progress = this.fleet.progressSince(gatewayId, sequence, ({ kind, key, digest }) => {
+        const route = kind === 'route' ? routeAt(table, key) : null;
+        return route?.digest === digest && route.limits.some(({ quota }) => quota === quotaId);
+      });
+      if (progress.programmedPods >= progress.readyPods && progress.rejected.length === 0)
+        this.#quotas.settled(gatewayId, quotaId);
+      return { gatewayId, progress };
+    });
   }
 
   #podsChanged(gatewayId: string): void {
     this.#writer.touch('LLMGateway', gatewayId);
-    this.#touchRoutesOf(gatewayId);
+    this.#touchServedAt(gatewayId);
     if (!this.#started) this.#debounce.call();
   }
 
@@ -260,6 +349,15 @@ export class ControlLoop {
       if (concerned) this.#writer.touch('LLMRoute', id);
     }
     for (const id of this.gather.book('LLMBackend').ids()) this.#writer.touch('LLMBackend', id);
+  }
+
+  #tellBudgets(gatewayId: string): void {
+    if (!this.#leading) return;
+    const { timers } = this.#options;
+    for (const { route, quota, limit, tenant } of this.#budgets.fresh(gatewayId, this.fleet.pods(gatewayId), timers.wallMs())) {
+      const note = `limit ${limit} is used up, by tenant ${tenant} first: requests beyond it are refused or downgraded, as it says`;
+      this.#event(quota === null ? 'LLMRoute' : 'LLMQuota', quota ?? route, { type: 'Warning', reason: 'BudgetExhausted', note });
+    }
   }
 
   #tableOf(gatewayId: string): RouteTable | undefined {

@@ -1,12 +1,13 @@
 /** The gateway pods: those that Kubernetes calls ready, joined with those that the stream has heard of. */
 import type { ListWatchView } from '../kube/contract.ts';
 import type { KubeObject } from '../kube/objects.ts';
+import type { Nack } from '../routetable/stream-messages.ts';
 import type { PodState, TableServer } from './delivery/delivery.ts';
 import { PODS } from './resources.ts';
 import type { StartWatch } from './gather/secrets.ts';
 import type { Progress } from './status/evidence.ts';
 
-export const GATEWAY_POD_LABEL = 'fairlead.dev/gateway';
+const GATEWAY_POD_LABEL = 'fairlead.dev/gateway';
 
 /** A pod as Kubernetes sees it. */
 export interface KubePod {
@@ -18,7 +19,7 @@ export interface KubePod {
 
 export interface FleetOptions {
   readonly watch: StartWatch;
-  readonly server: Pick<TableServer, 'pods' | 'progress' | 'sequence'>;
+  readonly server: Pick<TableServer, 'pods' | 'progress' | 'configSequence'>;
   readonly namespaces: readonly string[];
   /** The ready pods of a gateway are others than before. */
   readonly onChange: (gatewayId: string) => void;
@@ -71,9 +72,24 @@ export class Fleet {
     return { readyPods: readyPods + this.unheardOf(gatewayId).length, programmedPods, rejected };
   }
 
+  /** With all that was published up to `sequence`; `concerns`: a refusal that counts. */
+  progressSince(gatewayId: string, sequence: number, concerns: (nack: Nack) => boolean): Progress {
+    const heard = this.pods(gatewayId).map(({ name, ready, ackedSequence, nacks }) => {
+      const refused = nacks.find(concerns);
+      return { name, ready, refused, programmed: ready && ackedSequence >= sequence && refused === undefined };
+    });
+    return {
+      readyPods: heard.filter(({ ready }) => ready).length + this.unheardOf(gatewayId).length,
+      programmedPods: heard.filter(({ programmed }) => programmed).length,
+      rejected: heard.flatMap(({ name, refused }) =>
+        refused === undefined ? [] : [{ pod: name, reason: `${refused.key}: ${refused.reason}` }],
+      ),
+    };
+  }
+
   /** For the LLMGateway: pods that are ready, and of them those that have everything. */
   counts(gatewayId: string): { readonly ready: number; readonly current: number } {
-    const sequence = this.#options.server.sequence(gatewayId);
+    const sequence = this.#options.server.configSequence(gatewayId);
     const heard = this.pods(gatewayId).filter(({ ready }) => ready);
     const current = heard.filter(({ ackedSequence, nacks }) => ackedSequence >= sequence && nacks.length === 0).length;
     return { ready: heard.length + this.unheardOf(gatewayId).length, current };

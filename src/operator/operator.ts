@@ -17,6 +17,7 @@ import { CA_BUNDLE_KEY } from './delivery/authority.ts';
 import { TOKEN_AUDIENCE } from './delivery/delivery.ts';
 import { Snapshots } from './delivery/snapshots.ts';
 import { HttpsTableServer } from './delivery/table-server.ts';
+import { OWN_KINDS } from './gather/gather.ts';
 import type { StartWatch } from './gather/secrets.ts';
 import { reviewPodToken } from './identity-review.ts';
 import { takeLeaderLabel } from './leader-label.ts';
@@ -279,16 +280,16 @@ export class Operator {
     for (const definition of KINDS) {
       const name = `${definition.plural}.${GROUP}`;
       const installed = await client.get(CUSTOM_RESOURCE_DEFINITIONS, { name });
-      if (!installed.ok) {
+      if (!installed.ok && installed.error.kind !== 'not_found') {
         log.warn({ crd: name, failure: installed.error.message }, 'the installed CRD could not be read');
         continue;
       }
-      const lacks = lacksOf(definition, installed.value);
+      const lacks = installed.ok ? lacksOf(definition, installed.value) : ['all of it'];
       if (lacks.length === 0) continue;
       outdated++;
       log.warn(
         { crd: name, lacks: lacks.slice(0, 10), more: Math.max(0, lacks.length - 10) },
-        'the installed CRD is older than this operator: apply the CRDs of this release again (kubectl apply --server-side -f crds/)',
+        'the installed CRDs are older than this operator: apply those of this release again (kubectl apply --server-side -f crds/)',
       );
     }
     metrics.oldCrds(outdated);
@@ -307,10 +308,10 @@ export class Operator {
     const nowMs = timers.nowMs();
     for (const { kind, view } of gather.views())
       if (view.lastContactMs !== null) metrics.watchAge(kind, Math.max(0, nowMs - view.lastContactMs) / 1_000);
-    for (const kind of ['LLMRoute', 'LLMGateway', 'LLMBackend'] as const) {
+    for (const kind of OWN_KINDS) {
       let refused = 0;
       for (const { id, refused: reason } of gather.book(kind).entries()) {
-        const accepted = this.control.compiled?.statuses.get(`${kind}/${id}`)?.conditions[0];
+        const accepted = this.control.compiled?.statusOf(`${kind}/${id}`)?.conditions[0];
         if (reason !== null || accepted?.status === 'False') refused++;
       }
       metrics.objects(kind, gather.book(kind).size, refused);

@@ -77,6 +77,8 @@ export class RenderLoop {
     const object = gateway(gatewayId);
     if (object === null) {
       // What it owned goes with it, by its owner references.
+      const slash = gatewayId.indexOf('/');
+      this.#applier.forget({ namespace: gatewayId.slice(0, slash), labels: objectLabels(gatewayId.slice(slash + 1)) });
       onRendered(gatewayId, null);
       return 'done';
     }

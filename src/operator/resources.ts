@@ -9,6 +9,7 @@ function resource(group: string, version: string, plural: string, kind: string, 
 export const LLM_ROUTES = resource(GROUP, VERSION, 'llmroutes', 'LLMRoute');
 export const LLM_GATEWAYS = resource(GROUP, VERSION, 'llmgateways', 'LLMGateway');
 export const LLM_BACKENDS = resource(GROUP, VERSION, 'llmbackends', 'LLMBackend');
+export const LLM_QUOTAS = resource(GROUP, VERSION, 'llmquotas', 'LLMQuota');
 export const NAMESPACES = resource('', 'v1', 'namespaces', 'Namespace', false);
 export const SECRETS = resource('', 'v1', 'secrets', 'Secret');
 export const CONFIG_MAPS = resource('', 'v1', 'configmaps', 'ConfigMap');

@@ -34,14 +34,14 @@ export const RIGHTS: readonly Right[] = [
   {
     scope: 'Cluster',
     group: 'fairlead.dev',
-    resources: ['llmroutes', 'llmgateways', 'llmbackends'],
+    resources: ['llmroutes', 'llmgateways', 'llmbackends', 'llmquotas'],
     verbs: READ,
     why: 'what users apply',
   },
   {
     scope: 'Cluster',
     group: 'fairlead.dev',
-    resources: ['llmroutes/status', 'llmgateways/status', 'llmbackends/status'],
+    resources: ['llmroutes/status', 'llmgateways/status', 'llmbackends/status', 'llmquotas/status'],
     verbs: ['patch'],
     why: 'what became of it',
   },
@@ -100,7 +100,7 @@ export const RIGHTS: readonly Right[] = [
     group: 'apiextensions.k8s.io',
     resources: ['customresourcedefinitions'],
     verbs: ['get'],
-    names: ['llmbackends.fairlead.dev', 'llmgateways.fairlead.dev', 'llmroutes.fairlead.dev'],
+    names: ['llmbackends.fairlead.dev', 'llmgateways.fairlead.dev', 'llmquotas.fairlead.dev', 'llmroutes.fairlead.dev'],
     why: 'to say so when the installed ones are older than the operator',
   },
   {

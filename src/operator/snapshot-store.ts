@@ -44,8 +44,13 @@ export function snapshotStore(
       const listed = await client.list(SECRETS, { namespace, labelSelector: `${SNAPSHOT_LABEL}=${name}` });
       if (!listed.ok) throw failed('list', listed.error);
       const digests = new Map<number, string>();
+      const uid = ownerOf(`${namespace}/${name}`);
+      // What is of another gateway of this name, which was deleted, is about to go with it.
+      const own = listed.value.items.filter(
+        ({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid) === true,
+      );
       for (let part = 0; part < SNAPSHOT_PARTS; part++) {
-        const found = listed.value.items.find(({ metadata }) => metadata.name === snapshotSecretName(name, part));
+        const found = own.find(({ metadata }) => metadata.name === snapshotSecretName(name, part));
         const digest = found?.metadata.annotations?.[DIGEST];
         if (digest !== undefined) digests.set(part, digest);
       }

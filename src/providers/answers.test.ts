@@ -85,6 +85,7 @@ describe('a 200 that is no success', () => {
     ['{}', 'malformed'],
     ['{"choices":[]}', 'malformed'],
     ['{"choices":{}}', 'malformed'],
+    ['{"error_message":"","choices":[]}', 'malformed'],
     ['{"object":"error","message":"no","code":500}', 'server_error'],
     ['[{"error":{"code":429,"message":"no"}}]', 'rate_limited'],
     ['{"error":"the model crashed"}', 'server_error'],

@@ -1,11 +1,14 @@
+import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { type Fixture, readFixtures } from '../../test/fixtures/fixture.ts';
 import type { FailureKind } from '../lib/failure.ts';
 import { AZURE_FAILURES } from './azure-openai/failure.ts';
 import { OPENAI_FAILURES, type FailureTable } from './openai/failure.ts';
 import { COMPATIBLE_FAILURES } from './openai-compatible/failure.ts';
 import type { AnswerHeaders } from './provider.ts';
 import { matchRule, type ErrorRule } from './shared/classify.ts';
-import { readErrorFacts } from './shared/error-facts.ts';
+import type { ErrorFacts } from './shared/error-facts.ts';
+import { httpErrorFacts } from './shared/http-error.ts';
 import { answer, kindOf, TEST_KEY } from './testing.ts';
 
 type Sample = readonly [
@@ -53,7 +56,10 @@ const OPENAI: readonly Sample[] = [
   [429, named('slow_down'), 'overloaded'],
   [500, typed('overloaded_error'), 'overloaded'],
   [429, typed('server_error', 'The server is currently overloaded'), 'overloaded'],
+  [403, named('model_not_found'), 'permission'],
   [400, named('model_not_found'), 'not_found'],
+  [200, named('invalid_base64_image'), 'invalid_request'],
+  [200, named('vector_store_timeout'), 'timeout'],
   [404, named('previous_response_not_found'), 'invalid_request'],
   [404, named('', "Item with id 'rs_1' not found.", { param: 'input' }), 'invalid_request'],
   [404, named('404', 'The model `x` does not exist.', { param: 'model' }), 'not_found'],
@@ -96,6 +102,7 @@ const AZURE: readonly Sample[] = [
   [400, named('contentFilter'), 'content_filtered/prompt'],
   [400, named('DeploymentNotFound'), 'not_found'],
   [401, named('PermissionDenied'), 'permission'],
+  [403, { statusCode: 403, message: 'Out of call volume quota. Quota will be replenished in 02:10:15.' }, 'quota_exhausted'],
   [401, { statusCode: 401, message: 'Access denied due to missing subscription key.' }, 'auth'],
   [429, named('429', 'Requests have exceeded token rate limit. Please retry after 9 seconds.'), 'rate_limited'],
   [408, named('Timeout', 'The operation was timeout.'), 'timeout'],
@@ -109,6 +116,10 @@ const COMPATIBLE: readonly Sample[] = [
   [400, named('data_inspection_failed', 'Output data may contain inappropriate content.'), 'content_filtered/completion'],
   [400, named('DataInspectionFailed', 'Input data may contain inappropriate content.'), 'content_filtered/prompt'],
   [400, named('1301'), 'content_filtered/prompt'],
+  [400, named('OutputTextSensitiveContentDetected'), 'content_filtered/completion'],
+  [400, named('InputTextSensitiveContentDetected'), 'content_filtered/prompt'],
+  [200, { base_resp: { status_code: 1026, status_msg: 'input new_sensitive' } }, 'content_filtered/prompt'],
+  [200, { base_resp: { status_code: 1027, status_msg: 'output new_sensitive' } }, 'content_filtered/completion'],
   [400, named('sensitive_words_detected'), 'content_filtered/prompt'],
   [
     400,
@@ -146,6 +157,9 @@ const COMPATIBLE: readonly Sample[] = [
     'quota_exhausted',
   ],
   [403, { code: 'no', error: 'You have run out of credits or need a subscription.' }, 'quota_exhausted'],
+  [400, named('blocked_api_access'), 'quota_exhausted'],
+  [412, text('Account a-team is suspended, possibly due to reaching the monthly spending limit or …'), 'quota_exhausted'],
+  [403, { code: 30001, message: 'Sorry, your account balance is insufficient', data: null }, 'quota_exhausted'],
   [403, named('insufficient_user_quota'), 'quota_exhausted'],
   [403, { error: { code: 403, message: 'Key limit exceeded (total limit).' } }, 'quota_exhausted'],
   [
@@ -204,7 +218,20 @@ const COMPATIBLE: readonly Sample[] = [
     ],
     'context_exceeded',
   ],
+  [400, text('prompt is too long: 212345 tokens > 200000 maximum'), 'context_exceeded'],
+  [400, text('input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000'), 'context_exceeded'],
+  [400, text('Input is too long for requested model.'), 'context_exceeded'],
   [400, named('tool_use_failed'), 'malformed'],
+  [400, named('organization_restricted'), 'permission'],
+  [400, named('model_decommissioned'), 'not_found'],
+  [400, text('Model Not Exist'), 'not_found'],
+  [400, { code: 'Client specified an invalid argument', error: 'Model not found: grok-9' }, 'not_found'],
+  [429, { error: 'Model is overloaded', error_type: 'validation' }, 'overloaded'],
+  [429, named('ServerOverloaded'), 'overloaded'],
+  [200, { base_resp: { status_code: 1002, status_msg: 'rate limit' } }, 'rate_limited'],
+  [200, { base_resp: { status_code: 1004, status_msg: 'login fail' } }, 'auth'],
+  [200, { base_resp: { status_code: 1001, status_msg: 'timeout' } }, 'timeout'],
+  [200, { base_resp: { status_code: 2013, status_msg: 'invalid params' } }, 'invalid_request'],
   [498, named('capacity_exceeded'), 'overloaded'],
   [
     429,
@@ -233,41 +260,57 @@ const COMPATIBLE: readonly Sample[] = [
   [200, { error: { message: 'no', status: 'UNAVAILABLE' } }, 'overloaded'],
 ];
 
-/** Rows that no sample decided by. */
-function untried(table: FailureTable, samples: readonly Sample[]): ErrorRule[] {
-  const tried = new Set(
-    samples.map(([status, body]) => {
-      const facts = readErrorFacts(typeof body === 'string' ? undefined : body);
-      return matchRule(
-        table.errors,
-        facts ?? {
-          bodyStatus: 0,
-          code: '',
-          names: [],
-          param: '',
-          message: '',
-          categories: [],
-          filteredPhase: null,
-          retryDelayMs: null,
-        },
-        status,
-      );
-    }),
-  );
+const FIXTURES = readFixtures(path.join(import.meta.dirname, '../../test/fixtures/providers'));
+
+/** What documented errors of these fixtures are, told by the fixtures' own test. */
+function documented(speaks: (vendor: string) => boolean): readonly (readonly [status: number, body: unknown])[] {
+  const told = ({ dialect, stream }: Fixture): boolean =>
+    !stream && dialect.endsWith('.chat') && speaks(dialect.split('.')[0] ?? '');
+  return FIXTURES.filter(told).map(({ response }) => [response.status, response.body ?? '']);
+}
+
+const OTHERS = new Set(['azure', 'cohere', 'mistral', 'ollama-native']);
+
+/** Rows that nothing decided by. */
+function untried(
+  table: FailureTable,
+  samples: readonly (readonly [status: number, body: unknown, ...rest: unknown[]])[],
+): ErrorRule[] {
+  const facts = (body: unknown): ErrorFacts =>
+    httpErrorFacts({}, Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
+  const tried = new Set(samples.map(([status, body]) => matchRule(table.errors, facts(body), status)));
   return table.errors.filter((rule) => !tried.has(rule));
 }
 
 describe.each([
-  ['OpenAI', OPENAI_FAILURES, OPENAI],
-  ['AzureOpenAI', AZURE_FAILURES, [...AZURE, ...OPENAI]],
-  ['OpenAICompatible', COMPATIBLE_FAILURES, [...COMPATIBLE, ...OPENAI]],
-] as const)('failures of %s', (kind, table, samples) => {
-  it('has a sample for every row', () => {
-    expect(untried(table, samples)).toEqual([]);
+  ['OpenAI', OPENAI_FAILURES, OPENAI, documented((vendor) => vendor === 'openai')],
+  ['AzureOpenAI', AZURE_FAILURES, [...AZURE, ...OPENAI], documented((vendor) => vendor === 'azure' || vendor === 'openai')],
+  ['OpenAICompatible', COMPATIBLE_FAILURES, [...COMPATIBLE, ...OPENAI], documented((vendor) => !OTHERS.has(vendor))],
+] as const)('failures of %s', (kind, table, samples, fixtures) => {
+  it('has a sample or a fixture for every row', () => {
+    expect(untried(table, [...samples, ...fixtures])).toEqual([]);
   });
 
   it.each(samples.map((sample, i) => [i, ...sample] as const))('%i: %i %j is %s', (_, status, body, expected) => {
     expect(kindOf(answer(kind, status, body))).toBe(expected);
+  });
+});
+
+describe('an error under a success', () => {
+  it('is an error to the client, where it has nothing of an answer', () => {
+    const refused = answer('OpenAICompatible', 200, {
+      choices: null,
+      base_resp: { status_code: 1026, status_msg: 'new_sensitive' },
+    });
+    expect(refused.client?.status).toBe(400);
+    expect(JSON.parse(refused.client?.body.toString() ?? '')).toMatchObject({
+      error: { message: 'new_sensitive', code: 'content_filter', type: 'invalid_request_error' },
+    });
+  });
+
+  it('is the provider’s own answer, where it is one', () => {
+    const choice = { index: 0, finish_reason: 'content_filter', message: { role: 'assistant', content: 'Half' } };
+    expect(answer('OpenAICompatible', 200, { choices: [choice] }).client).toBeUndefined();
   });
 });
 

@@ -3,17 +3,30 @@
  * target and operation when a table is loaded and only reads it on the request path.
  */
 import type { Failure } from '../lib/failure.ts';
-import type { JsonObject } from '../lib/json.ts';
+import type { HeadroomUnit } from '../lib/headroom-unit.ts';
 import type { Operation } from '../lib/operation.ts';
+import type { SecretValue } from '../lib/secret.ts';
 import type { Usage } from '../lib/usage.ts';
-import type { ReplyHead } from '../dialects/neutral/reply.ts';
-import type { ParsedBody } from '../dialects/request-body.ts';
+import type { LostPart, ReplyHead } from '../dialects/neutral/reply.ts';
+import type { BoundPaths } from '../dialects/output-limit.ts';
+import type { ParsedBody } from '../dialects/parsed-body.ts';
 import type { ProviderKind, Target } from '../routetable/types.ts';
 
 export interface Provider {
   readonly kind: ProviderKind;
+  /** Where its answers say what is left of its limits; empty: nowhere. */
+  readonly headroom: readonly HeadroomHeader[];
   /** null: this provider has no such operation. */
   exchange(target: Target, operation: Operation): Exchange | null;
+}
+
+/** By lower-case names. */
+export interface HeadroomHeader {
+  readonly unit: HeadroomUnit;
+  /** How many are left. */
+  readonly remaining: string;
+  /** Until all are free again: seconds, a duration (`1m3s`), or a point in time. null: it does not say. */
+  readonly reset: string | null;
 }
 
 /** Lower-case names; a repeated header's values are joined with `, `. */
@@ -29,6 +42,8 @@ export interface Exchange {
   path(clientModel: string, stream: boolean): string;
   /** Name, value, name, value …; the credential included. Content headers are the caller's. */
   readonly headers: readonly string[];
+  /** Flat: what is said where neither `headers` nor the client's forwarded headers say it. Absent: nothing. */
+  readonly headersUnsaid?: readonly string[];
   /**
    * Reads a complete answer of any status. `body` is decoded (never compressed), and may be cut at the caller's bound, in
    * which case `complete` is false and a success is taken on trust.
@@ -41,14 +56,27 @@ export interface Exchange {
   /** Headers that prove one call; null or absent: `headers` do, always the same. */
   readonly sign?: Sign | null;
   /**
-   * Where bytes pass but for a few names that the upstream has for the same things: the body with its own; null: nothing differs,
-   * bytes pass. It then takes no `stream_options`.
+   * Where bytes pass but for a few names that the upstream has for the same things, and for what only others understand: the body
+   * with its own; null: nothing differs, bytes pass.
    */
-  adapt?(json: JsonObject): Record<string, unknown> | null;
+  adapt?(body: Pick<ParsedBody, 'json' | 'outline'>): Adapted | null;
 }
 
-/** Flat headers for a POST of this body to this path at this time (ms since the epoch). */
-export type Sign = (path: string, body: Buffer, wallMs: number) => Promise<readonly string[]>;
+export interface Adapted {
+  readonly json: Readonly<Record<string, unknown>>;
+  /** Members that are left out, by the client's names. */
+  readonly dropped: readonly string[];
+}
+
+/** Flat headers for a POST of this body to this path at this time (ms since the epoch). `keys`: of a target with an identity that signs. */
+export type Sign = (path: string, body: Buffer, wallMs: number, keys?: SigningKeys) => Promise<readonly string[]>;
+
+export interface SigningKeys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: SecretValue;
+  /** null: the keys are not temporary ones. */
+  readonly sessionToken: SecretValue | null;
+}
 
 /** Between a client and an upstream that do not speak the same: what is sent, and what the client gets, is written anew. */
 export interface Translation {
@@ -56,12 +84,27 @@ export interface Translation {
   readonly streamType: string;
   /** What of this request the upstream has no place for. Cheap beside `write`. */
   lacks(body: ParsedBody): Lacking;
-  /** The upstream's body, without what it lacks. `header`: the client's, for those that say it in the body. */
-  write(body: ParsedBody, header: (name: string) => string | undefined): Buffer;
+  /** Where the upstream's bodies bound its output; empty: nowhere. */
+  readonly bounds: BoundPaths;
+  /**
+   * The upstream's body, without what it lacks. `header`: the client's, for those that say it in the body. `maxOutputTokens`: no bound
+   * in it is above that, whoever set it; null: as asked.
+   */
+  write(body: ParsedBody, header: (name: string) => string | undefined, maxOutputTokens: number | null): Buffer;
+  /** The upstream is sent the client's own members; absent: what they mean, in its own. */
+  readonly passesMembers?: true;
   /** Names of the request's headers that reach the upstream beside those of tracing. */
   readonly forwards: readonly string[];
   /** As `Exchange.readAnswer`; without `client` in the result the client gets the bytes. */
-  answer(head: ReplyHead, status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer;
+  answer(
+    head: ReplyHead,
+    status: number,
+    headers: AnswerHeaders,
+    body: Buffer,
+    complete: boolean,
+    /** What was asked, while it is kept. */
+    asked?: ParsedBody,
+  ): Answer;
   stream(head: ReplyHead, headers: AnswerHeaders): StreamTranslator;
 }
 
@@ -95,6 +138,8 @@ export interface StreamTranslator extends StreamState {
   finish(): string;
   /** What follows the last event that was taken, in a dialect that numbers its events. */
   readonly nextSequenceNumber: number;
+  /** As `Answer.lost`, so far. */
+  readonly lostParts: ReadonlySet<LostPart>;
 }
 
 export interface Answer {
@@ -106,6 +151,12 @@ export interface Answer {
   readonly masked?: Masked;
   /** What the client gets, where it does not get the upstream's bytes. */
   readonly client?: ClientAnswer;
+  /** What of the upstream's answer the client's dialect has no place for; absent: nothing. */
+  readonly lost?: readonly LostPart[];
+  /** The upstream keeps it under this id; null or absent: it does not. */
+  readonly storedId?: string | null;
+  /** Reasoning in it that nobody but the account that gave it can read. */
+  readonly encrypted?: readonly string[];
 }
 
 export interface Masked {
@@ -141,6 +192,10 @@ export interface StreamState {
   readonly usage: Usage | null;
   /** As `Answer.masked`. */
   readonly masked?: Masked | null;
+  /** As `Answer.storedId`; known before the first output. */
+  readonly storedId?: string | null;
+  /** As `Answer.encrypted`; known at the end. */
+  readonly encrypted?: readonly string[];
   /** Characters of output so far, to estimate usage where a provider gives none. */
   readonly outputChars: number;
 }

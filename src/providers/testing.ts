@@ -4,30 +4,12 @@ import type { Operation } from '../lib/operation.ts';
 import type { ProviderKind, Target } from '../routetable/types.ts';
 import type { Answer, AnswerHeaders, Exchange } from './provider.ts';
 import { providerFor } from './index.ts';
+import { PLAIN_TARGET } from './plain-target.ts';
 
 export const TEST_KEY = 'sk-test-0123456789abcdef';
 
 export function target(changes: Partial<Target> = {}): Target {
-  return {
-    name: 'm',
-    provider: 'OpenAI',
-    upstreamId: 'u',
-    credentialId: 'c',
-    baseUrl: 'https://api.openai.com/v1',
-    trusted: false,
-    model: null,
-    apiVersion: null,
-    credential: { header: 'authorization', value: new SecretValue(TEST_KEY) },
-    tls: null,
-    headers: [],
-    defaults: [],
-    override: [],
-    unsupported: 'Reject',
-    capacity: { requestsPerMinute: null, tokensPerMinute: null, concurrency: null },
-    pricing: null,
-    capabilities: { tools: null, jsonSchema: null, vision: null, contextTokens: null, maxOutputTokens: null },
-    ...changes,
-  };
+  return { ...PLAIN_TARGET, credential: { header: 'authorization', value: new SecretValue(TEST_KEY) }, ...changes };
 }
 
 export function exchange(kind: ProviderKind, operation: Operation): Exchange {

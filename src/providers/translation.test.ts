@@ -1,7 +1,8 @@
 /**
- * Streams that are translated: wherever the network cuts them, and whatever is broken in them, the client gets the same, or an
- * error; nothing throws, and a stream that lacks its end is never taken for whole.
+ * What is translated: wherever the network cuts a stream, and whatever is broken in it or in a whole answer, the client gets the same,
+ * or an error; nothing throws, and what lacks its end is never taken for whole.
  */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { chunksOf, type Fixture, readFixtures } from '../../test/fixtures/fixture.ts';
@@ -9,10 +10,12 @@ import { seededRandom } from '../../test/features/support/gateway.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { ProviderKind, Target } from '../routetable/types.ts';
 import { providerFor } from './index.ts';
-import { StreamEvent, type StreamTranslator } from './provider.ts';
+import { StreamEvent, type StreamTranslator, type Translation } from './provider.ts';
 import { target } from './testing.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 2_000);
+/** Of a recording, which may be long: so many at least. */
+const CUTS = Math.ceil(RUNS / 20);
 const HEAD = { id: 'id', createdSeconds: 1, model: 'm', includeUsage: true };
 
 const KINDS: Readonly<Record<string, readonly [ProviderKind, Partial<Target>, readonly Operation[]]>> = {
@@ -29,22 +32,33 @@ interface Case {
   readonly fixture: Fixture;
   readonly operation: Operation;
   readonly bytes: Buffer;
+  readonly translation: Translation;
   readonly make: () => StreamTranslator;
 }
 
-function casesOf(fixture: Fixture): Case[] {
+/** Of a fixture of either kind, one for each operation of clients that is translated. */
+function translatedCases(fixture: Fixture): Case[] {
   const kind = KINDS[fixture.dialect];
-  if (kind === undefined || !fixture.stream || fixture.response.status !== 200) return [];
+  if (kind === undefined) return [];
   const [provider, changes, operations] = kind;
   return operations.map((operation) => {
     const exchange = providerFor(provider).exchange(target({ provider, ...changes }), operation);
     const translation = exchange?.translation;
     if (translation == null) throw new Error(`${provider} does not translate ${operation}`);
-    return { fixture, operation, bytes: Buffer.concat([...chunksOf(fixture)]), make: () => translation.stream(HEAD, {}) };
+    const bytes = Buffer.concat([...chunksOf(fixture)]);
+    return { fixture, operation, bytes, translation, make: () => translation.stream(HEAD, {}) };
   });
 }
 
-const CASES = readFixtures(path.join(import.meta.dirname, '../../test/fixtures/providers')).flatMap(casesOf);
+function casesOf(fixture: Fixture): Case[] {
+  return fixture.stream && fixture.response.status === 200 ? translatedCases(fixture) : [];
+}
+
+const FIXTURES = readFixtures(path.join(import.meta.dirname, '../../test/fixtures/providers'));
+const CASES = FIXTURES.flatMap(casesOf);
+const WHOLE_CASES = FIXTURES.filter(({ stream }) => !stream).flatMap(translatedCases);
+/** Recordings that lie beside the project on some machines. */
+const RECORDED = path.join(import.meta.dirname, '../../../shared/data/providers');
 
 interface Outcome {
   readonly text: string;
@@ -74,7 +88,8 @@ function run(translator: StreamTranslator, chunks: readonly Buffer[]): Outcome {
   }
   const { failure, finished, usage } = translator;
   if (!failed && finished) text += translator.finish();
-  return { text, failure: failed ? (failure?.kind ?? 'unknown') : null, finished, usage };
+  // What comes after a failure is read only where it came with it.
+  return { text, failure: failed ? (failure?.kind ?? 'unknown') : null, finished, usage: failed ? null : usage };
 }
 
 const rows = CASES.map((each) => [`${each.fixture.id} for ${each.operation}`, each] as const);
@@ -112,13 +127,68 @@ describe('a translated stream', () => {
     for (let turn = 0; turn < RUNS; turn++) {
       const each = CASES[turn % CASES.length];
       if (each === undefined) throw new Error('there is no case');
-      const bytes = Buffer.from(each.bytes);
-      for (let edit = Math.ceil(random() * 4); edit > 0; edit--) {
-        const at = Math.floor(random() * bytes.length);
-        bytes[at] = random() < 0.5 ? Math.floor(random() * 256) : (bytes[Math.floor(random() * bytes.length)] ?? 0);
+      const outcome = run(each.make(), [mutated(each.bytes, random)]);
+      if (outcome.text.length > 100_000) throw new Error(`${each.fixture.id} became ${outcome.text.length} characters`);
+    }
+    expect(CASES.length).toBeGreaterThan(80);
+  });
+});
+
+describe('a translated answer', () => {
+  it('that lacks its end is not whole', () => {
+    const good = WHOLE_CASES.filter(({ fixture }) => fixture.expect.outcome === 'ok');
+    expect(good.length).toBeGreaterThan(30);
+    for (const { fixture, bytes, translation } of good) {
+      const last = bytes.toString().trimEnd().length;
+      for (let at = 0; at < last; at++) {
+        if (translation.answer(HEAD, 200, {}, bytes.subarray(0, at), true).failure === null)
+          throw new Error(`${fixture.id} is taken for whole after ${at} bytes`);
       }
-      const outcome = run(each.make(), [bytes]);
-      expect(outcome.text.length).toBeLessThan(100_000);
+      expect(translation.answer(HEAD, 200, {}, bytes, true).failure).toBeNull();
+    }
+  });
+
+  it(`takes ${RUNS} mutations without a throw, and is JSON to the client`, () => {
+    const random = seededRandom(11);
+    for (let turn = 0; turn < RUNS; turn++) {
+      const each = WHOLE_CASES[turn % WHOLE_CASES.length];
+      if (each === undefined) throw new Error('there is no case');
+      const { status, headers = {} } = each.fixture.response;
+      const { failure, client } = each.translation.answer(HEAD, status, headers, mutated(each.bytes, random), true);
+      if (client !== undefined) JSON.parse(client.body.toString());
+      else if (failure === null && each.fixture.dialect !== 'bedrock.invoke.anthropic')
+        throw new Error(`${each.fixture.id} is neither an answer nor a failure`);
+    }
+    expect(WHOLE_CASES.length).toBeGreaterThan(100);
+  });
+});
+
+/** One to four bytes of it are others. */
+function mutated(original: Buffer, random: () => number): Buffer {
+  const bytes = Buffer.from(original);
+  for (let edit = Math.ceil(random() * 4); edit > 0; edit--) {
+    const at = Math.floor(random() * bytes.length);
+    bytes[at] = random() < 0.5 ? Math.floor(random() * 256) : (bytes[Math.floor(random() * bytes.length)] ?? 0);
+  }
+  return bytes;
+}
+
+describe('a recorded stream', () => {
+  if (!existsSync(RECORDED)) {
+    it('absent: ../shared/data/providers, whose streams are cut here, too', () => undefined);
+    return;
+  }
+  const recorded = readFixtures(RECORDED).flatMap(casesOf);
+
+  it('is the same wherever it is cut', () => {
+    expect(recorded.length).toBeGreaterThan(100);
+    for (const { fixture, operation, bytes, make } of recorded) {
+      const read = (chunks: readonly Buffer[]): object => ({ id: fixture.id, operation, ...run(make(), chunks) });
+      const whole = read([bytes]);
+      const step = Math.ceil(bytes.length / CUTS);
+      for (let at = 1; at < bytes.length; at += step) expect(read([bytes.subarray(0, at), bytes.subarray(at)])).toEqual(whole);
+      // Every place at once.
+      expect(read(Array.from(bytes, (byte) => Buffer.from([byte])))).toEqual(whole);
     }
   });
 });

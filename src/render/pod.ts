@@ -1,6 +1,7 @@
 /** The pod of a gateway's Deployment. */
 import type { LLMGatewaySpec } from '../api/v1alpha1/llmgateway.ts';
 import { GATEWAY_ENV, GATEWAY_PATHS, POD_PORTS } from '../lib/pod.ts';
+import { digestOf } from '../routetable/digest.ts';
 import { SNAPSHOT_KEY, SNAPSHOT_PARTS, snapshotFile, snapshotSecretName } from '../routetable/snapshot-pack.ts';
 import type { ObjectName } from '../routetable/types.ts';
 import { imageOf } from './image.ts';
@@ -14,6 +15,7 @@ const PRE_STOP_S = 10;
 const ENDING_S = 10;
 /** Not root, and no user that an image of others would have. */
 const USER = 65_532;
+const SERVICE_ACCOUNT_MARK = 'fairlead.dev/service-account-digest';
 const TOKEN_LIFETIME_S = 3600;
 
 export interface PodInput {
@@ -25,10 +27,11 @@ export interface PodInput {
 
 export function podTemplate({ gateway, spec, drainMs, context }: PodInput): unknown {
   const own = spec.podTemplate;
+  const annotations = { ...own.annotations, ...identityMark(own.serviceAccountAnnotations) };
   return {
     metadata: {
       labels: sorted({ ...own.labels, ...selectorLabels(gateway.name) }),
-      ...(Object.keys(own.annotations).length === 0 ? {} : { annotations: sorted(own.annotations) }),
+      ...(Object.keys(annotations).length === 0 ? {} : { annotations: sorted(annotations) }),
     },
     spec: {
       serviceAccountName: workloadName(gateway.name),
@@ -54,6 +57,12 @@ export function podTemplate({ gateway, spec, drainMs, context }: PodInput): unkn
   };
 }
 
+/** A cloud's webhook gives a pod its identity when it is made, and never after: with another ServiceAccount the pods are made anew. */
+function identityMark(serviceAccountAnnotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  if (Object.keys(serviceAccountAnnotations).length === 0) return {};
+  return { [SERVICE_ACCOUNT_MARK]: digestOf(serviceAccountAnnotations).slice(0, 16) };
+}
+
 function container(gateway: ObjectName, spec: LLMGatewaySpec, context: RenderContext): unknown {
   const { identity, snapshot } = GATEWAY_PATHS;
   const env: Readonly<Record<string, string>> = {
@@ -70,12 +79,14 @@ function container(gateway: ObjectName, spec: LLMGatewaySpec, context: RenderCon
     image: imageOf(context.image, spec.version),
     imagePullPolicy: context.imagePullPolicy,
     args: ['gateway'],
-    env: Object.entries(env).map(([name, value]) => ({ name, value })),
+    env: Object.entries({ ...env, ...sorted(spec.podTemplate.env) }).map(([name, value]) => ({ name, value })),
     ports: [
       { name: portName(spec), containerPort: POD_PORTS.client, protocol: 'TCP' },
       { name: 'admin', containerPort: POD_PORTS.admin, protocol: 'TCP' },
     ],
     ...resourcesOf(spec),
+    // On a node that is starved of CPU a process takes minutes to begin: ended for that, it would never be any further.
+    startupProbe: { httpGet: { path: '/healthz', port: 'admin' }, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 300 },
     readinessProbe: { httpGet: { path: '/readyz', port: 'admin' }, periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 3 },
     // A busy process answers late; one that has not answered for a minute is stuck.
     livenessProbe: { httpGet: { path: '/healthz', port: 'admin' }, periodSeconds: 10, timeoutSeconds: 10, failureThreshold: 6 },

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 
 import { describe, expect, it } from '@jest/globals';
@@ -5,7 +6,9 @@ import fc from 'fast-check';
 
 import { SecretValue } from '../lib/secret.ts';
 import { decode, describeTable, encode } from './codec.ts';
-import { canonicalJson, digestOf, tableDigest } from './digest.ts';
+import { canonicalJson, digestOf } from './digest.ts';
+import { tableDigest } from './parts.ts';
+import { endpointsEntry } from './testdata/tables.ts';
 import type { ClientKey, Route, RouteTable } from './types.ts';
 
 const KEY = 'sk-very-secret-1';
@@ -34,7 +37,22 @@ function route(name: string, key = KEY): Route {
         override: [['metadata', { nested: [1, null, 'x'] }]],
         unsupported: 'Reject',
         capacity: { requestsPerMinute: 10, tokensPerMinute: null, concurrency: null },
-        pricing: { inputMicroUsd: 2.5, cachedInputMicroUsd: 1.25, outputMicroUsd: 10 },
+        identity: { kind: 'EntraSecret', tenantId: 't', clientId: 'c', secret: new SecretValue('CLIENT-SECRET') },
+        pricing: {
+          source: 'Model',
+          tiers: [
+            {
+              fromInputTokens: 0,
+              inputPicoUsd: 2_500_000,
+              cachedInputPicoUsd: 1_250_000,
+              cacheWritePicoUsd: 2_500_000,
+              cacheWriteHourPicoUsd: 2_500_000,
+              outputPicoUsd: 10_000_000,
+              reasoningPicoUsd: 10_000_000,
+            },
+          ],
+          requestNanoUsd: 0,
+        },
         capabilities: { tools: true, jsonSchema: null, vision: false, contextTokens: 128000, maxOutputTokens: null },
       },
     ],
@@ -81,6 +99,7 @@ function table(routes: readonly Route[] = [route('chat'), route('other')]): Rout
   const gateway = { namespace: 'fairlead-system', name: 'default' };
   const settings = {
     digest: 's1',
+    prices: [],
     port: 8080,
     maxRequestBytes: 1024,
     tls: { certificatePem: 'CERT', privateKeyPem: new SecretValue('PRIVATE-KEY') },
@@ -99,6 +118,7 @@ function table(routes: readonly Route[] = [route('chat'), route('other')]): Rout
         db: 1,
       },
       masterName: 'mymaster',
+      trust: { caPem: 'CA', serverName: null },
       onUnavailable: 'LocalShare',
     },
   } as const;
@@ -114,7 +134,9 @@ function table(routes: readonly Route[] = [route('chat'), route('other')]): Rout
       expiresAtMs: 5,
     },
   ];
-  return { version: 1, gateway, settings, clientKeys, routes, digest: tableDigest(gateway, settings, clientKeys, routes) };
+  const endpoints = [endpointsEntry('team-a/vllm:8000', 2)];
+  const digest = tableDigest(gateway, settings, { clientKeys, endpoints, routes });
+  return { version: 1, gateway, settings, clientKeys, routes, endpoints, digest };
 }
 
 /** The wire form of `table()` with values replaced by path (`routes.0.name`); `undefined` takes the member out. */
@@ -169,7 +191,7 @@ describe('the RouteTable on the wire', () => {
       'Mood',
       'rules[0].failover.reasons[0]: "Mood" is not known here',
     ],
-    ['an unknown unit', 'limits.0.unit', 'USD', 'limits[0].unit: "USD" is not known here'],
+    ['an unknown unit', 'limits.0.unit', 'EUR', 'limits[0].unit: "EUR" is not known here'],
     ['an unknown scope', 'limits.0.per.0.kind', 'Team', 'limits[0].per[0].kind: "Team" is not known here'],
     ['an unknown access', 'access.from', 'Friends', 'access.from: "Friends" is not known here'],
     [
@@ -229,6 +251,40 @@ describe('the RouteTable on the wire', () => {
       'route team-a/other true',
     ]);
     expect(encode(back)).toBe(encode(lastGood));
+  });
+
+  it.each(['10.1.0.1', 'vllm.team-a.svc:8000', '10.1.0.1:8000/x', ''])(
+    'refuses %j as an address, and those endpoints only',
+    (bad) => {
+      const { table: back, refused } = decoded(wire({ 'endpoints.0.addresses.1': bad }));
+      expect(refused).toEqual([
+        {
+          entry: 'endpoints',
+          id: 'team-a/vllm:8000',
+          reason: `addresses[1]: ${JSON.stringify(bad)} is not an address with its port`,
+          kept: false,
+        },
+      ]);
+      expect(back.endpoints).toEqual([]);
+      expect(back.routes).toHaveLength(2);
+    },
+  );
+
+  it('is the same to and from a build that knows no endpoints', () => {
+    const { table: back, refused } = decoded(wire({ endpoints: undefined }));
+    expect(refused).toEqual([]);
+    expect(back.endpoints).toEqual([]);
+    const { gateway, settings, clientKeys, routes } = table();
+    const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+    const parts = Array.from({ length: 16 }, (_, part) => {
+      const isIn = (key: string): boolean => Number(`0x${sha256(key).slice(0, 4)}`) % 16 === part;
+      const keys = clientKeys.filter((key) => isIn(key.sha256)).map(({ digest }) => `${digest}\n`);
+      const own = routes.filter(({ id }) => isIn(id)).map(({ id, digest }) => `${id} ${digest}\n`);
+      return `${sha256(`${keys.join('')}\n${own.join('')}`)}\n`;
+    });
+    expect(tableDigest(gateway, settings, { clientKeys, endpoints: [], routes })).toBe(
+      sha256(`${gateway.namespace}/${gateway.name}\n${settings.digest}\n${parts.join('')}`),
+    );
   });
 
   it('does not keep what another gateway had', () => {

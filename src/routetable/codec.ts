@@ -1,4 +1,5 @@
 /** How a RouteTable travels: canonical JSON out, and in again entry by entry, so that one bad entry keeps nothing else back. */
+import { CALENDAR_PERIODS, type Calendar, isTimeZone } from '../lib/calendar.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { RedisAddress } from '../lib/redis-url.ts';
 import { SecretValue } from '../lib/secret.ts';
@@ -19,15 +20,19 @@ import {
   text,
   type Decoder,
 } from './decoder.ts';
-import { canonicalJson, tableDigest } from './digest.ts';
+import { canonicalJson } from './digest.ts';
+import type { EntryKind, Item } from './entries.ts';
 import { byText } from './order.ts';
+import { tableDigest } from './parts.ts';
 import {
   PROVIDER_KINDS,
   ROUTE_TABLE_VERSION,
   type Access,
   type AwsCredential,
   type ClientKey,
+  type CloudIdentity,
   type Credential,
+  type Endpoints,
   type FailoverPolicy,
   type GatewaySettings,
   type JsonValue,
@@ -36,10 +41,14 @@ import {
   type Match,
   type ModelName,
   type ObjectName,
+  type PriceOverride,
+  type PriceTier,
+  type Pricing,
   type RedisSettings,
   type Route,
   type RouteTable,
   type Rule,
+  type StructuredOutput,
   type RuleTarget,
   type Target,
 } from './types.ts';
@@ -56,7 +65,7 @@ export function describeTable(table: RouteTable): string {
 
 /** An entry that this reader does not take. */
 export interface Refusal {
-  readonly entry: 'settings' | 'clientKey' | 'route';
+  readonly entry: EntryKind;
   /** The route's or key's `namespace/name`, the gateway's for settings; `#3` where an entry has no readable id. */
   readonly id: string;
   /** For a person: path inside the entry, the value, what is known here. Free of credentials. */
@@ -100,9 +109,17 @@ export function decode(value: unknown, lastGood: RouteTable | null = null): Resu
   const clientKeys = entries('clientKey', given.clientKeys, clientKey, 'sha256', last?.clientKeys ?? [], refused);
   const keys = unique('clientKey', clientKeys, 'sha256', refused);
   const routes = unique('route', entries('route', given.routes, checkedRoute, 'id', last?.routes ?? [], refused), 'id', refused);
-  const digest = refused.length === 0 ? given.digest : tableDigest(given.gateway, usedSettings, keys, routes);
+  const endpoints = unique(
+    'endpoints',
+    entries('endpoints', given.endpoints, endpointsEntry, 'id', last?.endpoints ?? [], refused),
+    'id',
+    refused,
+  );
+  const digest =
+    refused.length === 0 ? given.digest : tableDigest(given.gateway, usedSettings, { clientKeys: keys, endpoints, routes });
+  const { gateway } = given;
   return ok({
-    table: { version: ROUTE_TABLE_VERSION, gateway: given.gateway, settings: usedSettings, clientKeys: keys, routes, digest },
+    table: { version: ROUTE_TABLE_VERSION, gateway, settings: usedSettings, clientKeys: keys, routes, endpoints, digest },
     refused,
   });
 }
@@ -112,7 +129,7 @@ export function decode(value: unknown, lastGood: RouteTable | null = null): Resu
  * key's identity is its hash: its id is the Secret's, which may hold several.)
  */
 function entries<T extends Entry, K extends keyof T & string>(
-  entry: 'clientKey' | 'route',
+  entry: EntryKind,
   values: readonly unknown[],
   decodeEntry: Decoder<T>,
   identity: K,
@@ -141,7 +158,7 @@ function entries<T extends Entry, K extends keyof T & string>(
 
 /** In canonical order; the first of two entries with one identity stays. */
 function unique<T extends Entry, K extends keyof T & string>(
-  entry: 'clientKey' | 'route',
+  entry: EntryKind,
   found: readonly T[],
   identity: K,
   refused: Refusal[],
@@ -200,6 +217,7 @@ const envelope = object<{
   settings: unknown;
   clientKeys: readonly unknown[];
   routes: readonly unknown[];
+  endpoints: readonly unknown[];
   digest: string;
 }>({
   version: oneOf(ROUTE_TABLE_VERSION),
@@ -207,8 +225,14 @@ const envelope = object<{
   settings: (value) => value,
   clientKeys: list((value) => value),
   routes: list((value) => value),
+  endpoints: orElse(
+    list((value) => value),
+    [],
+  ),
   digest: line,
 });
+
+const trust = object<NonNullable<Target['tls']>>({ caPem: nullable(text), serverName: nullable(line) });
 
 const redis = object<RedisSettings>({
   mode: oneOf('Standalone', 'Sentinel', 'Cluster'),
@@ -220,8 +244,29 @@ const redis = object<RedisSettings>({
     db: integer(0),
   }),
   masterName: nullable(line),
+  trust: orElse(nullable(trust), null),
   onUnavailable: oneOf('FailOpen', 'FailClosed', 'LocalShare'),
 });
+
+const modelName = object<ModelName>({ value: text, wildcard: bool });
+
+const pricing = object<Pricing>({
+  source: oneOf('Model', 'ConfigMap', 'BuiltIn'),
+  tiers: list(
+    object<PriceTier>({
+      fromInputTokens: integer(0),
+      inputPicoUsd: integer(0),
+      cachedInputPicoUsd: integer(0),
+      cacheWritePicoUsd: integer(0),
+      cacheWriteHourPicoUsd: integer(0),
+      outputPicoUsd: integer(0),
+      reasoningPicoUsd: integer(0),
+    }),
+  ),
+  requestNanoUsd: integer(0),
+});
+
+const priceOverride = object<PriceOverride>({ provider: nullable(oneOf(...PROVIDER_KINDS)), model: modelName, pricing });
 
 const settings = object<GatewaySettings>({
   digest: line,
@@ -234,9 +279,8 @@ const settings = object<GatewaySettings>({
   maxConnectionAgeMs: orElse(number(1), 600_000),
   requestLog: oneOf('Off', 'Metadata', 'Full'),
   redis: orElse(nullable(redis), null),
+  prices: orElse(list(priceOverride), []),
 });
-
-const modelName = object<ModelName>({ value: text, wildcard: bool });
 
 const clientKey = object<ClientKey>({
   digest: line,
@@ -249,6 +293,13 @@ const clientKey = object<ClientKey>({
   expiresAtMs: nullable(number(0)),
 });
 
+const address: Decoder<string> = (value) =>
+  /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]+\]):\d{1,5}$/.test(text(value))
+    ? text(value)
+    : refuse(`${JSON.stringify(value)} is not an address with its port`);
+
+const endpointsEntry = object<Endpoints>({ digest: line, id: line, addresses: list(address), fallback: nullable(address) });
+
 const accessKind = object<{ from: 'Same' | 'All' | 'Tenants' }>({ from: oneOf('Same', 'All', 'Tenants') });
 const tenants = object<{ tenants: readonly string[] }>({ tenants: list(line) });
 const access: Decoder<Access> = (value) => {
@@ -258,17 +309,40 @@ const access: Decoder<Access> = (value) => {
 
 const awsCredential = object<AwsCredential>({ region: line, accessKeyId: line, sessionToken: nullable(credential) });
 
+const identityKind = object<{ kind: CloudIdentity['kind'] }>({
+  kind: oneOf('EntraSecret', 'EntraWorkload', 'GcpKey', 'GcpMetadata', 'AwsPods'),
+});
+const entraSecret = object<Omit<Extract<CloudIdentity, { kind: 'EntraSecret' }>, 'kind'>>({
+  tenantId: line,
+  clientId: line,
+  secret: credential,
+});
+const gcpKey = object<Omit<Extract<CloudIdentity, { kind: 'GcpKey' }>, 'kind'>>({
+  clientEmail: line,
+  keyId: line,
+  privateKey: secret,
+});
+const awsPods = object<{ region: string }>({ region: line });
+const identity: Decoder<CloudIdentity> = (value) => {
+  const { kind } = identityKind(value);
+  if (kind === 'EntraSecret') return { kind, ...entraSecret(value) };
+  if (kind === 'AwsPods') return { kind, ...awsPods(value) };
+  return kind === 'GcpKey' ? { kind, ...gcpKey(value) } : { kind };
+};
+
 const target = object<Target>({
   name: line,
   provider: oneOf(...PROVIDER_KINDS),
   upstreamId: line,
   credentialId: line,
   baseUrl,
+  endpoints: optional(line),
   trusted: bool,
   model: nullable(line),
   apiVersion: nullable(line),
   credential: nullable(object<Credential>({ header: headerName, value: credential, aws: optional(awsCredential) })),
-  tls: nullable(object<NonNullable<Target['tls']>>({ caPem: nullable(text), serverName: nullable(line) })),
+  identity: optional(identity),
+  tls: nullable(trust),
   headers: list(pair(headerName, headerValue)),
   defaults: list(pair(text, json)),
   override: list(pair(text, json)),
@@ -278,13 +352,7 @@ const target = object<Target>({
     tokensPerMinute: nullable(number(0)),
     concurrency: nullable(number(0)),
   }),
-  pricing: nullable(
-    object<NonNullable<Target['pricing']>>({
-      inputMicroUsd: number(0),
-      cachedInputMicroUsd: number(0),
-      outputMicroUsd: number(0),
-    }),
-  ),
+  pricing: nullable(pricing),
   capabilities: object<Target['capabilities']>({
     tools: nullable(bool),
     jsonSchema: nullable(bool),
@@ -334,12 +402,19 @@ const failover = object<FailoverPolicy>({
   contextOverflow: nullable(object<NonNullable<FailoverPolicy['contextOverflow']>>({ targets: targetIndexes })),
 });
 
+const structuredOutput = object<StructuredOutput>({
+  repair: bool,
+  onInvalid: oneOf('Return', 'Failover'),
+  holdStream: bool,
+});
+
 const rule = object<Rule>({
   name: text,
   matches: list(match),
   targets: list(object<RuleTarget>({ target: integer(0), priority: integer(0), weight: number(0) })),
   strategy: oneOf('Weighted', 'RoundRobin', 'LeastBusy'),
   failover,
+  structuredOutput: optional(structuredOutput),
 });
 
 const scopeKind = object<{ kind: LimitScope['kind'] }>({ kind: oneOf('APIKey', 'Tenant', 'Route', 'Model', 'Header') });
@@ -349,17 +424,30 @@ const scope: Decoder<LimitScope> = (value) => {
   return kind === 'Header' ? { kind, ...headerScope(value) } : { kind };
 };
 
+const calendarShape = object<Calendar>({ period: oneOf(...CALENDAR_PERIODS), timeZone: line });
+const calendar: Decoder<Calendar> = (value) => {
+  const found = calendarShape(value);
+  return isTimeZone(found.timeZone)
+    ? found
+    : refuse(`${JSON.stringify(found.timeZone)} is no time zone that is known here`, 'timeZone');
+};
+
 const limitShape = object<Limit>({
   name: line,
   per: list(scope),
-  unit: oneOf('Requests', 'Tokens', 'Concurrency'),
-  limit: number(0),
+  quota: optional(line),
+  unit: oneOf('Requests', 'Tokens', 'Concurrency', 'USD'),
+  limit: integer(0),
   windowMs: nullable(number(1)),
+  calendar: optional(calendar),
+  downgradeTo: optional(integer(0)),
 });
 const limit: Decoder<Limit> = (value) => {
   const found = limitShape(value);
-  if ((found.windowMs === null) !== (found.unit === 'Concurrency'))
-    return refuse(`a limit of ${found.unit} ${found.windowMs === null ? 'needs a window' : 'has no window'}`, 'windowMs');
+  const spans = (found.windowMs === null ? 0 : 1) + (found.calendar === undefined ? 0 : 1);
+  const wanted = found.unit === 'Concurrency' ? 0 : 1;
+  if (spans !== wanted)
+    return refuse(`a limit of ${found.unit} ${wanted === 0 ? 'has no window' : 'needs a window or a calendar'}`, 'windowMs');
   return found;
 };
 
@@ -373,6 +461,7 @@ const route = object<Route>({
   targets: list(target),
   rules: list(rule),
   limits: list(limit),
+  cache: optional(object<NonNullable<Route['cache']>>({ ttlMs: integer(1), scope: oneOf('APIKey', 'Tenant', 'Route') })),
 });
 
 /** A route whose rules name only targets that it has: what reads it need not look. */
@@ -392,9 +481,9 @@ const checkedRoute: Decoder<Route> = (value) => {
 };
 
 /** How one entry is read; see `decode` for what becomes of one that is refused. */
-export const ENTRY_DECODERS = { settings, clientKey, route: checkedRoute } as const;
+export const ENTRY_DECODERS = { settings, clientKey, endpoints: endpointsEntry, route: checkedRoute } as const;
 
 /** One entry's canonical JSON **with its credentials in clear**: for the channel to a gateway pod. */
-export function encodeEntry(entry: GatewaySettings | ClientKey | Route): string {
+export function encodeEntry(entry: Item): string {
   return canonicalJson(entry, (value) => value.reveal());
 }

@@ -12,12 +12,16 @@ class Refused extends Error {
   path = '';
 }
 
-/** Runs a decoder; the error reads `rules[0].strategy: "Utility" is not known here, only Weighted, …`. */
+/**
+ * Runs a decoder; the error reads `rules[0].strategy: "Utility" is not known here, only Weighted, …`. Where the decoder itself fails,
+ * its entry is refused too: others came over the same stream.
+ */
 export function attempt<T>(decode: Decoder<T>, value: unknown): Result<T, string> {
   try {
     return ok(decode(value));
   } catch (thrown) {
-    if (!(thrown instanceof Refused)) throw thrown;
+    if (!(thrown instanceof Refused))
+      return err(`it could not be read: ${thrown instanceof Error ? thrown.name : 'unknown fault'}`);
     return err(thrown.path === '' ? thrown.message : `${thrown.path}: ${thrown.message}`);
   }
 }

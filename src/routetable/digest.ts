@@ -2,7 +2,6 @@
 import { hash } from 'node:crypto';
 
 import { SecretValue } from '../lib/secret.ts';
-import type { ClientKey, GatewaySettings, ObjectName, Route } from './types.ts';
 
 /**
  * JSON without white space, members sorted by UTF-16 code unit, members that are `undefined` left out: equal values give equal
@@ -76,18 +75,4 @@ export function secretDigest(value: SecretValue): string {
 /** SHA-256, lower-case hex, of the canonical JSON; credentials enter by `secretDigest`. */
 export function digestOf(value: unknown): string {
   return hash('sha256', canonicalJson(value, secretDigest), 'hex');
-}
-
-/** The digest of a whole table from those of its entries; lists in their canonical order. */
-export function tableDigest(
-  gateway: ObjectName,
-  settings: GatewaySettings,
-  clientKeys: readonly ClientKey[],
-  routes: readonly Route[],
-): string {
-  let text = `${gateway.namespace}/${gateway.name}\n${settings.digest}\n`;
-  for (const key of clientKeys) text += `${key.digest}\n`;
-  text += '\n';
-  for (const route of routes) text += `${route.id} ${route.digest}\n`;
-  return hash('sha256', text, 'hex');
 }

@@ -1,19 +1,20 @@
 /** A table taken apart into what travels, is acknowledged and is refused by itself. */
+import { sharedEnds } from '../lib/shared-ends.ts';
 import { byText } from './order.ts';
-import type { ClientKey, GatewaySettings, Route, RouteTable } from './types.ts';
+import type { ClientKey, Endpoints, GatewaySettings, Route, RouteTable } from './types.ts';
 
-export type EntryKind = 'settings' | 'clientKey' | 'route';
+export type EntryKind = 'settings' | 'clientKey' | 'endpoints' | 'route';
 
 /**
- * `key` is what stays the same when the entry changes: a route's `namespace/name`, a client key's hash (its Secret may hold
- * several), the empty string for the one settings entry.
+ * `key` is what stays the same when the entry changes: a route's `namespace/name`, an endpoints' id, a client key's hash (its
+ * Secret may hold several), the empty string for the one settings entry.
  */
 export interface EntryName {
   readonly kind: EntryKind;
   readonly key: string;
 }
 
-export type Item = GatewaySettings | ClientKey | Route;
+export type Item = GatewaySettings | ClientKey | Endpoints | Route;
 
 /** `item` null: the entry is gone. */
 export interface Change extends EntryName {
@@ -25,16 +26,19 @@ export interface Inventory {
   readonly settings: string | null;
   /** Key and digest. */
   readonly clientKeys: readonly (readonly [string, string])[];
+  readonly endpoints: readonly (readonly [string, string])[];
   readonly routes: readonly (readonly [string, string])[];
 }
 
 export const keyOfRoute = (route: Route): string => route.id;
+export const keyOfEndpoints = (endpoints: Endpoints): string => endpoints.id;
 export const keyOfClientKey = (key: ClientKey): string => key.sha256;
 
 export function inventoryOf(table: RouteTable): Inventory {
   return {
     settings: table.settings.digest,
     clientKeys: table.clientKeys.map((key) => [key.sha256, key.digest]),
+    endpoints: table.endpoints.map((endpoints) => [endpoints.id, endpoints.digest]),
     routes: table.routes.map((route) => [route.id, route.digest]),
   };
 }
@@ -44,6 +48,7 @@ export function tableChanges(before: RouteTable | null, after: RouteTable): read
   const changes: Change[] = [];
   if (before?.settings.digest !== after.settings.digest) changes.push({ kind: 'settings', key: '', item: after.settings });
   listChanges('clientKey', before?.clientKeys ?? [], after.clientKeys, keyOfClientKey, changes);
+  listChanges('endpoints', before?.endpoints ?? [], after.endpoints, keyOfEndpoints, changes);
   listChanges('route', before?.routes ?? [], after.routes, keyOfRoute, changes);
   return changes;
 }
@@ -53,11 +58,12 @@ export function changesFrom(have: Inventory, after: RouteTable): readonly Change
   const changes: Change[] = [];
   if (have.settings !== after.settings.digest) changes.push({ kind: 'settings', key: '', item: after.settings });
   changesFromPairs('clientKey', have.clientKeys, after.clientKeys, keyOfClientKey, changes);
+  changesFromPairs('endpoints', have.endpoints, after.endpoints, keyOfEndpoints, changes);
   changesFromPairs('route', have.routes, after.routes, keyOfRoute, changes);
   return changes;
 }
 
-function changesFromPairs<T extends ClientKey | Route>(
+function changesFromPairs<T extends ClientKey | Endpoints | Route>(
   kind: EntryKind,
   have: readonly (readonly [string, string])[],
   after: readonly T[],
@@ -74,13 +80,16 @@ function changesFromPairs<T extends ClientKey | Route>(
 }
 
 /** Both in canonical order. */
-function listChanges<T extends ClientKey | Route>(
+function listChanges<T extends ClientKey | Endpoints | Route>(
   kind: EntryKind,
-  before: readonly T[],
-  after: readonly T[],
+  allBefore: readonly T[],
+  allAfter: readonly T[],
   keyOf: (item: T) => string,
   changes: Change[],
 ): void {
+  const { head, tail } = sharedEnds(allBefore, allAfter);
+  const before = allBefore.slice(head, allBefore.length - tail);
+  const after = allAfter.slice(head, allAfter.length - tail);
   let at = 0;
   for (const item of after) {
     let old = before[at];

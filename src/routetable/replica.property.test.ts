@@ -4,9 +4,10 @@ import fc from 'fast-check';
 import { encode } from './codec.ts';
 import { changesFrom, tableChanges, withChanges, type Change } from './entries.ts';
 import { Replica } from './replica.ts';
-import { packPart, partOf, sharesOf, unpackPart, type PartContents } from './snapshot-pack.ts';
+import { partOf } from './parts.ts';
+import { packPart, sharesOf, unpackPart, type PartContents } from './snapshot-pack.ts';
 import { entryLine, messageLine, readStreamLine, type StreamLine } from './stream-messages.ts';
-import { GATEWAY, keyEntry, routeEntry, settingsEntry, tableOf } from './testdata/tables.ts';
+import { endpointsEntry, GATEWAY, keyEntry, routeEntry, settingsEntry, tableOf } from './testdata/tables.ts';
 import type { RouteTable } from './types.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 300);
@@ -16,11 +17,15 @@ const routes = fc.uniqueArray(fc.record({ id: fc.constantFrom(...ids), flavour: 
 const keys = fc.uniqueArray(fc.record({ number: fc.nat(5), tenant: fc.constantFrom('x', 'y') }), {
   selector: ({ number }) => number,
 });
-const tables = fc.record({ routes, keys, port: fc.constantFrom(8080, 8081) }).map((made) =>
+const services = fc.uniqueArray(fc.record({ id: fc.constantFrom('a/vllm:8000', 'b/vllm:80'), pods: fc.nat(3) }), {
+  selector: ({ id }) => id,
+});
+const tables = fc.record({ routes, keys, services, port: fc.constantFrom(8080, 8081) }).map((made) =>
   tableOf(
     made.routes.map(({ id, flavour }) => routeEntry(id, flavour)),
     made.keys.map(({ number, tenant }) => keyEntry(number, tenant)),
     settingsEntry({ port: made.port }),
+    made.services.map(({ id, pods }) => endpointsEntry(id, pods)),
   ),
 );
 

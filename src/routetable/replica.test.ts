@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { Replica } from './replica.ts';
-import { packPart, partOf, sharesOf, unpackPart, type PartContents } from './snapshot-pack.ts';
+import { partOf } from './parts.ts';
+import { packPart, sharesOf, unpackPart, type PartContents } from './snapshot-pack.ts';
 import { commonVersion, readReport, readStreamLine, readStreamRequest, type StreamLine } from './stream-messages.ts';
 import { encodeEntry } from './codec.ts';
 import { GATEWAY, keyEntry, routeEntry, settingsEntry, tableOf } from './testdata/tables.ts';
@@ -45,6 +46,21 @@ function withStrategy(route: Route, strategy: string): Record<string, unknown> {
 
 describe('an entry that is refused', () => {
   const table = tableOf([routeEntry('a/one', 1), routeEntry('a/two', 1)]);
+
+  it('is refused alone where reading it fails', () => {
+    const replica = replicaWith(table);
+    const newer = tableOf([routeEntry('a/one', 2), routeEntry('a/two', 2)]);
+    const value = Object.defineProperty(plain(routeEntry('a/one', 2)), 'targets', {
+      get: () => {
+        throw new RangeError('planted: sk-secret');
+      },
+    });
+    replica.entry({ type: 'entry', kind: 'route', key: 'a/one', digest: 'd', value });
+    sent(replica, 'route', 'a/two', plain(routeEntry('a/two', 2)));
+    expect(replica.commit(2, newer.digest).ok).toBe(true);
+    expect([flavour(replica, 'a/one'), flavour(replica, 'a/two')]).toEqual(['1', '2']);
+    expect(replica.nacks).toMatchObject([{ key: 'a/one', reason: 'it could not be read: RangeError', kept: true }]);
+  });
 
   it('keeps its last good version, and the others apply', () => {
     const replica = replicaWith(table);
@@ -152,13 +168,13 @@ describe('one version apart', () => {
       heartbeatMs: 500,
       leader: 'pod-1',
     });
-    expect(hello).toEqual({ type: 'hello', version: 1, epoch: 4, gateway: GATEWAY, heartbeatMs: 500 });
+    expect(hello).toEqual({ type: 'hello', version: 1, epoch: 4, gateway: GATEWAY, heartbeatMs: 500, readyPods: null });
     replica.begin(4, GATEWAY);
     sent(replica, 'settings', '', { ...plain(table.settings), tracing: { sample: 1 } });
     sent(replica, 'clientKey', keyEntry(1).sha256, { ...plain(keyEntry(1)), budget: 5 });
     const route = plain(routeEntry('a/one'));
     const targets = route['targets'] as Record<string, unknown>[];
-    sent(replica, 'route', 'a/one', { ...route, cache: {}, targets: targets.map((target) => ({ ...target, region: 'x' })) });
+    sent(replica, 'route', 'a/one', { ...route, later: {}, targets: targets.map((target) => ({ ...target, region: 'x' })) });
     expect(replica.commit(1, table.digest).ok).toBe(true);
     expect(replica.nacks).toEqual([]);
     expect(replica.table?.digest).toBe(table.digest);

@@ -5,13 +5,24 @@
 import { err, ok, type Result } from '../lib/result.ts';
 import { ENTRY_DECODERS } from './codec.ts';
 import { attempt } from './decoder.ts';
-import { tableDigest } from './digest.ts';
-import { findByKey, inventoryOf, keyOfClientKey, keyOfRoute, withChanges, type EntryKind, type Inventory } from './entries.ts';
-import { partOf, SNAPSHOT_PARTS, type PartContents } from './snapshot-pack.ts';
+import {
+  findByKey,
+  inventoryOf,
+  keyOfClientKey,
+  keyOfEndpoints,
+  keyOfRoute,
+  tableChanges,
+  withChanges,
+  type EntryKind,
+  type Inventory,
+} from './entries.ts';
+import { changedParts, digestOfParts, partOf, partsOf, type TableParts } from './parts.ts';
+import { SNAPSHOT_PARTS, type PartContents } from './snapshot-pack.ts';
 import type { EntryLine, Nack, TableOrder } from './stream-messages.ts';
 import {
   ROUTE_TABLE_VERSION,
   type ClientKey,
+  type Endpoints,
   type GatewaySettings,
   type ObjectName,
   type Route,
@@ -25,10 +36,20 @@ export function compareOrder(a: TableOrder, b: TableOrder): number {
   return a.epoch - b.epoch || a.sequence - b.sequence;
 }
 
+/** A route that could be read and not be made ready for requests. */
+export interface RefusedRoute {
+  readonly id: string;
+  /** For a person; free of credentials. */
+  readonly reason: string;
+  /** The version of it that serves on; null: none did. */
+  readonly kept: Route | null;
+}
+
 /** What a stream has brought since its last commit. `null`: gone. */
 interface Staged {
   settings: GatewaySettings | null;
   readonly clientKeys: Map<string, ClientKey | null>;
+  readonly endpoints: Map<string, Endpoints | null>;
   readonly routes: Map<string, Route | null>;
   /** By `kind key`; null: not refused any more. */
   readonly nacks: Map<string, Nack | null>;
@@ -40,8 +61,11 @@ export class Replica {
   /** Those that the current ones replaced. */
   #settingsBefore: GatewaySettings | null = null;
   #clientKeys: readonly ClientKey[] = [];
+  #endpoints: readonly Endpoints[] = [];
   #routes: readonly Route[] = [];
   #table: RouteTable | null = null;
+  /** A table in parts, the last one that was asked for; null: none was yet. */
+  #parts: { readonly of: RouteTable; readonly all: TableParts } | null = null;
   readonly #nacks = new Map<string, Nack>();
   /** Of the share of each part, which a snapshot may bring forward by itself. */
   readonly #orders: TableOrder[] = Array.from({ length: SNAPSHOT_PARTS }, () => BEFORE_ALL);
@@ -97,8 +121,9 @@ export class Replica {
   }
 
   gone(kind: string, key: string): void {
-    const { clientKeys, routes, nacks } = this.#staged;
+    const { clientKeys, endpoints, routes, nacks } = this.#staged;
     if (kind === 'clientKey') clientKeys.set(key, null);
+    else if (kind === 'endpoints') endpoints.set(key, null);
     else if (kind === 'route') routes.set(key, null);
     nacks.set(`${kind} ${key}`, null);
   }
@@ -117,11 +142,11 @@ export class Replica {
     return ok(null);
   }
 
-  /** Whether what was committed is what its sender meant. Costs a hash over all entries. */
+  /** Whether what was committed is what its sender meant. Costs a hash over all entries the first time, then over those that changed. */
   verify(): boolean {
     const { table } = this;
     if (table === null || this.#nacks.size > 0) return true;
-    return tableDigest(table.gateway, table.settings, table.clientKeys, table.routes) === table.digest;
+    return this.#ownDigest(table) === table.digest;
   }
 
   /** Takes parts of a snapshot, each where it is newer than what is known of its share. Returns whether any was. */
@@ -136,6 +161,7 @@ export class Replica {
         took = true;
         this.#orders[head.part] = head.order;
         for (const { sha256 } of this.#clientKeys) if (partOf(sha256) === head.part) staged.clientKeys.set(sha256, null);
+        for (const { id } of this.#endpoints) if (partOf(id) === head.part) staged.endpoints.set(id, null);
         for (const { id } of this.#routes) if (partOf(id) === head.part) staged.routes.set(id, null);
         for (const [name, { kind, key }] of this.#nacks)
           if (kind !== 'settings' && partOf(key) === head.part) staged.nacks.set(name, null);
@@ -163,6 +189,17 @@ export class Replica {
     this.#take(nothingStaged(), null);
   }
 
+  /** The same of some of its routes: each is what `kept` says again, or absent. */
+  refuseRoutes(refused: readonly RefusedRoute[]): void {
+    const staged = nothingStaged();
+    for (const { id, reason, kept } of refused) {
+      const digest = findByKey(this.#routes, id, keyOfRoute)?.digest ?? '';
+      staged.routes.set(id, kept);
+      this.#nacks.set(`route ${id}`, { kind: 'route', key: id, digest, id, reason, kept: kept !== null });
+    }
+    this.#take(staged, null);
+  }
+
   /** `digest` null: the table is one that no leader has named. */
   #take(staged: Staged, digest: string | null): void {
     for (const [name, nack] of staged.nacks) {
@@ -175,8 +212,10 @@ export class Replica {
       let kept = false;
       if (kind === 'settings') kept = this.#settings !== null;
       else if (kind === 'clientKey') kept = findByKey(this.#clientKeys, key, keyOfClientKey) !== undefined;
+      else if (kind === 'endpoints') kept = findByKey(this.#endpoints, key, keyOfEndpoints) !== undefined;
       else if (kind === 'route') kept = findByKey(this.#routes, key, keyOfRoute) !== undefined;
       if (kind === 'clientKey') staged.clientKeys.delete(key);
+      else if (kind === 'endpoints') staged.endpoints.delete(key);
       else if (kind === 'route') staged.routes.delete(key);
       this.#nacks.set(name, { ...nack, kept });
     }
@@ -185,29 +224,40 @@ export class Replica {
       this.#settings = staged.settings;
     }
     this.#clientKeys = withChanges(this.#clientKeys, staged.clientKeys, keyOfClientKey);
+    this.#endpoints = withChanges(this.#endpoints, staged.endpoints, keyOfEndpoints);
     this.#routes = withChanges(this.#routes, staged.routes, keyOfRoute);
     if (this.#gateway === null || this.#settings === null) return;
-    const own = digest === null || this.#nacks.size > 0;
-    this.#table = {
+    const table: RouteTable = {
       version: ROUTE_TABLE_VERSION,
       gateway: this.#gateway,
       settings: this.#settings,
       clientKeys: this.#clientKeys,
       routes: this.#routes,
-      digest: own ? tableDigest(this.#gateway, this.#settings, this.#clientKeys, this.#routes) : digest,
+      endpoints: this.#endpoints,
+      digest: digest ?? '',
     };
+    this.#table = digest === null || this.#nacks.size > 0 ? { ...table, digest: this.#ownDigest(table) } : table;
+  }
+
+  #ownDigest(table: RouteTable): string {
+    const known = this.#parts;
+    const all = known === null ? partsOf(table) : changedParts(known.all, tableChanges(known.of, table));
+    this.#parts = { of: table, all };
+    return digestOfParts(table.gateway, table.settings, all);
   }
 
   #forget(): void {
     this.#settings = null;
     this.#clientKeys = [];
+    this.#endpoints = [];
     this.#routes = [];
+    this.#parts = null;
     this.#nacks.clear();
   }
 }
 
 function nothingStaged(): Staged {
-  return { settings: null, clientKeys: new Map(), routes: new Map(), nacks: new Map() };
+  return { settings: null, clientKeys: new Map(), endpoints: new Map(), routes: new Map(), nacks: new Map() };
 }
 
 /** Reads one entry; the last one of a name counts. */
@@ -219,6 +269,7 @@ function stage(staged: Staged, { kind, key, digest, value }: EntryLine): void {
   }
   // Whatever was staged of it before is not what it is now.
   if (kind === 'clientKey') staged.clientKeys.delete(key);
+  else if (kind === 'endpoints') staged.endpoints.delete(key);
   else if (kind === 'route') staged.routes.delete(key);
   else staged.settings = null;
   const why = decodeInto(staged, kind, key, value);
@@ -239,6 +290,13 @@ function decodeInto(staged: Staged, kind: EntryKind, key: string, value: unknown
       if (!found.ok) return found.error;
       if (found.value.sha256 !== key) return 'sha256: it is not the key that the entry is sent under';
       staged.clientKeys.set(key, found.value);
+      return null;
+    }
+    case 'endpoints': {
+      const found = attempt(ENTRY_DECODERS.endpoints, value);
+      if (!found.ok) return found.error;
+      if (found.value.id !== key) return 'id: it is not the key that the entry is sent under';
+      staged.endpoints.set(key, found.value);
       return null;
     }
     case 'route': {

@@ -3,33 +3,34 @@
  * valid alone (settings, its share of routes and client keys, its own place in the order). Entries go to parts by a hash of their
  * key, so that an edit rewrites one part. A part is the stream's lines, under a first line of its own.
  */
-import { hash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { gunzip, gzip } from 'node:zlib';
+import { createGzip, gunzip } from 'node:zlib';
 import { err, ok, type Result } from '../lib/result.ts';
 import { attempt, integer, line, object, oneOf } from './decoder.ts';
-import { tableDigest } from './digest.ts';
-import { keyOfClientKey, keyOfRoute, type EntryName } from './entries.ts';
+import type { EntryName, Item } from './entries.ts';
 import { byText } from './order.ts';
+import { partsOf, shareDigest, TABLE_PARTS, type TablePart } from './parts.ts';
 import { entryLine, readStreamLine, SPOKEN_VERSIONS, type EntryLine, type TableOrder } from './stream-messages.ts';
 import {
   ROUTE_TABLE_VERSION,
   type ClientKey,
+  type Endpoints,
   type GatewaySettings,
   type ObjectName,
   type Route,
   type RouteTable,
 } from './types.ts';
 
-const compress = promisify(gzip);
 const uncompress = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip);
 
 /** A pod declares as many optional Secrets up front; those of parts that are not there stay absent. */
-export const SNAPSHOT_PARTS = 16;
+export const SNAPSHOT_PARTS = TABLE_PARTS;
 /** Compressed, of one part: a Secret takes 1 MiB, its other fields included. */
-export const SNAPSHOT_PART_MAX_BYTES = 900_000;
+const SNAPSHOT_PART_MAX_BYTES = 900_000;
 /** More than a part can be when it is unpacked: what is larger is no part of ours. */
 const UNPACKED_MAX_BYTES = 512 * 1024 * 1024;
+/** So many are packed before other work has its turn. */
+const ENTRIES_A_TURN = 10;
 /** The one key of a part's Secret. */
 export const SNAPSHOT_KEY = 'table.jsonl.gz';
 
@@ -62,6 +63,7 @@ export interface Share {
   readonly part: number;
   readonly settings: GatewaySettings;
   readonly clientKeys: readonly ClientKey[];
+  readonly endpoints: readonly Endpoints[];
   readonly routes: readonly Route[];
   /** Of what is in it: equal for shares that mean the same, whatever their order. */
   readonly digest: string;
@@ -74,29 +76,16 @@ export interface PackedPart {
   readonly leftOut: readonly (EntryName & { readonly id: string })[];
 }
 
-/** Which part has the entry of this key: the same for all time, whatever else there is. */
-export function partOf(key: string): number {
-  return Number.parseInt(hash('sha256', key, 'hex').slice(0, 4), 16) % SNAPSHOT_PARTS;
-}
-
 /** All parts' shares, by part. */
 export function sharesOf(table: RouteTable): readonly Share[] {
-  const { gateway, settings } = table;
-  const clientKeys = spread(table.clientKeys, keyOfClientKey);
-  const routes = spread(table.routes, keyOfRoute);
-  return clientKeys.map((keys, part) => {
-    const share = { gateway, part, settings, clientKeys: keys, routes: routes[part] ?? [] };
-    return { ...share, digest: tableDigest(gateway, settings, keys, share.routes) };
-  });
+  return partsOf(table).map((part, number) => shareOf(table, part, number));
 }
 
-function spread<T>(items: readonly T[], keyOf: (item: T) => string): readonly (readonly T[])[] {
-  const parts: T[][] = Array.from({ length: SNAPSHOT_PARTS }, () => []);
-  for (const item of items) parts[partOf(keyOf(item))]?.push(item);
-  return parts;
+export function shareOf({ gateway, settings }: RouteTable, part: TablePart, number: number): Share {
+  return { ...part, gateway, part: number, settings, digest: shareDigest(gateway, settings, part) };
 }
 
-/** Not on the thread of its caller: packing a large part takes longer than an edit may. */
+/** A few entries at a time, which are then compressed on another thread: a large part takes longer than an edit may wait. */
 export async function packPart(
   share: Share,
   order: TableOrder,
@@ -105,47 +94,56 @@ export async function packPart(
 ): Promise<PackedPart> {
   const head: PartHead = { gateway: share.gateway, part: share.part, order, writtenMs };
   const first = `${JSON.stringify({ version: ROUTE_TABLE_VERSION, ...head })}\n${entryLine('settings', '', share.settings)}`;
-  // Client keys before routes: without its key a request is refused at every route.
-  const entries = [
-    ...share.clientKeys.map((key) => ({
-      kind: 'clientKey' as const,
-      key: key.sha256,
-      id: key.id,
-      text: lineOf('clientKey', key),
-    })),
-    ...bySize(
-      share.routes.map((route) => ({ kind: 'route' as const, key: route.id, id: route.id, text: lineOf('route', route) })),
-    ),
+  // Client keys before routes: without its key a request is refused at every route. So is, without its addresses, a target.
+  const before = [
+    ...share.clientKeys.map((item): Packable => ({ kind: 'clientKey', key: item.sha256, id: item.id, item })),
+    ...share.endpoints.map((item): Packable => ({ kind: 'endpoints', key: item.id, id: item.id, item })),
   ];
-  const packed = async (count: number): Promise<Buffer> =>
-    compress(
-      first +
-        entries
-          .slice(0, count)
-          .map(({ text }) => text)
-          .join(''),
-    );
-  let bytes = await packed(entries.length);
-  let fits = entries.length;
-  if (bytes.length > maxBytes) {
-    let low = 0;
-    for (let high = entries.length - 1; low < high;) {
-      const middle = (low + high + 1) >>> 1;
-      if ((await packed(middle)).length <= maxBytes) low = middle;
-      else high = middle - 1;
-    }
-    fits = low;
-    bytes = await packed(fits);
+  const routes = share.routes.map((item): Packable => ({ kind: 'route', key: item.id, id: item.id, item }));
+  const whole = await packed(first, [...before, ...routes]);
+  if (whole.length <= maxBytes) return { bytes: whole, leftOut: [] };
+  const entries = [...before, ...bySize(routes)];
+  let low = 0;
+  for (let high = entries.length - 1; low < high;) {
+    const middle = (low + high + 1) >>> 1;
+    if ((await packed(first, entries.slice(0, middle))).length <= maxBytes) low = middle;
+    else high = middle - 1;
   }
-  return { bytes, leftOut: entries.slice(fits).map(({ kind, key, id }) => ({ kind, key, id })) };
+  const bytes = await packed(first, entries.slice(0, low));
+  return { bytes, leftOut: entries.slice(low).map(({ kind, key, id }) => ({ kind, key, id })) };
 }
 
-function lineOf(kind: 'clientKey' | 'route', item: ClientKey | Route): string {
-  return entryLine(kind, 'sha256' in item ? item.sha256 : item.id, item);
+interface Packable extends EntryName {
+  readonly id: string;
+  readonly item: Item;
 }
 
-function bySize<T extends { readonly key: string; readonly text: string }>(entries: readonly T[]): readonly T[] {
-  return entries.toSorted((a, b) => a.text.length - b.text.length || byText(a.key, b.key));
+const lineOf = ({ kind, key, item }: Packable): string => entryLine(kind, key, item);
+
+async function packed(first: string, entries: readonly Packable[]): Promise<Buffer> {
+  const gzip = createGzip();
+  const pieces: Buffer[] = [];
+  gzip.on('data', (piece: Buffer) => pieces.push(piece));
+  const write = async (text: string): Promise<void> =>
+    new Promise((resolve, reject) => gzip.write(text, (error) => (error == null ? resolve() : reject(error))));
+  await write(first);
+  for (let from = 0; from < entries.length; from += ENTRIES_A_TURN)
+    await write(
+      entries
+        .slice(from, from + ENTRIES_A_TURN)
+        .map(lineOf)
+        .join(''),
+    );
+  await new Promise((resolve, reject) => {
+    gzip.on('end', resolve).on('error', reject);
+    gzip.end();
+  });
+  return Buffer.concat(pieces);
+}
+
+function bySize(entries: readonly Packable[]): readonly Packable[] {
+  const sized = entries.map((entry) => ({ entry, size: lineOf(entry).length }));
+  return sized.sort((a, b) => a.size - b.size || byText(a.entry.key, b.entry.key)).map(({ entry }) => entry);
 }
 
 /** Reads a part. The error says what is wrong with it, free of its contents. */

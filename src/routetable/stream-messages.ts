@@ -65,6 +65,21 @@ export interface Load {
   readonly requestsTotal: number;
 }
 
+/** A limit in USD that somebody whom it counts has used up. */
+export interface ExhaustedBudget {
+  /** Whose request it was, `namespace/name`. */
+  readonly route: string;
+  /** Of the LLMQuota that it is of, `namespace/name`; null: the route's own. */
+  readonly quota: string | null;
+  readonly limit: string;
+  /** Who used it up first. */
+  readonly tenant: string;
+  /** Wall clock, as `untilMs`. */
+  readonly sinceMs: number;
+  /** Its period, or a whole window since, is over. */
+  readonly untilMs: number;
+}
+
 /** What a pod sends to open its stream. */
 export interface StreamRequest {
   readonly speaks: readonly number[];
@@ -91,26 +106,35 @@ export interface Report {
   /** All that are refused now; null: as before. */
   readonly nacks: readonly Nack[] | null;
   readonly upstreams: readonly UpstreamReport[];
+  /** For a person: why limits are not shared with other pods, though the settings say so; null: they are, or are not to be. */
+  readonly limitsProblem: string | null;
   readonly load: Load;
+  /** Those of its limits in USD that are used up now. */
+  readonly exhausted: readonly ExhaustedBudget[];
 }
 
 /** What the leader says on a stream. */
 export type StreamLine =
-  /** The first one. `heartbeatMs`: at least one line comes in each such time. */
-  | {
-      readonly type: 'hello';
-      readonly version: number;
-      readonly epoch: number;
-      readonly gateway: ObjectName;
-      readonly heartbeatMs: number;
-    }
+  | HelloLine
   | EntryLine
   | { readonly type: 'gone'; readonly kind: string; readonly key: string }
   /** What came since the last commit, together with what was there before, is the table of this sequence and digest. */
   | { readonly type: 'commit'; readonly sequence: number; readonly digest: string }
-  | { readonly type: 'heartbeat' }
+  | { readonly type: 'heartbeat'; readonly readyPods: number | null }
   /** The stream ends as planned: connect again at once. */
   | { readonly type: 'bye' };
+
+/** The first one. */
+export interface HelloLine {
+  readonly type: 'hello';
+  readonly version: number;
+  readonly epoch: number;
+  readonly gateway: ObjectName;
+  /** At least one line comes in each such time. */
+  readonly heartbeatMs: number;
+  /** Of this gateway, counting the pod that reads it as ready; null: the leader does not know yet. */
+  readonly readyPods: number | null;
+}
 
 export interface EntryLine {
   readonly type: 'entry';
@@ -138,6 +162,7 @@ const order = object<TableOrder>({ epoch: integer(0), sequence: integer(0) });
 const inventory = object<Inventory>({
   settings: nullable(text),
   clientKeys: list(pair(text, text)),
+  endpoints: orElse(list(pair(text, text)), []),
   routes: list(pair(text, text)),
 });
 
@@ -157,6 +182,14 @@ const upstream = object<UpstreamReport>({
   sinceMs: integer(0),
 });
 const load = object<Load>({ inFlightRequests: integer(0), inFlightStreams: integer(0), requestsTotal: integer(0) });
+const exhausted = object<ExhaustedBudget>({
+  route: text,
+  quota: nullable(text),
+  limit: text,
+  tenant: text,
+  sinceMs: integer(0),
+  untilMs: integer(0),
+});
 const NO_LOAD: Load = { inFlightRequests: 0, inFlightStreams: 0, requestsTotal: 0 };
 
 const report = object<Report>({
@@ -169,7 +202,9 @@ const report = object<Report>({
   version: text,
   nacks: nullable(list(nack)),
   upstreams: orElse(known(upstream), []),
+  limitsProblem: orElse(nullable(text), null),
   load: orElse(load, NO_LOAD),
+  exhausted: orElse(known(exhausted), []),
 });
 
 /** Of a list, the items that can be read: a newer pod's state of an upstream is no reason to lose its ACK. */
@@ -182,6 +217,8 @@ function known<T>(decode: Decoder<T>): Decoder<readonly T[]> {
     });
 }
 
+const readyPods = orElse(nullable(integer(1)), null);
+
 const lineType = object<{ type: string }>({ type: text });
 const LINES: { readonly [T in StreamLine['type']]: Decoder<Extract<StreamLine, { type: T }>> } = {
   hello: object({
@@ -190,11 +227,12 @@ const LINES: { readonly [T in StreamLine['type']]: Decoder<Extract<StreamLine, {
     epoch: integer(0),
     gateway: objectName,
     heartbeatMs: orElse(integer(1), HEARTBEAT_MS),
+    readyPods,
   }),
   entry: object({ type: oneOf('entry'), kind: text, key: text, digest: line, value: (value) => value }),
   gone: object({ type: oneOf('gone'), kind: text, key: text }),
   commit: object({ type: oneOf('commit'), sequence: integer(0), digest: line }),
-  heartbeat: object({ type: oneOf('heartbeat') }),
+  heartbeat: object({ type: oneOf('heartbeat'), readyPods }),
   bye: object({ type: oneOf('bye') }),
 };
 

@@ -3,6 +3,7 @@
  * know. Immutable, self-contained (credentials, prices and references are resolved), nothing of Kubernetes in it.
  * Every list is in a canonical order, so equal input gives equal bytes whatever order it came in.
  */
+import type { Calendar } from '../lib/calendar.ts';
 import type { FailoverReason } from '../lib/failure.ts';
 import type { RedisAddress } from '../lib/redis-url.ts';
 import type { SecretValue } from '../lib/secret.ts';
@@ -19,6 +20,8 @@ export interface RouteTable {
   readonly clientKeys: readonly ClientKey[];
   /** Sorted by `id`. */
   readonly routes: readonly Route[];
+  /** What targets name by `endpoints`; sorted by `id`. */
+  readonly endpoints: readonly Endpoints[];
   /** Hash of all entries' digests; equal digests mean equal tables. */
   readonly digest: string;
 }
@@ -42,6 +45,15 @@ export interface GatewaySettings {
   readonly requestLog: 'Off' | 'Metadata' | 'Full';
   /** null: each pod counts limits for itself. */
   readonly redis: RedisSettings | null;
+  /** For targets whose model the client names; those that name one have their price already. In the user's order. */
+  readonly prices: readonly PriceOverride[];
+}
+
+export interface PriceOverride {
+  /** null: whoever serves it. */
+  readonly provider: ProviderKind | null;
+  readonly model: ModelName;
+  readonly pricing: Pricing;
 }
 
 export interface RedisSettings {
@@ -49,6 +61,8 @@ export interface RedisSettings {
   readonly address: RedisAddress;
   /** Sentinel only. */
   readonly masterName: string | null;
+  /** Whom it must prove itself to be, where the address says TLS; null: by the public authorities and its host. */
+  readonly trust: Target['tls'];
   /** What limits do while Redis is away. */
   readonly onUnavailable: 'FailOpen' | 'FailClosed' | 'LocalShare';
 }
@@ -67,6 +81,20 @@ export interface ClientKey {
   readonly models: readonly ModelName[] | null;
   /** Milliseconds since the epoch; null: never. */
   readonly expiresAtMs: number | null;
+}
+
+/**
+ * The addresses behind one port of a Service. Apart from the routes that call it, so that pods which come and go change no route's
+ * digest, and travel once however many routes there are.
+ */
+export interface Endpoints {
+  readonly digest: string;
+  /** `namespace/name:port`, the port as the Service calls it. */
+  readonly id: string;
+  /** `10.0.0.7:8000` or `[fd00::7]:8000`; sorted. Empty: none is ready. */
+  readonly addresses: readonly string[];
+  /** The Service's own address, for when none of `addresses` answers because they are out of date. null: it has none. */
+  readonly fallback: string | null;
 }
 
 /** An exact name, or (`wildcard`) a prefix: `gpt-4o*` is `{value: 'gpt-4o', wildcard: true}`. */
@@ -95,6 +123,8 @@ export interface Route {
   /** First match wins. */
   readonly rules: readonly Rule[];
   readonly limits: readonly Limit[];
+  /** Absent: no answer is given twice. */
+  readonly cache?: { readonly ttlMs: number; readonly scope: 'APIKey' | 'Tenant' | 'Route' };
 }
 
 export const PROVIDER_KINDS = [
@@ -124,6 +154,8 @@ export interface Target {
   readonly credentialId: string;
   /** Absolute http(s) URL without trailing slash, e.g. `https://api.openai.com/v1`. */
   readonly baseUrl: string;
+  /** Id of the `Endpoints` that are called instead of what the URL's host resolves to. */
+  readonly endpoints?: string;
   /** True where the host is inside the cluster or allowed by name, so the private-address check does not apply. */
   readonly trusted: boolean;
   /** The upstream's name of the model or Azure's deployment; null: the client's name goes through. */
@@ -132,6 +164,8 @@ export interface Target {
   readonly apiVersion: string | null;
   /** null: no credential is sent. `header` is lower case; with `authorization` the value goes as `Bearer …`. */
   readonly credential: Credential | null;
+  /** Instead of a credential: a token of this identity goes with each call as `authorization`, or its keys sign the call. */
+  readonly identity?: CloudIdentity;
   readonly tls: { readonly caPem: string | null; readonly serverName: string | null } | null;
   /** Sent upstream as they are; names lower case, sorted. */
   readonly headers: readonly (readonly [string, string])[];
@@ -144,12 +178,8 @@ export interface Target {
     readonly tokensPerMinute: number | null;
     readonly concurrency: number | null;
   };
-  /** Micro-USD a token; null: the price is unknown, and so is the cost. */
-  readonly pricing: {
-    readonly inputMicroUsd: number;
-    readonly cachedInputMicroUsd: number;
-    readonly outputMicroUsd: number;
-  } | null;
+  /** What its tokens cost; null: unknown, and so is the cost. With `model: null` what the client names decides (`src/prices`). */
+  readonly pricing: Pricing | null;
   /** null: unknown, so no request is kept away from it. */
   readonly capabilities: {
     readonly tools: boolean | null;
@@ -160,6 +190,29 @@ export interface Target {
   };
 }
 
+/** Whole numbers throughout, so that sums are exact and the same on every pod. */
+export interface Pricing {
+  /** Who says so: the model's own `pricing`, the gateway's ConfigMap, or the list that is built in. */
+  readonly source: 'Model' | 'ConfigMap' | 'BuiltIn';
+  /** By `fromInputTokens`, which rise; the first is 0. All of a request is priced by the last one that its input reaches. */
+  readonly tiers: readonly PriceTier[];
+  /** Nano-USD for each request beside its tokens. */
+  readonly requestNanoUsd: number;
+}
+
+/** Pico-USD a token: a dollar a million tokens is a million of these. */
+export interface PriceTier {
+  readonly fromInputTokens: number;
+  readonly inputPicoUsd: number;
+  readonly cachedInputPicoUsd: number;
+  /** Written into the provider's prompt cache, to be kept for the usual time, or for an hour. */
+  readonly cacheWritePicoUsd: number;
+  readonly cacheWriteHourPicoUsd: number;
+  readonly outputPicoUsd: number;
+  /** Output that was thought and not told. */
+  readonly reasoningPicoUsd: number;
+}
+
 export interface Credential {
   /** With `aws`: where the signature goes; `value` is then the secret key that signs, and is never sent. */
   readonly header: string;
@@ -167,6 +220,14 @@ export interface Credential {
   /** Bedrock only: calls are signed instead of carrying the value. */
   readonly aws?: AwsCredential;
 }
+
+/** Who asks a cloud for access tokens, or for keys to sign with. `EntraWorkload`, `GcpMetadata` and `AwsPods` are the pods themselves. */
+export type CloudIdentity =
+  | { readonly kind: 'EntraSecret'; readonly tenantId: string; readonly clientId: string; readonly secret: SecretValue }
+  | { readonly kind: 'EntraWorkload' }
+  | { readonly kind: 'GcpKey'; readonly clientEmail: string; readonly keyId: string; readonly privateKey: SecretValue }
+  | { readonly kind: 'GcpMetadata' }
+  | { readonly kind: 'AwsPods'; readonly region: string };
 
 export interface AwsCredential {
   readonly region: string;
@@ -185,6 +246,15 @@ export interface Rule {
   readonly targets: readonly RuleTarget[];
   readonly strategy: 'Weighted' | 'RoundRobin' | 'LeastBusy';
   readonly failover: FailoverPolicy;
+  /** What is made of answers to requests with a JSON schema; absent: they are not looked at. */
+  readonly structuredOutput?: StructuredOutput;
+}
+
+export interface StructuredOutput {
+  readonly repair: boolean;
+  readonly onInvalid: 'Return' | 'Failover';
+  /** Streams are held until they are known to be as asked for. */
+  readonly holdStream: boolean;
 }
 
 /** All that are given must hold. Header names are lower case; header values are compared exactly. */
@@ -228,11 +298,18 @@ export type LimitScope =
   | { readonly kind: 'Header'; readonly name: string; readonly maxValues: number };
 
 export interface Limit {
+  /** `namespace/name` of the LLMQuota that it is of, counted over all routes that it limits; absent: the route's own. */
+  readonly quota?: string;
   readonly name: string;
   /** Counted separately for each combination; empty: one counter for the route. */
   readonly per: readonly LimitScope[];
-  readonly unit: 'Requests' | 'Tokens' | 'Concurrency';
+  readonly unit: 'Requests' | 'Tokens' | 'Concurrency' | 'USD';
+  /** An integer; of USD in nano-USD. */
   readonly limit: number;
-  /** null exactly for Concurrency. */
+  /** null exactly for Concurrency and with `calendar`. */
   readonly windowMs: number | null;
+  /** Counting begins anew with each period; never for Concurrency. */
+  readonly calendar?: Calendar;
+  /** Index into `Route.targets`: what answers a request beyond the limit. Absent: it is refused. */
+  readonly downgradeTo?: number;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { RequestFacts } from '../dialects/facts.ts';
 import type { Rule, Target } from '../routetable/types.ts';
-import { choose, compileSelection } from './choose.ts';
+import { choose, compileSelection, withoutFirst } from './choose.ts';
 import { goldenSequence } from './pick.ts';
 import { choiceInput, facts, match, route, rule, seeded, signals, target } from './testdata/fixtures.ts';
 import type { ChoiceInput, ExclusionReason, Plan, TargetSignals } from './types.ts';
@@ -36,10 +36,10 @@ describe('hard filters', () => {
       {},
     ],
     [
-      'maxOutputTokens',
-      'up to 4097 output tokens, this model gives at most 4096',
-      { capabilities: { ...can, maxOutputTokens: 4_096 } },
-      { maxOutputTokens: 4_097 },
+      'contextTokens',
+      'about 901 prompt tokens and 100 output tokens do not fit into 1000 context tokens',
+      { capabilities: { ...can, contextTokens: 1_000, maxOutputTokens: 100 } },
+      { promptTokens: 901, maxOutputTokens: 32_000 },
       {},
     ],
     ['operation', 'OpenAI has no embeddings', {}, { operation: 'embeddings' }, {}],
@@ -48,11 +48,11 @@ describe('hard filters', () => {
     ['coolingDown', 'cooling down (RateLimited), for another 1m', {}, {}, { coolUntilMs: 60_999.5, coolReason: 'RateLimited' }],
     ['coolingDown', 'NotFound for chat', {}, {}, { absentUntilMs: (operation) => (operation === 'chat' ? 2_000 : 0) }],
     [
-      'capacity',
-      '8 requests are under way, its capacity.concurrency is 8',
-      { capacity: { requestsPerMinute: null, tokensPerMinute: null, concurrency: 8 } },
+      'headroom',
+      'its provider says that 3 input tokens are left, for another 12s',
       {},
-      { inFlight: 8 },
+      {},
+      { shortage: () => ({ unit: 'inputTokens', left: 3, untilMs: 12_500 }) },
     ],
   ];
   it.each(cases)('%s: %s', (reason, detail, of, request, live) => {
@@ -65,14 +65,28 @@ describe('hard filters', () => {
     expect(JSON.parse(JSON.stringify(found.excluded))).toEqual([{ target: 0, reason, detail: found.excluded[0]?.detail }]);
   });
 
+  it('capacity: whatever who counts it says, and nobody who is out already is asked of', () => {
+    const asked: number[] = [];
+    const full = (index: number): string | null => {
+      asked.push(index);
+      return index === 0 ? 'its capacity.concurrency of 8 is in use' : null;
+    };
+    const found = plan([[0], [1], [2]], { signals: [IDLE, EJECTED, IDLE], full });
+    expect(found).toMatchObject({ order: [2], reason: 'only' });
+    expect(found.excluded[0]).toEqual({ target: 0, reason: 'capacity', detail: 'its capacity.concurrency of 8 is in use' });
+    expect(asked).toEqual([0, 2]);
+  });
+
   it('leaves out nobody for what is exactly enough, unknown, over, or not asked for', () => {
     const exact = target('a', {
       capabilities: { tools: false, jsonSchema: false, vision: false, contextTokens: 1_000, maxOutputTokens: 100 },
-      capacity: { requestsPerMinute: null, tokensPerMinute: null, concurrency: 8 },
     });
     const request = facts({ promptTokens: 900, maxOutputTokens: 100 });
-    const over = { coolUntilMs: 1_000, inFlight: 7, absentUntilMs: () => 1_000 };
+    const over = { coolUntilMs: 1_000, absentUntilMs: () => 1_000, shortage: () => null };
     expect(plan([[0]], { facts: request, signals: [signals(over)] }, {}, [exact]).excluded).toEqual([]);
+    // What it gives is as much as it is asked for.
+    const more = facts({ promptTokens: 900, maxOutputTokens: 32_000 });
+    expect(plan([[0]], { facts: more, signals: [signals(over)] }, {}, [exact]).excluded).toEqual([]);
 
     const all = facts({ tools: true, jsonSchema: true, images: true, promptTokens: 1e6, maxOutputTokens: 1e6 });
     expect(plan([[0]], { facts: all }).order).toEqual([0]);
@@ -100,9 +114,23 @@ describe('never the whole pool', () => {
   });
 
   it('takes a full target before an unhealthy one', () => {
-    const small = target('b', { capacity: { requestsPerMinute: null, tokensPerMinute: null, concurrency: 1 } });
-    const found = plan([[0], [1]], { signals: [EJECTED, signals({ inFlight: 1 })] }, {}, [A, small]);
+    const found = plan([[0], [1]], { signals: [EJECTED, IDLE], full: () => 'full' }, {}, [A, B]);
     expect(found).toMatchObject({ order: [1], reason: 'saturated', excluded: [{ target: 0, reason: 'ejected' }] });
+  });
+
+  it('takes one that is short of headroom as soon as one that is at its capacity', () => {
+    const short = signals({ shortage: () => ({ unit: 'requests', left: 0, untilMs: 9_000 }) });
+    const full = (index: number): string | null => (index === 1 ? 'full' : null);
+    const found = plan(
+      [
+        [0, 1, 0],
+        [1, 1, 1],
+      ],
+      { signals: [short, IDLE], full },
+      {},
+      [A, B],
+    );
+    expect(found).toMatchObject({ order: [0, 1], reason: 'saturated', excluded: [] });
   });
 
   it('never waives a capability', () => {
@@ -222,6 +250,26 @@ describe('RoundRobin', () => {
       [0, 1, 2],
     ]);
     expect(plan(shares, { turn: 1, signals: [IDLE, EJECTED, IDLE] }, of)).toMatchObject({ order: [2, 0], reason: 'round-robin' });
+  });
+});
+
+describe('a first target that turns out to be full', () => {
+  const shares = [
+    [0, 1, 0],
+    [1, 1, 0],
+    [2, 1, 1],
+  ] as const;
+  const without = (order: readonly number[]): Plan | null =>
+    withoutFirst({ rule: 0, order, reason: 'weighted', excluded: [] }, rule(shares), 'full');
+
+  it('leaves the rest of its tier as it was drawn, and says so where the next tier has to serve', () => {
+    expect(without([1, 0, 2])).toMatchObject({
+      order: [0, 2],
+      reason: 'weighted',
+      excluded: [{ target: 1, reason: 'capacity' }],
+    });
+    expect(without([1, 2])).toMatchObject({ order: [2], reason: 'spilled' });
+    expect(without([1])).toBeNull();
   });
 });
 

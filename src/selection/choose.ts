@@ -38,9 +38,10 @@ const STRATEGY_REASON: Readonly<Record<Rule['strategy'], PlanReason>> = {
   RoundRobin: 'round-robin',
   LeastBusy: 'least-busy',
 };
-const FULL: ReadonlySet<ExclusionReason> = new Set<ExclusionReason>(['capacity']);
+/** It is well, and has no room for the moment. */
+const FULL: ReadonlySet<ExclusionReason> = new Set<ExclusionReason>(['headroom', 'capacity']);
 /** Reasons that pass by themselves. */
-const PASSING: ReadonlySet<ExclusionReason> = new Set<ExclusionReason>(['ejected', 'probing', 'coolingDown', 'capacity']);
+const PASSING: ReadonlySet<ExclusionReason> = new Set<ExclusionReason>(['ejected', 'probing', 'coolingDown', 'headroom']);
 const UNHEALTHY: ReadonlySet<ExclusionReason> = new Set<ExclusionReason>(['ejected', 'probing', 'coolingDown']);
 
 /** Once a table load. `lacks` tells which operations a target's provider does not have (null: it has all). */
@@ -52,8 +53,12 @@ export function compileSelection(route: Route, lacks: (target: Target) => Lacks 
   };
 }
 
+/** Of its tier. */
+function rankOf({ priority, weight }: RuleTarget): number {
+  return 2 * priority + (weight === 0 ? 1 : 0);
+}
+
 function compileTiers(route: Route, rule: Rule): Tier[] {
-  const rankOf = ({ priority, weight }: RuleTarget): number => 2 * priority + (weight === 0 ? 1 : 0);
   const ranks = [...new Set(rule.targets.map(rankOf))].sort((a, b) => a - b);
   return ranks.map((rank) => {
     const members = rule.targets.filter((member) => rankOf(member) === rank);
@@ -120,7 +125,30 @@ function exclude(index: number, input: ChoiceInput, compiled: CompiledSelection)
     const { param, detail, droppable } = unsupported;
     return { target: index, reason: 'unsupported', param, detail, droppable: droppable && reason === null };
   }
-  return reason === null ? null : new LazyExclusion(index, reason, target, signals, input.facts, input.nowMs);
+  if (reason !== null) return new LazyExclusion(index, reason, target, signals, input.facts, input.nowMs);
+  const full = input.full?.(index) ?? null;
+  return full === null ? null : { target: index, reason: 'capacity', detail: full };
+}
+
+/** Left out for nothing but want of room: better than no answer. */
+export function fullTargets({ excluded }: Plan): number[] {
+  return excluded.filter(({ reason }) => FULL.has(reason)).map(({ target }) => target);
+}
+
+/**
+ * The plan once its first target has turned out to be full, `detail` says of what; null: it has no other target. What is left in its
+ * tier was drawn, or ordered, by the same strategy.
+ */
+export function withoutFirst(plan: Plan, rule: Rule, detail: string): Plan | null {
+  const [first, ...order] = plan.order;
+  const [next] = order;
+  if (first === undefined || next === undefined) return null;
+  const tierOf = (index: number): number => {
+    const member = rule.targets.find(({ target }) => target === index);
+    return member === undefined ? -1 : rankOf(member);
+  };
+  const excluded: readonly Exclusion[] = [...plan.excluded, { target: first, reason: 'capacity', detail }];
+  return { ...plan, order, excluded, reason: tierOf(first) === tierOf(next) ? plan.reason : 'spilled' };
 }
 
 /**

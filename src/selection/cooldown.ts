@@ -39,9 +39,14 @@ export class Cooldown {
    */
   succeeded(attempt: number, atOnce: boolean, nowMs: number): boolean {
     if (!this.open || attempt < this.#since || (!atOnce && nowMs < this.untilMs)) return false;
+    this.close();
+    return true;
+  }
+
+  /** The cause is gone. */
+  close(): void {
     this.untilMs = 0;
     this.#streak = 0;
     this.open = false;
-    return true;
   }
 }

@@ -1,6 +1,6 @@
 /** A plan in words: for `fairlead explain`, response headers, logs and the console. */
 import type { Route } from '../routetable/types.ts';
-import { LazyExclusion, isFull, unhealthy } from './eligible.ts';
+import { LazyExclusion, outNow } from './eligible.ts';
 import { type TriedTarget, failoverCause } from './failover.ts';
 import type { ChoiceInput, ExclusionReason, Plan, PlanReason } from './types.ts';
 
@@ -22,8 +22,10 @@ const SENTENCE: Readonly<Record<PlanReason, string>> = {
   'least-busy': 'the least busy',
   spilled: 'every target of the tiers before it was left out',
   'without-parameters': 'no target can take all parameters of this request, and this one may leave some out',
-  saturated: 'every healthy target is at its capacity',
+  saturated: "every healthy target is at its capacity, or at its provider's limit",
   panic: 'every target is unhealthy',
+  downgraded: 'the request is beyond a limit that lets this one answer',
+  pinned: 'the request goes on from a response that this one keeps',
   'no-rule': 'no rule matches',
   'no-candidate': 'no target can serve this request',
 };
@@ -66,12 +68,13 @@ export function explainPlan(plan: Plan, input: ChoiceInput): Explanation {
 }
 
 /** What would have kept a target out of the plan, had it not been waived; null: nothing. */
-function waivedDetail(index: number, { route, signals, facts, nowMs }: ChoiceInput): string | null {
+function waivedDetail(index: number, input: ChoiceInput): string | null {
+  const { route, signals, facts, nowMs } = input;
   const target = route.targets[index];
   const live = signals[index];
   if (target === undefined || live === undefined) return null;
-  const reason = unhealthy(live, facts.operation, nowMs) ?? (isFull(target, live) ? 'capacity' : null);
-  return reason === null ? null : new LazyExclusion(index, reason, target, live, facts, nowMs).detail;
+  const reason = outNow(live, facts, nowMs);
+  return reason === null ? (input.full?.(index) ?? null) : new LazyExclusion(index, reason, target, live, facts, nowMs).detail;
 }
 
 /**

@@ -28,6 +28,7 @@ const SAMPLES: Readonly<Record<FailureKind, Failure>> = {
   timeout: { kind: 'timeout', phase: 'first_token', message: '' },
   network: { kind: 'network', connecting: true, message: '' },
   malformed: { kind: 'malformed', message: '' },
+  invalid_output: { kind: 'invalid_output', message: '' },
   stream_broken: { kind: 'stream_broken', sentBytes: 0, message: '' },
   client_gone: { kind: 'client_gone', message: '' },
 };
@@ -45,6 +46,8 @@ interface Given {
   readonly pool?: readonly Target[];
   readonly images?: boolean;
   readonly random?: number;
+  /** Targets that have another address, well and untried. */
+  readonly elsewhere?: readonly number[];
 }
 
 /** What follows these attempts, each `[target, its failure]`, with the plan a, b. */
@@ -60,6 +63,7 @@ function after(tried: readonly (readonly [number, Failure])[], given: Given = {}
     committed: given.committed ?? false,
     nowMs: 1_000,
     random: () => given.random ?? 0,
+    elsewhere: (index) => given.elsewhere?.includes(index) === true,
   };
   return nextAttempt({ ...WIDE, ...given.policy }, state);
 }
@@ -125,8 +129,9 @@ describe('which target is next', () => {
   });
 
   it('turns to a target that was left out only because it was full, not to one that was left out for another reason', () => {
-    const left = (reason: 'capacity' | 'ejected' | 'tools'): Plan['excluded'] => [{ target: 2, reason, detail: '' }];
+    const left = (reason: 'capacity' | 'headroom' | 'ejected' | 'tools'): Plan['excluded'] => [{ target: 2, reason, detail: '' }];
     expect(after([[0, BROKEN]], { order: [0], excluded: left('capacity') })).toMatchObject({ target: 2, charged: false });
+    expect(after([[0, BROKEN]], { order: [0], excluded: left('headroom') })).toMatchObject({ target: 2, charged: false });
     expect(after([[0, SAMPLES.auth]], { order: [0], excluded: left('ejected') })).toEqual({ stop: 'exhausted' });
     expect(after([[0, SAMPLES.auth]], { order: [0], excluded: left('tools') })).toEqual({ stop: 'exhausted' });
   });
@@ -360,4 +365,34 @@ describe('context overflow', () => {
 
 it('refuses to be asked before anything has failed', () => {
   expect(() => after([])).toThrow('state.tried is empty');
+});
+
+describe('a target with more addresses than one', () => {
+  const OF_ADDRESS = ['network', 'timeout', 'overloaded', 'server_error', 'malformed', 'stream_broken', 'rate_limited'];
+  const next = (target: number): object => ({ stop: null, target, charged: false, backoffMs: 0 });
+
+  it.each(KINDS.filter(({ kind }) => OF_ADDRESS.includes(kind)))('is asked at another one after $kind', (failure) => {
+    expect(after([[0, failure]], { elsewhere: [0] })).toMatchObject(next(0));
+    expect(after([[0, failure]], { elsewhere: [1] })).toMatchObject(next(1));
+  });
+
+  it.each(KINDS.filter(({ kind }) => !OF_ADDRESS.includes(kind) && FAILOVER_REASON[kind] !== null))(
+    'is left after $kind, which another one would answer too',
+    (failure) => {
+      expect(after([[0, failure]], { elsewhere: [0] })).toMatchObject(next(1));
+    },
+  );
+
+  it('is asked at one more before another model, at two more where there is none', () => {
+    const twice = [[0, BROKEN] as const, [0, BROKEN] as const];
+    expect(after(twice, { elsewhere: [0] })).toMatchObject(next(1));
+    expect(after(twice, { elsewhere: [0], order: [0] })).toMatchObject(next(0));
+    expect(after([...twice, [0, BROKEN]], { elsewhere: [0], order: [0] })).toMatchObject({ charged: true });
+  });
+
+  it('sees nothing of a request that was filtered, and nothing beyond the attempts', () => {
+    const policy = { contentFilter: { stages: ['Prompt' as const, 'Completion' as const], targets: [1] } };
+    expect(after([[0, FILTERED]], { elsewhere: [0], policy })).toMatchObject(next(1));
+    expect(after([[0, BROKEN]], { elsewhere: [0], policy: { maxAttempts: 1 } })).toEqual({ stop: 'max-attempts' });
+  });
 });

@@ -5,8 +5,8 @@
 import type { RequestFacts } from '../dialects/facts.ts';
 import { FAILOVER_REASON, type FailoverReason, type Failure } from '../lib/failure.ts';
 import type { FailoverPolicy, Route } from '../routetable/types.ts';
-import type { CompiledSelection } from './choose.ts';
-import { incapable, isHealthy } from './eligible.ts';
+import { type CompiledSelection, fullTargets } from './choose.ts';
+import { incapable, isHealthy, isShort } from './eligible.ts';
 import type { Plan, TargetSignals } from './types.ts';
 
 export interface TriedTarget {
@@ -29,10 +29,14 @@ export interface FailoverState {
   readonly nowMs: number;
   /** [0, 1), for the jitter of backoffs. */
   random(): number;
+  /** Has the target another address that is well and was not tried? Left out: no target has more than one. */
+  elsewhere?(target: number): boolean;
+  /** Has the target no room within its `capacity`? Left out: it has. */
+  full?(target: number): boolean;
 }
 
 /** Why a request moved on, as headers, logs and metrics name it. */
-export type FailoverCause = FailoverReason | 'ContentFilter' | 'ContextOverflow';
+export type FailoverCause = FailoverReason | 'ContentFilter' | 'ContextOverflow' | 'InvalidOutput';
 
 export type StopReason =
   /** Output had reached the client. */
@@ -70,11 +74,12 @@ const RETRY_AFTER_MAX_MS = 1_000;
 export function failoverCause(failure: Failure): FailoverCause | null {
   if (failure.kind === 'content_filtered') return 'ContentFilter';
   if (failure.kind === 'context_exceeded') return 'ContextOverflow';
+  if (failure.kind === 'invalid_output') return 'InvalidOutput';
   return FAILOVER_REASON[failure.kind];
 }
 
 /**
- * The next target, or why there is none. Untried targets go first (healthy ones before others, else in their order), at once; after
+ * The next target, or why there is none. Untried targets go first (healthy ones before others, of these the ones with room, else in their order), at once; after
  * them, for a failure that passes by itself, those that failed so are retried after a backoff.
  */
 export function nextAttempt(policy: FailoverPolicy, state: FailoverState): NextAttempt {
@@ -88,13 +93,40 @@ export function nextAttempt(policy: FailoverPolicy, state: FailoverState): NextA
   if (state.tried.length >= policy.maxAttempts) return { stop: 'max-attempts' };
 
   const pool = mayBeTried(policy, state, failure);
+  const same = anotherAddress(pool, state, failure);
+  if (same !== null) return { stop: null, target: same, charged: false, backoffMs: 0, reason };
   const untried = pool.filter((target) => !state.tried.some((attempt) => attempt.target === target));
-  const healthy = untried.find((target) => isHealthyNow(target, state));
+  const well = untried.filter((target) => isHealthyNow(target, state));
+  const healthy = well.find((target) => hasRoom(target, state)) ?? well[0];
   const target = healthy ?? untried[0];
   if (target === undefined) return retry(pool, state, failure, reason);
-  const ownRule = reason === 'ContentFilter' || reason === 'ContextOverflow';
+  const ownRule = reason === 'ContentFilter' || reason === 'ContextOverflow' || reason === 'InvalidOutput';
   return { stop: null, target, charged: healthy === undefined && !ownRule, backoffMs: 0, reason };
 }
+
+/**
+ * What failed may be one pod's fault: another one of the same target is asked before another model is. Once, so that a Service whose
+ * pods are all gone does not use up the attempts; twice where there is no other model.
+ */
+function anotherAddress(pool: readonly number[], state: FailoverState, failure: Failure): number | null {
+  const { tried } = state;
+  const target = tried.at(-1)?.target;
+  if (target === undefined || !OF_ADDRESS.has(failure.kind) || !pool.includes(target)) return null;
+  const tries = tried.filter((attempt) => attempt.target === target).length;
+  const others = pool.some((other) => !tried.some((attempt) => attempt.target === other));
+  return tries <= (others ? 1 : 2) && state.elsewhere?.(target) === true ? target : null;
+}
+
+/** What one pod does and another need not. */
+const OF_ADDRESS: ReadonlySet<Failure['kind']> = new Set<Failure['kind']>([
+  'network',
+  'timeout',
+  'overloaded',
+  'rate_limited',
+  'server_error',
+  'malformed',
+  'stream_broken',
+]);
 
 function forbiddenBy(policy: FailoverPolicy, failure: Failure, cause: FailoverCause): StopReason | null {
   if (failure.kind === 'content_filtered') {
@@ -106,6 +138,8 @@ function forbiddenBy(policy: FailoverPolicy, failure: Failure, cause: FailoverCa
     return agreed ? null : 'content-filter';
   }
   if (failure.kind === 'context_exceeded') return policy.contextOverflow === null ? 'context-overflow' : null;
+  // It is a failure only where `structuredOutput.onInvalid` says so.
+  if (failure.kind === 'invalid_output') return null;
   return policy.reasons.some((reason) => reason === cause) ? null : 'not-in-reasons';
 }
 
@@ -123,8 +157,7 @@ function mayBeTried(policy: FailoverPolicy, state: FailoverState, failure: Failu
   }
   if (exceeded) return capable(forOverflow, state);
   // A target that was left out only because it was full is better than no answer.
-  const full = state.plan.excluded.filter(({ reason }) => reason === 'capacity').map(({ target }) => target);
-  return [...state.plan.order, ...full];
+  return [...state.plan.order, ...fullTargets(state.plan)];
 }
 
 function capable(targets: readonly number[], state: FailoverState): number[] {
@@ -137,6 +170,11 @@ function capable(targets: readonly number[], state: FailoverState): number[] {
 function isHealthyNow(target: number, state: FailoverState): boolean {
   const signals = state.signals[target];
   return signals !== undefined && isHealthy(signals, state.facts.operation, state.nowMs);
+}
+
+function hasRoom(target: number, state: FailoverState): boolean {
+  const signals = state.signals[target];
+  return signals !== undefined && !isShort(signals, state.facts, state.nowMs) && state.full?.(target) !== true;
 }
 
 /** Every target has had its turn: the least tried of those whose last failure passes by itself, or none. */

@@ -202,6 +202,7 @@ describe('time outs', () => {
         reason: 'RateLimited',
         operation: null,
         forMs: 20_000,
+        told: false,
       },
     ]);
     attempt(health, limited(7_200_000), 20_000);

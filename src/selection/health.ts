@@ -7,43 +7,22 @@
  */
 import { FAILOVER_REASON, type Failure, type FailureKind } from '../lib/failure.ts';
 import type { Operation } from '../lib/operation.ts';
-import { SlidingCount } from '../lib/sliding-count.ts';
 import type { Target } from '../routetable/types.ts';
+import type { RequestFacts } from '../dialects/facts.ts';
+import type { HeadroomUnit } from '../lib/headroom-unit.ts';
 import { Cooldown } from './cooldown.ts';
-import type { TargetSignals } from './types.ts';
+import { Headroom } from './headroom.ts';
+import { FactVersion, type HealthFact, type HealthSharing } from './health-fact.ts';
+import type { Shortage, TargetSignals } from './types.ts';
+import { type HealthOptions, type HealthState, REPEAT_WELL_MS, type SharedHealth, UpstreamHealth } from './upstream-health.ts';
 
-export type HealthState = 'Healthy' | 'Ejected' | 'CoolingDown';
-
-/** For metrics, logs and Events; told once, when the state changes. */
-export interface HealthTransition {
-  readonly upstreamId: string;
-  /** null: the whole upstream, whatever the credential. */
-  readonly credentialId: string | null;
-  readonly from: HealthState;
-  readonly to: HealthState;
-  /** The failover reason that led to it, e.g. `RateLimited`; for `Healthy`, what it has recovered from. */
-  readonly reason: string;
-  /** Set where one operation alone is out. */
-  readonly operation: Operation | null;
-  /** How long it is out; 0 for `Healthy`. */
-  readonly forMs: number;
-}
-
-export interface HealthOptions {
-  /** [0, 1), for the jitter of ejections. */
-  random(): number;
-  onTransition?(transition: HealthTransition): void;
-}
-
-export const EJECT_AFTER_CONSECUTIVE = 5;
-export const EJECT_AT_RATIO = 0.5;
-export const EJECT_AT_RATIO_OF_AT_LEAST = 20;
-const WINDOW_BUCKET_MS = 1_000;
-const WINDOW_BUCKETS = 10;
-const EJECTION_BASE_MS = 5_000;
-const EJECTION_MAX_MS = 300_000;
-/** An ejection so soon after a recovery continues the growth of the one before: the upstream flaps. */
-const FLAPPING_MS = 60_000;
+export {
+  EJECT_AFTER_CONSECUTIVE,
+  EJECT_AT_RATIO,
+  EJECT_AT_RATIO_OF_AT_LEAST,
+  type HealthState,
+  type HealthTransition,
+} from './upstream-health.ts';
 
 const RATE_LIMIT_BASE_MS = 1_000;
 const RATE_LIMIT_GROWN_MAX_MS = 60_000;
@@ -57,6 +36,7 @@ const EFFECT: Readonly<Record<FailureKind, 'fault' | 'rate' | 'quota' | 'access'
   rate_limited: 'rate',
   quota_exhausted: 'quota',
   content_filtered: 'none',
+  invalid_output: 'none',
   refusal: 'none',
   context_exceeded: 'none',
   payload_too_large: 'none',
@@ -75,12 +55,35 @@ const EFFECT: Readonly<Record<FailureKind, 'fault' | 'rate' | 'quota' | 'access'
 };
 
 export class HealthBook {
-  readonly #options: HealthOptions;
+  readonly #shared: SharedHealth;
   readonly #upstreams = new Map<string, UpstreamHealth>();
   readonly #targets = new Map<string, TargetHealth>();
 
   constructor(options: HealthOptions) {
-    this.#options = options;
+    this.#shared = { options, sharing: null };
+  }
+
+  /** From now on with other pods, or (null) alone: then what is known stays, and each sees for itself. */
+  share(sharing: HealthSharing | null): void {
+    this.#shared.sharing = sharing;
+  }
+
+  /** What another pod has told. What is of no upstream of ours, or older than what is known, changes nothing. */
+  learn(fact: HealthFact, nowMs: number): void {
+    const { kind, key } = fact;
+    if (kind === 'ejection') {
+      for (const upstream of this.#upstreams.values()) if (upstream.key === key) upstream.learn(fact, nowMs);
+      return;
+    }
+    for (const target of this.#targets.values()) if (target.key === key) target.learn(fact, nowMs);
+  }
+
+  /** All that others may have missed. */
+  facts(nowMs: number): readonly HealthFact[] {
+    const found: HealthFact[] = [];
+    for (const upstream of this.#upstreams.values()) upstream.facts(found, nowMs);
+    for (const target of this.#targets.values()) target.facts(found, nowMs);
+    return found;
   }
 
   /** One object for all targets of the same upstream and credential, updated in place: resolve it when a table is loaded. */
@@ -90,10 +93,10 @@ export class HealthBook {
     if (found === undefined) {
       let upstream = this.#upstreams.get(upstreamId);
       if (upstream === undefined) {
-        upstream = new UpstreamHealth(upstreamId, this.#options);
+        upstream = new UpstreamHealth(upstreamId, this.#shared);
         this.#upstreams.set(upstreamId, upstream);
       }
-      found = new TargetHealth(upstream, credentialId, target.model === null, this.#options);
+      found = new TargetHealth(upstream, credentialId, target.model === null, this.#shared);
       this.#targets.set(credentialId, found);
     }
     return found;
@@ -123,16 +126,22 @@ export class TargetHealth implements TargetSignals {
   readonly credentialId: string;
   readonly #upstream: UpstreamHealth;
   readonly #passesModelThrough: boolean;
-  readonly #options: HealthOptions;
+  readonly #shared: SharedHealth;
   readonly #rate = new Cooldown();
   readonly #access = new Cooldown();
   #absent: Map<Operation, Cooldown> | null = null;
+  /** null: its provider has not said. */
+  #headroom: Headroom | null = null;
+  readonly key: string;
+  /** By kind, and operation. */
+  readonly #versions = new Map<string, FactVersion>();
 
-  constructor(upstream: UpstreamHealth, credentialId: string, passesModelThrough: boolean, options: HealthOptions) {
+  constructor(upstream: UpstreamHealth, credentialId: string, passesModelThrough: boolean, shared: SharedHealth) {
     this.credentialId = credentialId;
+    this.key = shared.options.keyOf?.(credentialId) ?? credentialId;
     this.#upstream = upstream;
     this.#passesModelThrough = passesModelThrough;
-    this.#options = options;
+    this.#shared = shared;
   }
 
   get upstreamId(): string {
@@ -161,8 +170,25 @@ export class TargetHealth implements TargetSignals {
     return this.#absent === null ? 0 : (this.#absent.get(operation)?.untilMs ?? 0);
   }
 
+  shortage(facts: RequestFacts, nowMs: number): Shortage | null {
+    return this.#headroom === null ? null : this.#headroom.shortage(facts, nowMs);
+  }
+
+  /** What is left of each of the provider's limits, as far as it has said. */
+  headroom(nowMs: number): Iterable<Shortage> {
+    return this.#headroom?.told(nowMs) ?? [];
+  }
+
+  /** The answer to this attempt says what is left of one of the provider's own limits: `Headroom.said`. */
+  leftOf(unit: HeadroomUnit, amount: number, resetMs: number | null, attempt: number, facts: RequestFacts, nowMs: number): void {
+    this.#headroom ??= new Headroom(this.key);
+    const of = { attempt, nextAttempt: this.#upstream.nextAttempt, facts };
+    this.#headroom.said(unit, amount, resetMs, of, this.#shared.sharing, nowMs);
+  }
+
   /** An attempt begins; if the upstream is half-open it is the probe. Returns the attempt's number, for the calls that follow. */
-  started(nowMs: number): number {
+  started(nowMs: number, facts: RequestFacts | null = null): number {
+    if (this.#headroom !== null && facts !== null) this.#headroom.spend(facts);
     return this.#upstream.started(nowMs);
   }
 
@@ -175,12 +201,13 @@ export class TargetHealth implements TargetSignals {
   succeeded(attempt: number, operation: Operation, nowMs: number): void {
     this.#upstream.succeeded(attempt, nowMs);
     // A retry-after is obeyed even if another request slips through; a credential that works again works for all.
-    if (this.#rate.open && this.#rate.succeeded(attempt, false, nowMs)) this.#closed(this.#rate.reason, null);
-    if (this.#access.open && this.#access.succeeded(attempt, true, nowMs)) this.#closed(this.#access.reason, null);
+    if (this.#rate.open && this.#rate.succeeded(attempt, false, nowMs)) this.#closed('rate', this.#rate.reason, null, nowMs);
+    if (this.#access.open && this.#access.succeeded(attempt, true, nowMs))
+      this.#closed('access', this.#access.reason, null, nowMs);
     if (this.#absent !== null && this.#absent.get(operation)?.succeeded(attempt, true, nowMs) === true) {
       this.#absent.delete(operation);
       if (this.#absent.size === 0) this.#absent = null;
-      this.#closed('NotFound', operation);
+      this.#closed('absent', 'NotFound', operation, nowMs);
     }
   }
 
@@ -193,24 +220,28 @@ export class TargetHealth implements TargetSignals {
       case 'fault':
         this.#upstream.failed(attempt, reason, nowMs);
         if (retryAfterMs > 0 && this.#rate.lastUntil(nowMs + retryAfterMs, reason, nowMs, next))
-          this.#opened(this.#rate, null, nowMs);
+          this.#opened('rate', this.#rate, null, nowMs);
         return;
       case 'rate': {
+        const before = this.#rate.untilMs;
         const begins =
           retryAfterMs > 0
             ? this.#rate.lastUntil(nowMs + retryAfterMs, reason, nowMs, next)
             : this.#rate.grow(reason, RATE_LIMIT_BASE_MS, RATE_LIMIT_GROWN_MAX_MS, nowMs, next);
-        if (begins) this.#opened(this.#rate, null, nowMs);
+        if (begins) this.#opened('rate', this.#rate, null, nowMs);
+        // A longer retry-after than that of before.
+        else if (this.#rate.untilMs > before) this.#say('rate', this.#rate.untilMs - nowMs, this.#rate.reason, null, nowMs);
         return;
       }
       case 'quota':
         if (this.#rate.lastUntil(nowMs + (retryAfterMs > 0 ? retryAfterMs : QUOTA_MS), reason, nowMs, next))
-          this.#opened(this.#rate, null, nowMs);
+          this.#opened('rate', this.#rate, null, nowMs);
         return;
       case 'access':
         // Where the client's model name goes through, a 403 can be about that name: other names may well be allowed.
         if (failure.kind === 'permission' && this.#passesModelThrough) return;
-        if (this.#access.grow(reason, ACCESS_BASE_MS, ACCESS_MAX_MS, nowMs, next)) this.#opened(this.#access, null, nowMs);
+        if (this.#access.grow(reason, ACCESS_BASE_MS, ACCESS_MAX_MS, nowMs, next))
+          this.#opened('access', this.#access, null, nowMs);
         return;
       case 'absent': {
         // And a 404 is about the name there: one client's typing error must not take the upstream from all others.
@@ -218,7 +249,7 @@ export class TargetHealth implements TargetSignals {
         this.#absent ??= new Map();
         let absent = this.#absent.get(operation);
         if (absent === undefined) this.#absent.set(operation, (absent = new Cooldown()));
-        if (absent.grow(reason, ACCESS_BASE_MS, ACCESS_MAX_MS, nowMs, next)) this.#opened(absent, operation, nowMs);
+        if (absent.grow(reason, ACCESS_BASE_MS, ACCESS_MAX_MS, nowMs, next)) this.#opened('absent', absent, operation, nowMs);
         return;
       }
       case 'none':
@@ -226,16 +257,79 @@ export class TargetHealth implements TargetSignals {
     }
   }
 
-  #opened(cooldown: Cooldown, operation: Operation | null, nowMs: number): void {
-    this.#tell('Healthy', 'CoolingDown', cooldown.reason, operation, cooldown.untilMs - nowMs);
+  learn(fact: HealthFact, nowMs: number): void {
+    const { kind, operation, forMs, reason } = fact;
+    if (kind === 'headroom') {
+      this.#headroom ??= new Headroom(this.key);
+      this.#headroom.learn(fact, this.#upstream.nextAttempt, nowMs);
+      return;
+    }
+    if (kind === 'ejection' || (kind === 'absent') !== (operation !== null)) return;
+    if (!this.#version(kind, operation).learn(fact, nowMs)) return;
+    if (forMs > 0) {
+      const cooldown = this.#cooldown(kind, operation);
+      const untilMs = nowMs + Math.min(RETRY_AFTER_MAX_MS, forMs);
+      if (cooldown.lastUntil(untilMs, reason, nowMs, this.#upstream.nextAttempt))
+        this.#tell('Healthy', 'CoolingDown', reason, operation, untilMs - nowMs, true);
+      return;
+    }
+    const open = operation === null ? this.#cooldown(kind, null) : this.#absent?.get(operation);
+    if (open === undefined || !open.open) return;
+    // A retry-after is obeyed to its end, whoever has been let in meanwhile.
+    if (kind === 'rate' && nowMs < open.untilMs) return;
+    open.close();
+    this.#tell('CoolingDown', 'Healthy', open.reason, operation, 0, true);
   }
 
-  #closed(reason: string, operation: Operation | null): void {
-    this.#tell('CoolingDown', 'Healthy', reason, operation, 0);
+  facts(found: HealthFact[], nowMs: number): void {
+    this.#headroom?.facts(found, nowMs);
+    for (const [name, { version, by, atMs }] of this.#versions) {
+      const { kind, operation } = JSON.parse(name) as Pick<HealthFact, 'kind' | 'operation'>;
+      if (kind === 'ejection' || kind === 'headroom') continue;
+      const cooldown = this.#cooldown(kind, operation);
+      const forMs = Math.max(0, cooldown.untilMs - nowMs);
+      if (forMs === 0 && nowMs - atMs > REPEAT_WELL_MS) this.#versions.delete(name);
+      // One whose time is over is as good as well, until somebody has tried.
+      else if (forMs > 0 || !cooldown.open)
+        found.push({ kind, key: this.key, operation, version, by, forMs, probing: false, growth: 0, reason: cooldown.reason });
+    }
   }
 
-  #tell(from: HealthState, to: HealthState, reason: string, operation: Operation | null, forMs: number): void {
-    this.#options.onTransition?.({
+  #cooldown(kind: 'rate' | 'access' | 'absent', operation: Operation | null): Cooldown {
+    if (operation === null) return kind === 'rate' ? this.#rate : this.#access;
+    this.#absent ??= new Map();
+    let absent = this.#absent.get(operation);
+    if (absent === undefined) this.#absent.set(operation, (absent = new Cooldown()));
+    return absent;
+  }
+
+  #version(kind: HealthFact['kind'], operation: Operation | null): FactVersion {
+    const name = JSON.stringify({ kind, operation });
+    let version = this.#versions.get(name);
+    if (version === undefined) this.#versions.set(name, (version = new FactVersion()));
+    return version;
+  }
+
+  #opened(kind: HealthFact['kind'], cooldown: Cooldown, operation: Operation | null, nowMs: number): void {
+    const forMs = cooldown.untilMs - nowMs;
+    this.#say(kind, forMs, cooldown.reason, operation, nowMs);
+    this.#tell('Healthy', 'CoolingDown', cooldown.reason, operation, forMs, false);
+  }
+
+  #closed(kind: HealthFact['kind'], reason: string, operation: Operation | null, nowMs: number): void {
+    this.#say(kind, 0, reason, operation, nowMs);
+    this.#tell('CoolingDown', 'Healthy', reason, operation, 0, false);
+  }
+
+  #say(kind: HealthFact['kind'], forMs: number, reason: string, operation: Operation | null, nowMs: number): void {
+    const { sharing } = this.#shared;
+    if (sharing === null) return;
+    const version = this.#version(kind, operation).next(sharing, nowMs);
+    sharing.tell({ kind, key: this.key, operation, ...version, forMs, probing: false, growth: 0, reason });
+  }
+
+  #tell(from: HealthState, to: HealthState, reason: string, operation: Operation | null, forMs: number, told: boolean): void {
+    this.#shared.options.onTransition?.({
       upstreamId: this.upstreamId,
       credentialId: this.credentialId,
       from,
@@ -243,105 +337,7 @@ export class TargetHealth implements TargetSignals {
       reason,
       operation,
       forMs,
-    });
-  }
-}
-
-/** The circuit of one upstream. `Ejected` with its time over is half-open; `Probing` is half-open with the probe out. */
-class UpstreamHealth {
-  readonly id: string;
-  state: TargetSignals['health'] = 'Healthy';
-  ejectedUntilMs = 0;
-  reason = '';
-  inFlight = 0;
-  nextAttempt = 1;
-  readonly #options: HealthOptions;
-  readonly #outcomes = new SlidingCount(WINDOW_BUCKET_MS, WINDOW_BUCKETS);
-  readonly #faults = new SlidingCount(WINDOW_BUCKET_MS, WINDOW_BUCKETS);
-  #consecutiveFaults = 0;
-  /** Ejections in a row, less one: the exponent of the next one's length. */
-  #growth = -1;
-  #recoveredAtMs = Number.NEGATIVE_INFINITY;
-  #probe = 0;
-  /** Attempts with a lower number began before the last change of state: their outcome is old news. */
-  #since = 0;
-
-  constructor(id: string, options: HealthOptions) {
-    this.id = id;
-    this.#options = options;
-  }
-
-  started(nowMs: number): number {
-    const attempt = this.nextAttempt++;
-    this.inFlight++;
-    if (this.state === 'Ejected' && nowMs >= this.ejectedUntilMs) {
-      this.state = 'Probing';
-      this.#probe = attempt;
-    }
-    return attempt;
-  }
-
-  finished(attempt: number): void {
-    this.inFlight--;
-    // A probe that ended without a verdict (its client left, its prompt was filtered): the next request probes.
-    if (this.state === 'Probing' && attempt === this.#probe) this.state = 'Ejected';
-  }
-
-  succeeded(attempt: number, nowMs: number): void {
-    if (attempt < this.#since) return;
-    this.#consecutiveFaults = 0;
-    if (this.state === 'Healthy') {
-      this.#outcomes.add(nowMs);
-      return;
-    }
-    // Any attempt that began after the ejection proves the upstream well: the probe, or one sent because no other target was left.
-    this.state = 'Healthy';
-    this.ejectedUntilMs = 0;
-    this.#recoveredAtMs = nowMs;
-    this.#since = this.nextAttempt;
-    this.#tell('Ejected', 'Healthy', 0);
-  }
-
-  failed(attempt: number, reason: string, nowMs: number): void {
-    if (attempt < this.#since) return;
-    if (this.state === 'Probing') {
-      if (attempt >= this.#probe) this.#eject(reason, nowMs);
-      return;
-    }
-    if (this.state === 'Ejected') return;
-    this.#consecutiveFaults++;
-    this.#outcomes.add(nowMs);
-    this.#faults.add(nowMs);
-    const outcomes = this.#outcomes.total(nowMs);
-    const tooMany = outcomes >= EJECT_AT_RATIO_OF_AT_LEAST && this.#faults.total(nowMs) >= EJECT_AT_RATIO * outcomes;
-    if (this.#consecutiveFaults >= EJECT_AFTER_CONSECUTIVE || tooMany) this.#eject(reason, nowMs);
-  }
-
-  #eject(reason: string, nowMs: number): void {
-    const again = this.state !== 'Healthy';
-    this.#growth = again || nowMs - this.#recoveredAtMs < FLAPPING_MS ? this.#growth + 1 : 0;
-    const lengthMs = Math.min(EJECTION_MAX_MS, EJECTION_BASE_MS * 2 ** this.#growth);
-    // Jittered downwards, so that pods that ejected it together do not all probe it together.
-    const forMs = lengthMs * (0.8 + 0.2 * this.#options.random());
-    this.state = 'Ejected';
-    this.reason = reason;
-    this.ejectedUntilMs = nowMs + forMs;
-    this.#since = this.nextAttempt;
-    this.#consecutiveFaults = 0;
-    this.#outcomes.clear();
-    this.#faults.clear();
-    this.#tell(again ? 'Ejected' : 'Healthy', 'Ejected', forMs);
-  }
-
-  #tell(from: HealthState, to: HealthState, forMs: number): void {
-    this.#options.onTransition?.({
-      upstreamId: this.id,
-      credentialId: null,
-      from,
-      to,
-      reason: this.reason,
-      operation: null,
-      forMs,
+      told,
     });
   }
 }

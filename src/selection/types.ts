@@ -1,5 +1,6 @@
 /** What choosing reads and what it says. Pure: time, randomness and live signals are handed in. */
 import type { RequestFacts } from '../dialects/facts.ts';
+import type { HeadroomUnit } from '../lib/headroom-unit.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { Route } from '../routetable/types.ts';
 
@@ -17,6 +18,16 @@ export interface TargetSignals {
   readonly inFlight: number;
   /** Monotonic ms until which it is out for this operation alone (it answered 404 to it, and may serve the others); 0: it is not. */
   absentUntilMs?(operation: Operation): number;
+  /** The provider's own limit of which it says that too little is left for such a request; null: none. */
+  shortage?(facts: RequestFacts, nowMs: number): Shortage | null;
+}
+
+/** What is left of one of a provider's limits, as it was told. */
+export interface Shortage {
+  readonly unit: HeadroomUnit;
+  readonly left: number;
+  /** Monotonic; it is whole again then. */
+  readonly untilMs: number;
 }
 
 export interface ChoiceInput {
@@ -35,6 +46,8 @@ export interface ChoiceInput {
   readonly turn: number;
   /** What the target at this index cannot serve of the request itself; null, or absent: nothing. */
   readonly unsupported?: ((index: number) => Unsupported | null) | null;
+  /** Why the target at this index has no room for the request within its `capacity`; null, or absent: it has. */
+  readonly full?: ((index: number) => string | null) | null;
 }
 
 export interface Unsupported {
@@ -52,12 +65,12 @@ export type ExclusionReason =
   | 'jsonSchema'
   | 'vision'
   | 'contextTokens'
-  | 'maxOutputTokens'
   | 'operation'
   | 'unsupported'
   | 'ejected'
   | 'probing'
   | 'coolingDown'
+  | 'headroom'
   | 'capacity';
 
 export interface Exclusion {
@@ -79,6 +92,8 @@ export type PlanReason =
   | 'without-parameters'
   | 'saturated'
   | 'panic'
+  | 'downgraded'
+  | 'pinned'
   | 'no-rule'
   | 'no-candidate';
 
@@ -90,7 +105,8 @@ export interface Plan {
   /**
    * Why the first was chosen: `only`, `weighted`, `round-robin`, `least-busy`, `spilled` (a lower tier's turn),
    * `without-parameters` (no target can take all of the request's, and this one may leave some out), `saturated` (every
-   * healthy target was at its capacity), `panic` (every target was unhealthy); `no-rule` and `no-candidate`: the order is empty.
+   * healthy target was at its capacity, or at its provider's limit), `panic` (every target was unhealthy), `downgraded` (the request was
+   * beyond a limit that names this target), `pinned` (it goes on from a response that this one keeps); `no-rule` and `no-candidate`: the order is empty.
    */
   readonly reason: PlanReason;
   readonly excluded: readonly Exclusion[];

@@ -6,7 +6,7 @@ import { formatRequestLine, type RequestLine } from './request-line.ts';
 
 export type { Logger } from 'pino';
 export { requestLabels } from './request-line.ts';
-export type { AttemptLine, RequestLine } from './request-line.ts';
+export type { AttemptLine, LeftOutLine, RequestLine } from './request-line.ts';
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 

@@ -119,10 +119,11 @@ describe('GatewayMetrics', () => {
     target.attemptEnded('rate_limited');
     route.failedOver('azure', 'openai', 'RateLimited');
     route.contentFilterFailedOver('prompt', 'openai');
-    target.contentFiltered('prompt');
+    target.contentFiltered('prompt', ['hate', 'violence']);
+    target.contentFiltered('prompt', []);
     target.attemptEnded('ok');
     target.used({ inputTokens: 100, outputTokens: 20, cachedInputTokens: 5, reasoningTokens: 0, estimated: true });
-    target.cost(2_500);
+    target.cost(2_500_000);
     target.cost(null);
     upstream.firstToken(0.25);
     upstream.healthy(false);
@@ -151,7 +152,10 @@ describe('GatewayMetrics', () => {
         'fairlead_attempts_total{route="team-a/chat",target="azure",outcome="ok"} 1',
         'fairlead_failovers_total{route="team-a/chat",from="azure",to="openai",reason="RateLimited"} 1',
         'fairlead_content_filter_failovers_total{route="team-a/chat",phase="prompt",to="openai"} 1',
-        'fairlead_content_filtered_total{route="team-a/chat",target="azure",phase="prompt"} 1',
+        'fairlead_content_filtered_total{route="team-a/chat",target="azure",phase="prompt"} 2',
+        'fairlead_content_filter_categories_total{phase="prompt",category="hate"} 1',
+        'fairlead_content_filter_categories_total{phase="prompt",category="violence"} 1',
+        'fairlead_content_filter_categories_total{phase="prompt",category="none"} 1',
         'fairlead_tokens_total{route="team-a/chat",target="azure",direction="input"} 100',
         'fairlead_tokens_total{route="team-a/chat",target="azure",direction="output"} 20',
         'fairlead_tokens_total{route="team-a/chat",target="azure",direction="cached_input"} 5',

@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import type { FailureKind, FilterPhase } from '../lib/failure.ts';
 import type { Usage } from '../lib/usage.ts';
+import { CacheMetrics } from './cache-metrics.ts';
 import type { CounterCell, Family, GaugeCell, HistogramCell } from './cells.ts';
 import { LimitStoreMetrics } from './limit-store-metrics.ts';
 import { METRICS } from './metric-table.ts';
@@ -25,19 +26,27 @@ export class GatewayMetrics {
     requests: this.#registry.counter(METRICS.requests),
     requestErrors: this.#registry.counter(METRICS.requestErrors),
     attempts: this.#registry.counter(METRICS.attempts),
+    leftOut: this.#registry.counter(METRICS.leftOut),
     failovers: this.#registry.counter(METRICS.failovers),
     contentFilterFailovers: this.#registry.counter(METRICS.contentFilterFailovers),
     contentFiltered: this.#registry.counter(METRICS.contentFiltered),
+    contentFilterCategories: this.#registry.counter(METRICS.contentFilterCategories),
     tokens: this.#registry.counter(METRICS.tokens),
     cost: this.#registry.counter(METRICS.cost),
     costUnknown: this.#registry.counter(METRICS.costUnknown),
     usageEstimated: this.#registry.counter(METRICS.usageEstimated),
     limited: this.#registry.counter(METRICS.limited),
+    maxTokensClamped: this.#registry.counter(METRICS.maxTokensClamped),
+    downgraded: this.#registry.counter(METRICS.downgraded),
+    cacheLookups: this.#registry.counter(METRICS.cacheLookups),
     droppedParams: this.#registry.counter(METRICS.droppedParams),
+    structuredOutputs: this.#registry.counter(METRICS.structuredOutputs),
     streamsBroken: this.#registry.counter(METRICS.streamsBroken),
   };
   readonly #timeToFirstToken = this.#registry.histogram(METRICS.timeToFirstToken);
   readonly #upstreamHealthy = this.#registry.gauge(METRICS.upstreamHealthy);
+  readonly #budgetUsed = this.#registry.gauge(METRICS.budgetUsed);
+  readonly #upstreamHeadroom = this.#registry.gauge(METRICS.upstreamHeadroom);
   readonly #ejections = this.#registry.counter(METRICS.ejections);
   readonly #requestDuration = this.#registry.histogram(METRICS.requestDuration);
   readonly #authFailures = this.#registry.counter(METRICS.authFailures);
@@ -63,6 +72,7 @@ export class GatewayMetrics {
   readonly operatorReconnects = this.#registry.counter(METRICS.operatorReconnects).with();
   readonly logDropped = this.#registry.counter(METRICS.logDropped).with();
   readonly logErrors = this.#registry.counter(METRICS.logErrors).with();
+  readonly cache = new CacheMetrics(this.#registry);
   readonly limitStore = new LimitStoreMetrics(this.#registry);
   /** Of requests that no route answers. */
   readonly unrouted = new RouteMetrics(NO_ROUTE, this.#families);
@@ -110,6 +120,21 @@ export class GatewayMetrics {
     this.#tableRefused.set(refusedEntries);
   }
 
+  /** All that upstreams have said is left, in place of what they said before. */
+  upstreamHeadroom(told: Iterable<{ readonly upstreamId: string; readonly unit: string; readonly left: number }>): void {
+    this.#upstreamHeadroom.clear();
+    const least = new ExtremeValues((a, b) => Math.min(a, b));
+    for (const { upstreamId, unit, left } of told)
+      least.add(this.#upstreamHeadroom.with(upstreamId, unit.replace('Tokens', '_tokens')), Math.max(0, left));
+  }
+
+  /** The greatest used part of each limit in USD, in place of what was told before. */
+  budgets(used: Iterable<{ readonly routeId: string; readonly limitName: string; readonly usedShare: number }>): void {
+    this.#budgetUsed.clear();
+    const greatest = new ExtremeValues((a, b) => Math.max(a, b));
+    for (const { routeId, limitName, usedShare } of used) greatest.add(this.#budgetUsed.with(routeId, limitName), usedShare);
+  }
+
   authFailed(reason: string): void {
     this.#authFailures.with(reason).add(1);
   }
@@ -141,15 +166,21 @@ interface RouteFamilies {
   readonly requests: Family<typeof METRICS.requests.labels, CounterCell>;
   readonly requestErrors: Family<typeof METRICS.requestErrors.labels, CounterCell>;
   readonly attempts: Family<typeof METRICS.attempts.labels, CounterCell>;
+  readonly leftOut: Family<typeof METRICS.leftOut.labels, CounterCell>;
   readonly failovers: Family<typeof METRICS.failovers.labels, CounterCell>;
   readonly contentFilterFailovers: Family<typeof METRICS.contentFilterFailovers.labels, CounterCell>;
   readonly contentFiltered: Family<typeof METRICS.contentFiltered.labels, CounterCell>;
+  readonly contentFilterCategories: Family<typeof METRICS.contentFilterCategories.labels, CounterCell>;
   readonly tokens: Family<typeof METRICS.tokens.labels, CounterCell>;
   readonly cost: Family<typeof METRICS.cost.labels, CounterCell>;
   readonly costUnknown: Family<typeof METRICS.costUnknown.labels, CounterCell>;
   readonly usageEstimated: Family<typeof METRICS.usageEstimated.labels, CounterCell>;
+  readonly maxTokensClamped: Family<typeof METRICS.maxTokensClamped.labels, CounterCell>;
   readonly limited: Family<typeof METRICS.limited.labels, CounterCell>;
+  readonly downgraded: Family<typeof METRICS.downgraded.labels, CounterCell>;
+  readonly cacheLookups: Family<typeof METRICS.cacheLookups.labels, CounterCell>;
   readonly droppedParams: Family<typeof METRICS.droppedParams.labels, CounterCell>;
+  readonly structuredOutputs: Family<typeof METRICS.structuredOutputs.labels, CounterCell>;
   readonly streamsBroken: Family<typeof METRICS.streamsBroken.labels, CounterCell>;
 }
 
@@ -182,8 +213,20 @@ export class RouteMetrics {
     this.#families.requestErrors.with(this.#route, code).add(1);
   }
 
+  downgraded(limitName: string): void {
+    this.#families.downgraded.with(this.#route, limitName).add(1);
+  }
+
+  maxTokensClamped(): void {
+    this.#families.maxTokensClamped.with(this.#route).add(1);
+  }
+
   limited(limitName: string): void {
     this.#families.limited.with(this.#route, limitName).add(1);
+  }
+
+  cacheLookedUp(result: 'hit' | 'joined' | 'miss' | 'bypass'): void {
+    this.#families.cacheLookups.with(this.#route, result).add(1);
   }
 
   /** Targets by name. */
@@ -219,6 +262,7 @@ export class TargetMetrics {
   #input: CounterCell | null = null;
   #output: CounterCell | null = null;
   #cached: CounterCell | null = null;
+  #reasoning: CounterCell | null = null;
   #cost: CounterCell | null = null;
 
   constructor(route: string, target: string, families: RouteFamilies) {
@@ -232,8 +276,19 @@ export class TargetMetrics {
     else this.#families.attempts.with(this.#route, this.#target, outcome).add(1);
   }
 
-  contentFiltered(phase: FilterPhase): void {
+  leftOut(reason: string): void {
+    this.#families.leftOut.with(this.#route, this.#target, reason).add(1);
+  }
+
+  /** `categories`: as the provider names them. */
+  contentFiltered(phase: FilterPhase, categories: readonly string[]): void {
     this.#families.contentFiltered.with(this.#route, this.#target, phase).add(1);
+    for (const category of categories.length === 0 ? NO_CATEGORY : categories)
+      this.#families.contentFilterCategories.with(phase, category).add(1);
+  }
+
+  structuredOutput(result: string): void {
+    this.#families.structuredOutputs.with(this.#route, this.#target, result).add(1);
   }
 
   used(usage: Usage): void {
@@ -243,15 +298,24 @@ export class TargetMetrics {
     if (usage.cachedInputTokens > 0) {
       (this.#cached ??= tokens.with(this.#route, this.#target, 'cached_input')).add(usage.cachedInputTokens);
     }
+    if (usage.reasoningTokens > 0) {
+      (this.#reasoning ??= tokens.with(this.#route, this.#target, 'reasoning')).add(usage.reasoningTokens);
+    }
+    // Few requests write into a cache.
+    const { cacheWriteTokens = 0, cacheWriteHourTokens = 0 } = usage;
+    if (cacheWriteTokens > 0) tokens.with(this.#route, this.#target, 'cache_write').add(cacheWriteTokens);
+    if (cacheWriteHourTokens > 0) tokens.with(this.#route, this.#target, 'cache_write_hour').add(cacheWriteHourTokens);
     if (usage.estimated) usageEstimated.with(this.#route, this.#target).add(1);
   }
 
   /** null: the model has no price. */
-  cost(microUsd: number | null): void {
-    if (microUsd === null) this.#families.costUnknown.with(this.#route, this.#target).add(1);
-    else (this.#cost ??= this.#families.cost.with(this.#route, this.#target)).add(microUsd / 1e6);
+  cost(nanoUsd: number | null): void {
+    if (nanoUsd === null) this.#families.costUnknown.with(this.#route, this.#target).add(1);
+    else (this.#cost ??= this.#families.cost.with(this.#route, this.#target)).add(nanoUsd / 1e9);
   }
 }
+
+const NO_CATEGORY: readonly string[] = ['none'];
 
 interface UpstreamFamilies {
   readonly firstToken: Family<typeof METRICS.timeToFirstToken.labels, HistogramCell>;
@@ -280,6 +344,21 @@ export class UpstreamMetrics {
 
   ejected(reason: string): void {
     this.#families.ejections.with(this.#upstream, reason).add(1);
+  }
+}
+
+/** Of all values that are given for a gauge, it shows the one that `pick` prefers. */
+class ExtremeValues {
+  readonly #pick: (a: number, b: number) => number;
+  readonly #given = new Set<GaugeCell>();
+
+  constructor(pick: (a: number, b: number) => number) {
+    this.#pick = pick;
+  }
+
+  add(cell: GaugeCell, value: number): void {
+    cell.set(this.#given.has(cell) ? this.#pick(cell.value, value) : value);
+    this.#given.add(cell);
   }
 }
 

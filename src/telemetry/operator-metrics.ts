@@ -48,7 +48,7 @@ export const OPERATOR_METRICS = {
     'fairlead_operator_crds_outdated',
     [],
     1,
-    'Installed CRDs that lack fields which this build knows: apply crds/ again.',
+    'CRDs that are not installed or lack fields which this build knows: apply crds/ again.',
   ),
 } as const satisfies Readonly<Record<string, MetricSpec>>;
 

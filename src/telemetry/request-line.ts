@@ -8,6 +8,8 @@ export interface AttemptLine {
   /** `ok` or the failure's kind. */
   readonly outcome: string;
   readonly ms: number;
+  /** Of a Service: the pod's. */
+  readonly address?: string;
   /** Of a filter: what it acted on, `prompt`, `completion`, `mid_stream` or `unknown`; of a deadline: which. */
   readonly phase?: string;
   /** Of a filter: what it found, by the provider's names. */
@@ -18,6 +20,12 @@ export interface AttemptLine {
   readonly masked?: string;
   /** What a failed call has used, where its provider tells: it is billed all the same. */
   readonly usage?: Usage;
+}
+
+/** A target that the plan went without. */
+export interface LeftOutLine {
+  readonly target: string;
+  readonly reason: string;
 }
 
 /** What is logged of a request: no prompts, no answers, no credentials. null: does not apply, or was never reached. */
@@ -38,6 +46,10 @@ export interface RequestLine {
   readonly status: number;
   readonly stream: boolean;
   readonly attempts: readonly AttemptLine[];
+  /** Absent: none. */
+  readonly leftOut?: readonly LeftOutLine[];
+  /** Members of the request, and parts of the answer (`answer.…`), that one side had no place for; absent: none. */
+  readonly dropped?: readonly string[];
   /** Why the target was chosen. */
   readonly reason: string | null;
   readonly usage: Usage | null;
@@ -56,6 +68,7 @@ export interface RequestLine {
 
 /** Longer texts of others are cut. */
 const MAX_MODEL_CHARS = 256;
+const MAX_DROPPED = 32;
 const MAX_MESSAGE_CHARS = 1_024;
 
 /** What is the same for all requests of one client to one target by one rule: worth keeping, as JSON members. */
@@ -79,12 +92,17 @@ export function formatRequestLine(line: RequestLine, level: string, time: string
     const attempt = line.attempts[i];
     if (attempt === undefined) continue;
     json += `${i === 0 ? '' : ','}{"target":${quoted(attempt.target)},"outcome":${quoted(attempt.outcome)},"ms":${rounded(attempt.ms)}`;
+    if (attempt.address !== undefined) json += `,"address":${quoted(attempt.address)}`;
     json += attempt.outcome === 'ok' && attempt.masked === undefined ? '}' : `${attemptDetails(attempt)}}`;
   }
   json += ']';
+  if (line.leftOut !== undefined && line.leftOut.length > 0) json += `,"leftOut":[${line.leftOut.map(leftOutMember).join(',')}]`;
+  if (line.dropped !== undefined && line.dropped.length > 0)
+    json += `,"dropped":${JSON.stringify(line.dropped.slice(0, MAX_DROPPED).map((name) => name.slice(0, MAX_MODEL_CHARS)))}`;
   const { usage } = line;
   if (usage !== null) json += usageMembers(usage);
   if (line.costMicroUsd !== null) json += `,"costMicroUsd":${rounded(line.costMicroUsd)}`;
+  else if (usage !== null) json += ',"costUnknown":true';
   json += `,"durationMs":${rounded(line.durationMs)}`;
   if (line.firstTokenMs !== null) json += `,"firstTokenMs":${rounded(line.firstTokenMs)}`;
   if (line.overheadMs !== null) json += `,"overheadMs":${rounded(line.overheadMs)}`;
@@ -94,6 +112,10 @@ export function formatRequestLine(line: RequestLine, level: string, time: string
   if (line.errorMessage !== null) json += text('errorMessage', cut(redactSecrets(line.errorMessage), MAX_MESSAGE_CHARS));
   if (line.clientGone) json += ',"clientGone":true';
   return json + '}\n';
+}
+
+function leftOutMember({ target, reason }: LeftOutLine): string {
+  return `{"target":${quoted(target)},"reason":${quoted(reason)}}`;
 }
 
 function attemptDetails({ phase, categories, retryAfterMs, masked, usage }: AttemptLine): string {
@@ -107,6 +129,8 @@ function usageMembers(usage: Usage): string {
   let json = `,"inputTokens":${usage.inputTokens},"outputTokens":${usage.outputTokens}`;
   if (usage.cachedInputTokens > 0) json += `,"cachedInputTokens":${usage.cachedInputTokens}`;
   if (usage.cacheWriteTokens !== undefined && usage.cacheWriteTokens > 0) json += `,"cacheWriteTokens":${usage.cacheWriteTokens}`;
+  if (usage.cacheWriteHourTokens !== undefined && usage.cacheWriteHourTokens > 0)
+    json += `,"cacheWriteHourTokens":${usage.cacheWriteHourTokens}`;
   if (usage.reasoningTokens > 0) json += `,"reasoningTokens":${usage.reasoningTokens}`;
   return usage.estimated ? `${json},"usageEstimated":true` : json;
 }

@@ -47,7 +47,7 @@ describe('the deadlines of a call', () => {
 
   it('first token: runs on while an answer comes without output', async () => {
     const setting = untilTestEnds(await against((socket) => socket.write(STREAM + CHUNK)));
-    const { sink } = setting.call({ firstTokenMs: 40, idleMs: 1 });
+    const { sink } = setting.call({ firstTokenMs: 500, idleMs: 1 });
     await sink.ended;
     expect(sink.failure).toMatchObject({ kind: 'timeout', phase: 'first_token' });
     expect(sink).toMatchObject({ text: 'abc', told: ['answer 200', 'broken timeout'] });
@@ -62,13 +62,13 @@ describe('the deadlines of a call', () => {
         const timer = setInterval(() => {
           if (++chunks < 6) socket.write(CHUNK);
           else clearInterval(timer);
-        }, 30);
+        }, 150);
       }),
     );
-    const { call, sink } = setting.call({ firstTokenMs: 60, totalMs: 60, idleMs: 120 });
+    const { call, sink } = setting.call({ firstTokenMs: 500, totalMs: 500, idleMs: 1_500 });
     sink.onFirstChunk = () => call.committed();
     await sink.ended;
-    // 180 ms of chunks outlived the deadlines that the commit ended.
+    // 750 ms of chunks outlived the deadlines that the commit ended.
     expect(sink.chunks.length).toBe(6);
     expect(sink.failure).toMatchObject({ kind: 'timeout', phase: 'idle' });
   });

@@ -44,11 +44,17 @@ export class Connections {
   #guard: AddressGuard;
   #guardKey: string;
   readonly #channels = new Map<string, Channel>();
+  #opened = 0;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#guard = new AddressGuard(options.addressPolicy);
     this.#guardKey = options.addressPolicy.allow.join(' ');
+  }
+
+  /** How many channels were opened so far. */
+  get opened(): number {
+    return this.#opened;
   }
 
   /** A new allow list holds for connections made from now on. */
@@ -59,12 +65,14 @@ export class Connections {
     this.#guard = new AddressGuard({ ...this.#options.addressPolicy, allow: hosts });
   }
 
-  channelFor(target: Target, origin: string): Channel {
-    const key = channelKey(target, origin, this.#guardKey);
+  /** `address`: where the host is instead of what its name resolves to, e.g. `10.0.0.7:8000`; Host and SNI stay the origin's. */
+  channelFor(target: Target, origin: string, address: string | null = null): Channel {
+    const key = channelKey(target, origin, address, this.#guardKey);
     let channel = this.#channels.get(key);
     if (channel === undefined) {
-      channel = this.#open(target, origin);
+      channel = this.#open(target, origin, address);
       this.#channels.set(key, channel);
+      this.#opened++;
     }
     return channel;
   }
@@ -94,7 +102,7 @@ export class Connections {
     this.#channels.clear();
   }
 
-  #open(target: Target, origin: string): Channel {
+  #open(target: Target, origin: string, address: string | null): Channel {
     const { maxConnectionsPerOrigin: maxConnections, keepAliveMs, clock, proxy } = this.#options;
     const host = hostOf(origin);
     const guard = this.#guard;
@@ -104,6 +112,7 @@ export class Connections {
     }
     const connect = {
       ...(target.trusted ? {} : { lookup: guard.lookup }),
+      ...(address === null ? {} : { address: placeOf(address) }),
       ...(target.tls?.caPem == null ? {} : { ca: target.tls.caPem }),
       ...(target.tls?.serverName == null ? {} : { servername: target.tls.serverName }),
     };
@@ -127,8 +136,8 @@ export class Connections {
   }
 }
 
-function channelKey(target: Target, origin: string, guardKey: string): string {
-  return JSON.stringify([origin, target.trusted, target.tls?.caPem ?? '', target.tls?.serverName ?? '', guardKey]);
+function channelKey(target: Target, origin: string, address: string | null, guardKey: string): string {
+  return JSON.stringify([origin, address, target.trusted, target.tls?.caPem ?? '', target.tls?.serverName ?? '', guardKey]);
 }
 
 function hostOf(origin: string): string {
@@ -136,8 +145,14 @@ function hostOf(origin: string): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
 }
 
-/** An address that the policy refuses before anything is resolved; every call fails with the reason. */
-class RefusedChannel implements Channel {
+/** `10.0.0.7:8000`, `[fd00::7]:8000` */
+function placeOf(address: string): { readonly host: string; readonly port: number } {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon).replaceAll(/[[\]]/g, ''), port: Number(address.slice(colon + 1)) };
+}
+
+/** To an address that the policy refuses before anything is resolved, or to none; every call fails with the reason. */
+export class RefusedChannel implements Channel {
   readonly connections = 0;
   readonly queued = 0;
   readonly #reason: string;

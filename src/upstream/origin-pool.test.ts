@@ -117,6 +117,44 @@ describe('OriginPool', () => {
     await pool.destroy();
   });
 
+  it('has one connection more than several calls need, which the next one finds made, and closes it where none comes', async () => {
+    const server = untilTestEnds(await serve(() => {}));
+    const clock = new ManualClock();
+    const pool = poolOf(server, 10, clock);
+    const until = async (condition: () => boolean): Promise<void> => {
+      while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const start = (): Call => {
+      const call = new Call(pool);
+      call.start();
+      return call;
+    };
+    for (let calls = 0; calls < 4; calls++) start();
+    expect(pool.connections).toBe(4);
+    await until(() => server.accepted() === 5);
+    const fifth = start();
+    expect(pool.connections).toBe(5);
+    await until(() => fifth.controller !== null);
+    await until(() => server.accepted() === 6);
+    expect(pool.connections).toBe(6);
+    clock.advance(3_001);
+    await until(() => server.sockets.size === 5);
+    expect(pool.connections).toBe(5);
+    await pool.destroy();
+  });
+
+  it('has none more than it may', async () => {
+    const server = untilTestEnds(await serve(answer));
+    const pool = poolOf(server, 4);
+    for (let round = 0; round < 50; round++) {
+      const calls = Array.from({ length: 4 }, () => new Call(pool));
+      for (const call of calls) call.start();
+      await Promise.all(calls.map(({ over }) => over));
+    }
+    expect(server.accepted()).toBe(4);
+    await pool.destroy();
+  });
+
   it('gives the place of a connection that broke to the next call that waits', async () => {
     let answers = 0;
     const server = untilTestEnds(await serve((socket) => (answers++ === 0 ? socket.destroy() : socket.write(OK))));

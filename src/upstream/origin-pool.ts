@@ -26,13 +26,20 @@ interface Waiting {
   readonly handler: PooledHandler;
 }
 
+/** With so many calls under way another one is likely, and finds its connection made. */
+const SPARE_FROM_CONNECTIONS = 4;
+/** So that a spare connection is made when the call that took the last idle one has been sent, not while it is. */
+const SPARE_AFTER_MS = 2;
+/** A spare that nobody needs is closed. */
+const SPARE_KEEP_MS = 3_000;
 /** How often idle connections are looked at. */
 const SWEEP_EVERY_MS = 1_000;
 
 /**
  * Connections to one origin. The last one used is used next, so that surplus connections age out, and finding it costs the same
  * with two connections as with two thousand.
- * The caller says when a call is over (`release`); calls beyond the cap wait in order.
+ * The caller says when a call is over (`release`); calls beyond the cap wait in order. While several are under way, one connection
+ * more is kept than they need: the next call need not wait for one to be made.
  */
 export class OriginPool implements ConnectionOwner {
   readonly #connector: Connector;
@@ -42,6 +49,7 @@ export class OriginPool implements ConnectionOwner {
   /** In the order of their coming. */
   readonly #queue = new Set<Waiting>();
   #sweep: NodeJS.Timeout | null = null;
+  #sparing: NodeJS.Timeout | null = null;
   #closing = false;
   #destroyed = false;
 
@@ -67,6 +75,8 @@ export class OriginPool implements ConnectionOwner {
     const connection = this.#fromIdle() ?? this.#grow();
     if (connection !== null) {
       this.#hand(connection, request, handler);
+      if (this.#idle.length === 0 && this.#all.size >= SPARE_FROM_CONNECTIONS)
+        this.#sparing ??= setTimeout(() => this.#openSpare(), SPARE_AFTER_MS).unref();
       return null;
     }
     const waiting: Waiting = { request, handler };
@@ -112,6 +122,7 @@ export class OriginPool implements ConnectionOwner {
   /** Lets calls under way end and keeps no connections; for an origin that no table names any more. */
   close(): void {
     this.#closing = true;
+    if (this.#sparing !== null) clearTimeout(this.#sparing);
     for (const connection of this.#idle.splice(0)) this.#drop(connection);
   }
 
@@ -120,6 +131,7 @@ export class OriginPool implements ConnectionOwner {
     this.#closing = true;
     this.#destroyed = true;
     if (this.#sweep !== null) clearInterval(this.#sweep);
+    if (this.#sparing !== null) clearTimeout(this.#sparing);
     const waiting = [...this.#queue];
     this.#queue.clear();
     for (const { handler } of waiting) handler.onResponseError(null, new Error(GONE));
@@ -151,6 +163,21 @@ export class OriginPool implements ConnectionOwner {
   #keep(connection: Connection): void {
     connection.idleUntilMs = this.#options.clock.nowMs() + connection.keepAliveMs(this.#options.keepAliveMs);
     this.#idle.push(connection);
+    this.#sweepIdle();
+  }
+
+  /** Used last, and like any other idle one; a call that comes before it is made waits for the rest of its making. */
+  #openSpare(): void {
+    this.#sparing = null;
+    if (this.#closing || this.#idle.length > 0 || this.#all.size < SPARE_FROM_CONNECTIONS) return;
+    const connection = this.#grow();
+    if (connection === null) return;
+    connection.idleUntilMs = this.#options.clock.nowMs() + SPARE_KEEP_MS;
+    this.#idle.push(connection);
+    this.#sweepIdle();
+  }
+
+  #sweepIdle(): void {
     this.#sweep ??= setInterval(() => this.#dropExpired(), SWEEP_EVERY_MS).unref();
   }
 

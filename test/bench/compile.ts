@@ -27,7 +27,7 @@ function heapMiB(): number {
 }
 
 /** Snapshots that each differ from the one before by one object. */
-function* editsOf(first: Snapshot, kind: 'route' | 'secret' | 'nothing'): Generator<Snapshot> {
+function* editsOf(first: Snapshot, kind: 'route' | 'secret' | 'quota' | 'nothing'): Generator<Snapshot> {
   let snapshot = first;
   for (let edit = 0; edit < EDITS; edit++) {
     const at = (edit * 7919) % snapshot.routes.length;
@@ -42,6 +42,11 @@ function* editsOf(first: Snapshot, kind: 'route' | 'secret' | 'nothing'): Genera
         ...snapshot,
         secrets: snapshot.secrets.map((secret) => (secret.metadata.name === name ? { ...secret } : secret)),
       };
+    } else if (kind === 'quota') {
+      const quotas = snapshot.quotas ?? [];
+      // The first is over the gateway: each of its edits is one of every route.
+      const edited = 1 + (edit % (quotas.length - 1));
+      snapshot = { ...snapshot, quotas: quotas.map((quota, index) => (index === edited ? { ...quota } : quota)) };
     } else {
       snapshot = { ...snapshot, routes: [...snapshot.routes] };
     }
@@ -57,7 +62,7 @@ for (const size of sizes.length > 0 ? sizes : [1000, 5000]) {
   const heapBefore = heapMiB();
   const compiled = compile(snapshot, FLEET_OPTIONS, memo);
   const keptMiB = heapMiB() - heapBefore;
-  const figures = (['nothing', 'route', 'secret'] as const).map((kind) => {
+  const figures = (['nothing', 'route', 'secret', 'quota'] as const).map((kind) => {
     const times = [...editsOf(snapshot, kind)].map((edited) => timed(() => compile(edited, FLEET_OPTIONS, memo)));
     return `${kind} ${medianOf(times).toFixed(2)}`;
   });

@@ -29,6 +29,8 @@ export interface OpenJob {
   readonly requests: number;
   /** Events with text in each answer; 0: whole answers. */
   readonly events: number;
+  /** Client keys that take turns; absent: one for all. */
+  readonly keys?: readonly string[];
 }
 
 /** `streams` at once, begun over `rampMs`, each followed by the next until it has been `perSlot`. */
@@ -56,6 +58,7 @@ export interface Outcome {
   readonly elapsedMs: number;
   readonly p50Us: number;
   readonly p99Us: number;
+  readonly maxUs: number;
   /** Until the first event of a stream; NaN for whole answers. */
   readonly firstEventP50Us: number;
   readonly firstEventP99Us: number;
@@ -108,6 +111,7 @@ class Tally {
       elapsedMs: this.#lastMs - this.startMs,
       p50Us: quantile(this.latenciesUs, 0.5),
       p99Us: quantile(this.latenciesUs, 0.99),
+      maxUs: quantile(this.latenciesUs, 1),
       firstEventP50Us: quantile(this.firstEventsUs, 0.5),
       firstEventP99Us: quantile(this.firstEventsUs, 0.99),
       events: this.events,
@@ -202,8 +206,8 @@ class Answer implements Dispatcher.DispatchHandler {
   }
 }
 
-function headersOf(target: Target): Record<string, string> {
-  return { 'content-type': 'application/json', authorization: `Bearer ${CLIENT_KEY}`, ...target.headers };
+function headersOf(target: Target, key = CLIENT_KEY): Record<string, string> {
+  return { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...target.headers };
 }
 
 function closedLoop(job: ClosedJob): Promise<Outcome> {
@@ -233,11 +237,13 @@ function closedLoop(job: ClosedJob): Promise<Outcome> {
 class Sender {
   readonly tally = new Tally();
   readonly #pool: Pool;
-  readonly #request: Dispatcher.DispatchOptions;
+  /** They take turns. */
+  readonly #requests: readonly Dispatcher.DispatchOptions[];
   readonly #events: number;
   #open = 0;
+  #sent = 0;
 
-  constructor(target: Target, body: string, events: number) {
+  constructor(target: Target, body: string, events: number, keys: readonly string[] = [CLIENT_KEY]) {
     this.#pool = new Pool(`http://127.0.0.1:${target.port}`, {
       connections: null,
       pipelining: 1,
@@ -245,7 +251,8 @@ class Sender {
       headersTimeout: GIVE_UP_MS,
       bodyTimeout: GIVE_UP_MS,
     });
-    this.#request = { method: 'POST', path: target.path, headers: headersOf(target), body: Buffer.from(body) };
+    const bytes = Buffer.from(body);
+    this.#requests = keys.map((key) => ({ method: 'POST', path: target.path, headers: headersOf(target, key), body: bytes }));
     this.#events = events;
   }
 
@@ -255,7 +262,9 @@ class Sender {
       this.#open--;
       ended();
     };
-    this.#pool.dispatch(this.#request, new Answer({ tally: this.tally, dueMs, events: this.#events, ended: closed }));
+    const request = this.#requests[this.#sent++ % this.#requests.length];
+    if (request === undefined) throw new Error('a load without a client key');
+    this.#pool.dispatch(request, new Answer({ tally: this.tally, dueMs, events: this.#events, ended: closed }));
   }
 
   async close(): Promise<Outcome> {
@@ -265,7 +274,7 @@ class Sender {
 }
 
 function openLoop(job: OpenJob): Promise<Outcome> {
-  const sender = new Sender(job.target, job.body, job.events);
+  const sender = new Sender(job.target, job.body, job.events, job.keys);
   const gapMs = 1_000 / job.ratePerSecond;
   return new Promise((resolve) => {
     let sent = 0;

@@ -1,7 +1,7 @@
 /** What is measured, each by a load of its own. */
 import type { Job, Outcome } from './load.ts';
 import type { Figures, ModeName } from './results.ts';
-import { chatBody, type Shape, type Target } from './workload.ts';
+import { chatBody, CLIENT_KEY, type Shape, type Target } from './workload.ts';
 
 /** One load on one server. */
 export interface Round {
@@ -30,11 +30,11 @@ const CONNECTIONS = 64;
 const WARM_UP_SECONDS = 1.5;
 const REQUESTS_A_SECOND = 400;
 const STREAMS_A_SECOND = 200;
-const AT_ONCE: Shape = { firstByteMs: 0, events: 1, intervalMs: 1 };
+export const AT_ONCE: Shape = { firstByteMs: 0, events: 1, intervalMs: 1 };
 const STREAMED: Shape = { firstByteMs: 20, events: 100, intervalMs: 10 };
 const SHORT: Shape = { firstByteMs: 0, events: 20, intervalMs: 10 };
 
-function closedLoop(what: string, sizeBytes: number, rounds: number): LoadMode {
+export function closedLoop(what: string, sizeBytes: number, rounds: number): LoadMode {
   const body = (target: Target) => chatBody({ model: target.model, sizeBytes, stream: false });
   const job = (target: Target) => ({ kind: 'closed', target, body: body(target), connections: CONNECTIONS }) as const;
   return {
@@ -66,12 +66,13 @@ function closedLoop(what: string, sizeBytes: number, rounds: number): LoadMode {
 }
 
 /** The time until `which` in a fixed-rate load. */
-function fixedRate(
+export function fixedRate(
   what: string,
   shape: Shape,
   ratePerSecond: number,
   which: 'answer' | 'firstEvent',
   warmUp: LoadMode['warmUp'],
+  keys: readonly string[] = [CLIENT_KEY],
 ): LoadMode {
   const stream = which === 'firstEvent';
   const events = stream ? shape.events : 0;
@@ -95,6 +96,7 @@ function fixedRate(
       ratePerSecond,
       requests: Math.max(1, Math.round(ratePerSecond * seconds)),
       events,
+      keys,
     }),
     figures: (all, direct) => ({
       ...known('p50Us', p50(all)),

@@ -28,7 +28,7 @@ export interface Figures {
   readonly streamsPerGiB?: number;
   /** Over all rounds: requests that ended with something else than a whole answer. */
   readonly errors: number;
-  /** Over all rounds; what the server's own metrics counted of them, where it has any. */
+  /** Over all rounds; what the server's own metrics counted of them, where it has metrics. */
   readonly answered: number;
   readonly counted?: number;
 }

@@ -149,6 +149,17 @@ describeWithControlPlane('the chart on an API server', (plane) => {
     const privileged = pods.map((pod) => ({ ...pod, spec: { ...(pod['spec'] as object), hostNetwork: true } }));
     await expect(apply(plane, ['--dry-run=server'], privileged)).rejects.toThrow(/violates PodSecurity/);
   });
+
+  it('lets no container be ended for what it does not answer while it still starts', async () => {
+    const containers = (await renderChart(valuesOf({}))).flatMap((manifest) =>
+      podOf(manifest).flatMap(
+        (pod) => (pod['spec'] as { readonly containers: readonly Readonly<Record<string, unknown>>[] }).containers,
+      ),
+    );
+    const judged = containers.filter((container) => 'livenessProbe' in container);
+    expect(judged.map(({ name }) => name)).toEqual(['operator']);
+    for (const { startupProbe } of judged) expect(startupProbe).toMatchObject({ periodSeconds: 1, failureThreshold: 300 });
+  });
 });
 
 const DRY_RUN = ['apply', '--server-side', '--validate=strict', '--dry-run=server'] as const;

@@ -51,7 +51,7 @@ export async function startCluster({ lasting = false } = {}): Promise<Cluster> {
   }
 }
 
-async function runHelm(helm: string, kubeconfig: string, argv: readonly string[]): Promise<string> {
+export async function runHelm(helm: string, kubeconfig: string, argv: readonly string[]): Promise<string> {
   const child = spawn(helm, [`--kubeconfig=${kubeconfig}`, ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
   const said = { out: '', errors: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said.out += text));

@@ -123,7 +123,7 @@ function rendered(): readonly KubeObject[] {
 function waiting(deployment: KubeObject): KubeObject {
   return JSON.parse(
     JSON.stringify(deployment, (key, value: unknown) => {
-      if (key === 'readinessProbe' || key === 'livenessProbe' || key === 'lifecycle') return undefined;
+      if (/^(startup|readiness|liveness)Probe$/.test(key) || key === 'lifecycle') return undefined;
       return key === 'args' ? ['/usr/local/bin/node', '-e', 'setInterval(() => {}, 1e9)'] : value;
     }).replace('"args":', '"command":'),
   ) as KubeObject;

@@ -1,6 +1,7 @@
 /** From nothing to answers by every pod, as a user does it; then upgrade and uninstall. Each test stands on those before. */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
+import type { Cluster } from './cluster.ts';
 import { describeWithCluster } from './describe.ts';
 import { until } from './faults.ts';
 import { AZURE, OPENAI, startProviders, STREAM_PIECES, type Providers } from './providers.ts';
@@ -113,7 +114,7 @@ describeWithCluster('a release', (cluster) => {
       ];
       for (const line of pods.trim().split('\n')) {
         const [namespace = '', name = ''] = line.split(' ');
-        texts.push(await cluster().kubectl(['-n', namespace, 'logs', name, '--all-containers', '--ignore-errors']));
+        texts.push(await logsOf(cluster(), namespace, name));
       }
       for (const secret of [...Object.values(PROVIDER_KEYS), key]) {
         expect(texts.filter((text) => text.includes(secret))).toEqual([]);
@@ -135,3 +136,13 @@ describeWithCluster('a release', (cluster) => {
     LIMIT_MS,
   );
 });
+
+/** Empty for a pod of the upgrade before that has gone since it was listed. */
+async function logsOf(cluster: Cluster, namespace: string, pod: string): Promise<string> {
+  try {
+    return await cluster.kubectl(['-n', namespace, 'logs', pod, '--all-containers', '--ignore-errors']);
+  } catch (error) {
+    if (error instanceof Error && error.message.includes('(NotFound)')) return '';
+    throw error;
+  }
+}

@@ -117,13 +117,13 @@ export function routeLike(name: string, team: string, modelName: string): string
     .replace('modelNames: [chat, "gpt-4o*"]', `modelNames: [${modelName}]`);
 }
 
-/** A model server of one file, run by the Node of the image. */
-function localModel(): unknown[] {
+/** A model server of one file, run by the Node of the image; a Deployment and a Service `ollama`. */
+export function localModel(image = `${IMAGE.repository}:${IMAGE.tag}`, imagePullPolicy = 'Never'): unknown[] {
   const labels = { app: 'ollama' };
   const container = {
     name: 'ollama',
-    image: `${IMAGE.repository}:${IMAGE.tag}`,
-    imagePullPolicy: 'Never',
+    image,
+    imagePullPolicy,
     command: ['/usr/local/bin/node', '/model/server.mjs'],
     volumeMounts: [{ name: 'model', mountPath: '/model' }],
     readinessProbe: { tcpSocket: { port: 11434 }, periodSeconds: 1 },
@@ -156,7 +156,7 @@ createServer((request, response) => {
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify({
       id: 'chatcmpl-1', object: 'chat.completion', created: 1, model: 'llama3.2',
-      choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'from the local model' } }],
+      choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'from the local model at ' + process.env.HOSTNAME } }],
       usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
     }));
   });

@@ -209,8 +209,8 @@ async function start(
     controllers,
     kubeconfigFor,
     userToken: (user) => tokens[user],
-    kubectl: async (argv, input) => (await kubectl(programs.api, kubeconfig, argv, input)).out,
-    kubectlSaid: (argv, input) => kubectl(programs.api, kubeconfig, argv, input),
+    kubectl: async (argv, input) => (await runKubectl(programs.api, kubeconfig, argv, input)).out,
+    kubectlSaid: (argv, input) => runKubectl(programs.api, kubeconfig, argv, input),
     ready,
     request,
     stop,
@@ -306,8 +306,13 @@ function ask(
 }
 
 /** With a cache of its own: what kubectl knows of one API server's kinds is wrong for the next one on the same port. */
-async function kubectl(api: string, kubeconfig: string, argv: readonly string[], input = ''): Promise<Said> {
-  const cache = `${kubeconfig}.cache`;
+export async function runKubectl(
+  api: string,
+  kubeconfig: string,
+  argv: readonly string[],
+  input = '',
+  cache = `${kubeconfig}.cache`,
+): Promise<Said> {
   const child = spawn(api, ['kubectl', `--kubeconfig=${kubeconfig}`, `--cache-dir=${cache}`, ...argv], {
     stdio: 'pipe',
     env: { ...process.env, KUBECONFIG: '', KUBECTL_KUBERC: 'false' },

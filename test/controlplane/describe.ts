@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, it } from '@jest/globals';
 
 import { whyNoBinary } from './binaries.ts';
-import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from './control-plane.ts';
+import { startControlPlane, type ControlPlane, type ControlPlaneOptions, type KubernetesRelease } from './control-plane.ts';
 
 /** Covers a build from nothing, which `make test` does before. */
 const START_LIMIT_MS = 40 * 60_000;
@@ -33,4 +33,11 @@ export function describeWithControlPlane(
       return running;
     });
   });
+}
+
+const RELEASES: readonly KubernetesRelease[] = ['oldest', 'newest'];
+
+/** The same tests on the oldest release of Kubernetes that we serve and on the newest there is. */
+export function describeOnEveryRelease(title: string, tests: (plane: () => ControlPlane) => void): void {
+  for (const release of RELEASES) describeWithControlPlane(`${title} (${release})`, tests, { release });
 }

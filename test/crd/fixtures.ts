@@ -2,7 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { fullBackend, fullGateway, fullRoute, withValue } from '../../src/api/testdata/fixtures.ts';
+import { fullBackend, fullGateway, fullQuota, fullRoute, withValue } from '../../src/api/testdata/fixtures.ts';
 import { MALFORMED, VIOLATIONS } from '../../src/api/testdata/violations.ts';
 import { parseYamlDocuments } from '../../src/api/yaml.ts';
 import { demoRoutes } from '../../src/cli/demo-routes.ts';
@@ -46,6 +46,7 @@ export function fixtures(): Fixture[] {
     { name: 'a route with every part', object: fullRoute() },
     { name: 'a gateway with every part', object: fullGateway() },
     { name: 'a backend with every part', object: fullBackend() },
+    { name: 'a quota with every part', object: fullQuota() },
     ...[...VIOLATIONS, ...MALFORMED].map(([draft, path, value, expected]) => ({
       name: `${path} = ${JSON.stringify(value)}: ${expected}`,
       object: withValue(draft, path, value),

@@ -1,6 +1,6 @@
 /** Objects as large as the schemas allow: what every bound stands for, and what the rules cost at most when they run. */
 import { objectSchema, KINDS } from '../../src/api/crd.ts';
-import { fullBackend, fullGateway, fullRoute, type Draft } from '../../src/api/testdata/fixtures.ts';
+import { fullBackend, fullGateway, fullQuota, fullRoute, type Draft } from '../../src/api/testdata/fixtures.ts';
 import type { StructuralSchema } from '../../src/api/structural.ts';
 
 /** What we promise to a user; etcd takes 1.5 MB with everything that the API server adds. */
@@ -52,6 +52,22 @@ export function largestGateway(): Draft {
       serviceAccountAnnotations: annotations,
       tolerations: times(most('LLMGateway', 'spec.podTemplate.tolerations'), () => ({ key: 'gpu', operator: 'Exists' })),
     },
+  };
+  return draft;
+}
+
+/** Smaller than the others by far: it has nothing in it whose length a user chooses but names. */
+export function largestQuota(): Draft {
+  const draft = fullQuota();
+  const spec = draft['spec'] as Draft;
+  const [, , limit = {}] = spec['limits'] as Draft[];
+  draft['spec'] = {
+    targetRefs: times(most('LLMQuota', 'spec.targetRefs'), (index) => ({
+      kind: 'LLMRoute',
+      name: name(index, most('LLMQuota', 'spec.targetRefs[].name')),
+      namespace: name(index),
+    })),
+    limits: times(most('LLMQuota', 'spec.limits'), (index) => ({ ...limit, name: name(index) })),
   };
   return draft;
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-import { fullBackend, fullGateway, fullRoute, type Draft } from '../../src/api/testdata/fixtures.ts';
+import { fullBackend, fullGateway, fullQuota, fullRoute, type Draft } from '../../src/api/testdata/fixtures.ts';
 
 /** What hands and programs put where something else belongs. */
 const VALUES: readonly unknown[] = [
@@ -64,7 +64,7 @@ function changed(draft: Draft, { how, where, value, times }: Change): Draft {
 /** Objects that use every part of the API, with one to three things changed: parts taken away more often than spoilt. */
 export const mutatedObjects: fc.Arbitrary<Draft> = fc
   .tuple(
-    fc.constantFrom(fullRoute, fullRoute, fullGateway, fullBackend),
+    fc.constantFrom(fullRoute, fullRoute, fullGateway, fullBackend, fullQuota),
     fc.array(
       fc.record<Change>({
         how: fc.constantFrom('Remove', 'Remove', 'Remove', 'Double', 'Repeat', 'Replace', 'Replace'),

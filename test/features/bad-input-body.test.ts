@@ -69,6 +69,15 @@ const BODIES: readonly (readonly [string, string | Buffer, Expected])[] = [
   ['model twice', '{"model":"chat","model":"chat"}', invalid(/'model' is given more than once/, 'model')],
   ['model twice, once escaped', '{"model":"chat","m\\u006fdel":"other"}', invalid(/'model' is given more than once/, 'model')],
   ['Model beside model', '{"model":"chat","Model":"other"}', invalid(/'Model'; write it as 'model'/, 'model')],
+  ['a stream that is none', '{"model":"chat","Stream":true}', invalid(/'Stream'; write it as 'stream'/, 'stream')],
+  [
+    'a bound beside the bound',
+    '{"model":"chat","max_tokens":1,"Max_Tokens":9}',
+    invalid(/write it as 'max_tokens'/, 'max_tokens'),
+  ],
+  ['a bound in Go’s letters', '{"model":"chat","max_to\u212aens":9}', invalid(/write it as 'max_tokens'/, 'max_tokens')],
+  ['other messages', '{"model":"chat","messages":[],"MESSAGES":[]}', invalid(/write it as 'messages'/, 'messages')],
+  ['several choices', '{"model":"chat","N":9}', invalid(/'N'; write it as 'n'/, 'n')],
   ['stream twice', '{"model":"chat","stream":true,"stream":false}', invalid(/'stream' is given more than once/, 'stream')],
   [
     'a stream that is a text',

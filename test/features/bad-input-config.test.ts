@@ -133,14 +133,15 @@ describe('a route', () => {
     expect(await ask('bad')).toMatchObject({ status: 503, code: 'no_target' });
   });
 
-  it('with a limit that this build cannot hold is not served at all, and says so', async () => {
+  it('with a limit that nobody could hold is not served at all, and says so', async () => {
     const { url, apply, ask } = await start();
-    const limit = 'rateLimits: [{name: usd, per: [Tenant], unit: USD, limit: "5", window: 24h}]';
+    const limit =
+      'rateLimits: [{name: usd, per: [Tenant], unit: USD, limit: "5", calendar: {period: Month, timeZone: Europe/Roma}}]';
     const compiled = await apply(route('bad', url, { spec: limit }));
     expect(condition(compiled, 'bad', 'Accepted')).toMatchObject({
       status: 'False',
-      reason: 'NotServed',
-      message: expect.stringContaining('USD'),
+      reason: 'InvalidSpec',
+      message: expect.stringContaining('"Europe/Roma" is no time zone'),
     });
     expect(await ask('bad')).toMatchObject({ status: 404, code: 'model_not_found' });
   });

@@ -3,8 +3,9 @@ import { createHash, createHmac } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../src/lib/clock.ts';
 import { request } from './support/client.ts';
-import { compileYaml, startGateway } from './support/gateway.ts';
+import { compileYaml, startGateway, type TestGateway } from './support/gateway.ts';
 import { FakeUpstream, type ReceivedCall } from './support/upstream.ts';
+import { chatRouteYaml } from './support/yaml.ts';
 
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
 
@@ -18,18 +19,10 @@ const route = (
   url: string,
   provider = `{type: Bedrock, bedrock: {region: eu-central-1, model: "amazon.nova-pro-v1:0", baseURL: "${url}"}}`,
   auth = '{secretRef: {name: aws}}',
-): string => `
-apiVersion: fairlead.dev/v1alpha1
-kind: LLMRoute
-metadata: {name: chat, namespace: default}
-spec:
-  modelNames: [chat]
-  models:
-  - name: only
-    provider: ${provider}
-    auth: {type: AWS, aws: ${auth}}
-  rules:
-  - {name: default, targets: [{model: only}]}
+): string => `${chatRouteYaml(
+  `  - {name: only, provider: ${provider}, auth: {type: AWS, aws: ${auth}}}`,
+  '  - {name: default, targets: [{model: only}]}',
+)}
 ---
 apiVersion: v1
 kind: Secret
@@ -54,30 +47,92 @@ function signatureOf(call: ReceivedCall, signedHeaders: string): string {
   return hmac(key, toSign).toString('hex');
 }
 
+function expectSigned(call: ReceivedCall): void {
+  const found =
+    /^AWS4-HMAC-SHA256 Credential=\w+\/20261124\/eu-central-1\/bedrock\/aws4_request, SignedHeaders=([^,]+), Signature=([0-9a-f]{64})$/.exec(
+      call.headers['authorization'] ?? '',
+    );
+  expect(found?.[2]).toBe(signatureOf(call, found?.[1] ?? ''));
+}
+
+const NOW_MS = Date.UTC(2026, 10, 24, 12, 0, 0);
+const HI = { model: 'chat', messages: [{ role: 'user', content: 'Hi' }] };
+
+/** A model that is an LLMBackend beside the gateway, whose pods have what EKS Pod Identity gives them. */
+async function startWithPodIdentity(agent: string): Promise<{ gateway: TestGateway; upstream: FakeUpstream }> {
+  const upstream = await FakeUpstream.start((call) => call.answer(200, ANSWER));
+  const yaml = `${chatRouteYaml('  - {name: only, backendRef: {name: bedrock}}', '  - {name: default, targets: [{model: only}]}')}
+---
+apiVersion: fairlead.dev/v1alpha1
+kind: LLMBackend
+metadata: {name: bedrock, namespace: default}
+spec:
+  provider: {type: Bedrock, bedrock: {region: eu-central-1, model: "amazon.nova-pro-v1:0", baseURL: "http://127.0.0.1:${upstream.port}"}}
+  auth: {type: AWS}
+`;
+  const gateway = await startGateway(yaml, {
+    clock: new ManualClock(NOW_MS),
+    variables: { AWS_CONTAINER_CREDENTIALS_FULL_URI: agent, AWS_CONTAINER_AUTHORIZATION_TOKEN: 'token-of-the-pod' },
+  });
+  return { gateway, upstream };
+}
+
 describe('Bedrock', () => {
   it('gets calls that are signed for their time, path and body', async () => {
     const upstream = await FakeUpstream.start((call) => call.answer(200, ANSWER));
-    const clock = new ManualClock(Date.UTC(2026, 10, 24, 12, 0, 0));
-    const gateway = await startGateway(route(`http://127.0.0.1:${upstream.port}`), { clock });
-    const got = await request(gateway.port, { body: { model: 'chat', messages: [{ role: 'user', content: 'Hi' }] } });
+    const gateway = await startGateway(route(`http://127.0.0.1:${upstream.port}`), { clock: new ManualClock(NOW_MS) });
+    const got = await request(gateway.port, { body: HI });
     expect(got.status).toBe(200);
     expect(got.text).toContain('Signed.');
     const [call] = upstream.calls;
     if (call === undefined) throw new Error('no call came');
     expect(call.path).toBe('/model/amazon.nova-pro-v1%3A0/converse');
     expect(call.headers).toMatchObject({ 'x-amz-date': '20261124T120000Z', 'x-amz-security-token': 'session-token' });
-    const found =
-      /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\/20261124\/eu-central-1\/bedrock\/aws4_request, SignedHeaders=([^,]+), Signature=([0-9a-f]{64})$/.exec(
-        call.headers['authorization'] ?? '',
-      );
-    expect(found?.[2]).toBe(signatureOf(call, found?.[1] ?? ''));
+    expect(call.headers['authorization']).toMatch(/^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\//);
+    expectSigned(call);
     expect(JSON.stringify(call.headers)).not.toContain(SECRET);
   });
 
-  it('has a model left out whose credentials it would have to take from the pod', () => {
+  it('gets calls that are signed with the keys that the pods’ identity agent gives, asked for once', async () => {
+    const expiration = new Date(NOW_MS + 3_600_000).toISOString();
+    const agent = await FakeUpstream.start((call) =>
+      call.answer(
+        200,
+        JSON.stringify({ AccessKeyId: 'ASIAPODS', SecretAccessKey: SECRET, Token: 'pods-token', Expiration: expiration }),
+      ),
+    );
+    const { gateway, upstream } = await startWithPodIdentity(`http://127.0.0.1:${agent.port}/v1/credentials`);
+    for (let asked = 0; asked < 2; asked++) expect((await request(gateway.port, { body: HI })).text).toContain('Signed.');
+    expect(agent.calls.map(({ method, path, headers }) => [method, path, headers['authorization']])).toEqual([
+      ['GET', '/v1/credentials', 'token-of-the-pod'],
+    ]);
+    for (const call of upstream.calls) {
+      expect(call.headers['x-amz-security-token']).toBe('pods-token');
+      expect(call.headers['authorization']).toMatch(/^AWS4-HMAC-SHA256 Credential=ASIAPODS\//);
+      expectSigned(call);
+    }
+  });
+
+  it('is passed over where the agent gives no keys; the log says which model and why', async () => {
+    const agent = await FakeUpstream.start((call) => call.answer(400, `{"code":"AccessDeniedException","message":"${SECRET}"}`));
+    const { gateway, upstream } = await startWithPodIdentity(`http://127.0.0.1:${agent.port}/v1/credentials`);
+    const answer = await request(gateway.port, { body: HI });
+    expect(answer.status).toBe(502);
+    expect(answer.text).toContain('auth');
+    expect(upstream.calls).toEqual([]);
+    const [line] = gateway.requests;
+    expect(line?.attempts).toMatchObject([{ target: 'only', outcome: 'auth' }]);
+    const told = JSON.stringify([gateway.requests, gateway.lines]);
+    expect(told).toContain('AccessDeniedException');
+    expect(told).not.toContain(SECRET);
+  });
+
+  it('has a route’s model left out whose keys would have to be the pods’', () => {
     const { table, statuses } = compileYaml(route('http://127.0.0.1:9', undefined, '{}'));
     expect(table?.routes[0]?.targets ?? []).toEqual([]);
-    expect(JSON.stringify([...statuses.values()])).toContain('the pods’ own identity');
+    expect(JSON.stringify([...statuses.values()])).toContain(
+      "the pods' own identity is for LLMBackends of the gateway's namespace",
+    );
   });
 
   it('is the only provider that AWS credentials are for', () => {

@@ -80,7 +80,7 @@ describe('fairlead run', () => {
     'serves a file, says the state of each object, logs requests on stdout, and never shows a secret',
     async () => {
       const models = await startMockModels();
-      const file = write('routes.yaml', routeYaml(models.origin, { more: '  cache: {}\n' }));
+      const file = write('routes.yaml', routeYaml(models.origin, { more: '    sessionAffinity: {header: x-session-id}\n' }));
       const { io, url, ended } = await serving(['-f', file]);
       const answer = await ask(url, 'chat');
       expect([answer.status, answer.headers.get('x-fairlead-model')]).toEqual([200, 'fast']);
@@ -90,7 +90,7 @@ describe('fairlead run', () => {
       expect(await ended).toBe(0);
       await models.close();
       expect(io.stderr.text).toMatch(/^LLMRoute default\/chat +Accepted +ResolvedRefs +2 models: fast, strong$/m);
-      expect(io.stderr.text).toMatch(/routes\.yaml:\d+: note: spec\.cache: it is not served by this build/);
+      expect(io.stderr.text).toMatch(/routes\.yaml:\d+: note: spec\.rules\[0\]\.sessionAffinity: it is not served by this build/);
       expect(io.logLines()).toMatchObject([
         { msg: 'request', route: 'default/chat', target: 'fast', status: 200 },
         { msg: 'request', status: 404, errorCode: 'model_not_found' },

@@ -36,6 +36,25 @@ describe('fairlead validate', () => {
     expect(code).toBe(0);
     expect(parse(out)).toMatchObject({ valid: true, findings: [{ severity: 'warning', reason: 'SecretNotFound' }] });
   });
+
+  const quota = (limit: number): string => `apiVersion: fairlead.dev/v1alpha1
+kind: LLMQuota
+metadata: {name: fair, namespace: platform}
+spec:
+  targetRefs:
+  - {kind: LLMRoute, name: elsewhere}
+  limits:
+  - {name: all, unit: Requests, limit: ${limit}, window: 1m}
+`;
+
+  it('takes what a quota is over for something that may be in the cluster, and a limit that is none for an error, at its line', async () => {
+    const sound = await fairlead(['validate', '-f', write('quota.yaml', quota(5))]);
+    expect([sound.code, sound.out]).toEqual([0, 'valid: 1 object read, 1 warning\n']);
+    expect(sound.err).toMatch(/quota\.yaml:6: warning: spec\.targetRefs\[0\]: LLMRoute platform\/elsewhere is not found/);
+    const wrong = await fairlead(['validate', '-f', write('quota.yaml', quota(0))]);
+    expect([wrong.code, wrong.out]).toEqual([1, 'invalid: 0 objects read, 1 error\n']);
+    expect(wrong.err).toMatch(/quota\.yaml:8: error: spec\.limits\[0\]\.limit: 0 is out of range; it must be at least 1/);
+  });
 });
 
 describe('fairlead explain', () => {
@@ -94,6 +113,32 @@ describe('fairlead explain', () => {
     expect(code).toBe(0);
     expect(out).toMatch(/^weights +fast 75 %, strong 25 %$/m);
     expect(out).toMatch(/^left out +- +other +.*gone/m);
+  });
+
+  it('lists the limits that count the request, with those of quotas', async () => {
+    const own = '  rateLimits: [{name: own, per: [APIKey, Model], unit: Requests, limit: 600, window: 90s}]';
+    const quota = `---
+apiVersion: fairlead.dev/v1alpha1
+kind: LLMQuota
+metadata: {name: fair, namespace: default}
+spec:
+  targetRefs: [{kind: LLMGateway, name: default}]
+  limits:
+  - {name: money, per: [Tenant], unit: USD, limit: "0.50", calendar: {period: Month, timeZone: Europe/Rome}}
+  - {name: slots, unit: Concurrency, limit: 4}
+`;
+    const yaml = routeYaml('http://127.0.0.1:1').trimEnd();
+    const route = yaml.slice(0, yaml.indexOf('\n---'));
+    const file = write('limited.yaml', `${route}\n${own}\n${quota}`);
+    const { code, out } = await fairlead(['explain', '-f', file, '--request', '-'], { stdin: body });
+    expect(code).toBe(0);
+    expect(out).toMatch(/^limits +own: 600 Requests in 1m30s, for each APIKey and Model$/m);
+    expect(out).toMatch(/^ +default\/fair\/money: 0\.5 USD in Month \(Europe\/Rome\), for each Tenant$/m);
+    expect(out).toMatch(/^ +default\/fair\/slots: 4 Concurrency$/m);
+    const data = await fairlead(['explain', '-f', file, '--request', '-', '-o', 'json'], { stdin: body });
+    expect(JSON.parse(data.out)).toMatchObject({
+      limits: [{ quota: null }, { quota: 'default/fair', unit: 'USD', limit: '0.5' }, {}],
+    });
   });
 
   it('is told by a caller whom no route admits', async () => {
@@ -167,6 +212,9 @@ describe('the command line', () => {
     [['key', 'create', '--name', 'a', '--expires', 'tomorrow'], /is not a time like/],
     [['key', 'create', '--name', 'a', '--expires', '2020-01-01T00:00:00Z'], /in the past/],
     [['explain', '-f', 'x', '--request', 'y', '--header', 'bad header'], /write NAME=VALUE/],
+    [['validate', '-f', ''], /-f "" names no file/],
+    [['try', '--url', 'ftp://x', '-m', 'm', 'Hello'], /ftp:\/\/x is no URL of a gateway: write it like http:/],
+    [['try', '--url', 'localhost:8080', '-m', 'm', 'Hello'], /localhost:8080 is no URL of a gateway/],
     [['try', '-m', 'm', 'Hello'], /either --file.*or --url/],
     [['try', '--url', 'http://x', '--key-env', 'UNSET_VARIABLE', '-m', 'm', 'Hello'], /not set/],
   ])('%j is a usage error', async (argv, message) => {
@@ -187,8 +235,20 @@ describe('the command line', () => {
   });
 
   it('cannot read a file that is not there, and says so', async () => {
-    const { code, err } = await fairlead(['validate', '-f', join(folder, 'none.yaml')]);
-    expect([code, err]).toEqual([1, expect.stringContaining('none.yaml: there is no such file')]);
+    const none = join(folder, 'none');
+    const file = write('route.yaml', routeYaml('http://127.0.0.1:1'));
+    for (const argv of [
+      ['validate', '-f', none],
+      ['explain', '-f', file, '--request', none],
+    ]) {
+      const { code, err } = await fairlead(argv);
+      expect([code, err]).toEqual([1, expect.stringContaining('none: there is no such file')]);
+    }
+  });
+
+  it('names the kubeconfig that it cannot read', async () => {
+    const { code, err } = await fairlead(['status', '--kubeconfig', join(folder, 'none')]);
+    expect([code, err]).toEqual([1, expect.stringMatching(/kubeconfig .*none: it cannot be read \(.*ENOENT/)]);
   });
 
   it('paints only terminals, and none with NO_COLOR', async () => {

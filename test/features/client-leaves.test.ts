@@ -41,13 +41,19 @@ function expectNothingLeft({ gateway }: TestGateway): void {
   expect(gateway.upstreamConnections()).toEqual({ connections: 0, queued: 0 });
 }
 
-/** Writes until neither the gateway nor the kernel in between takes more; returns the bytes taken. */
-async function fill(call: ReceivedCall, chunk: Buffer | string, atMostBytes: number): Promise<number> {
+/** Writes until neither the gateway nor the kernel in between takes more, at least until `begun`; returns the bytes taken. */
+async function fill(
+  call: ReceivedCall,
+  chunk: Buffer | string,
+  atMostBytes: number,
+  begun: Promise<unknown> = Promise.resolve(),
+): Promise<number> {
   let bytes = 0;
   while (bytes < atMostBytes) {
     bytes += chunk.length;
     if (call.chunk(chunk)) continue;
-    const stuck = await Promise.race([call.drained().then(() => false), call.gone.then(() => true), sleep(300, true)]);
+    const waited = begun.then(() => sleep(300, true));
+    const stuck = await Promise.race([call.drained().then(() => false), call.gone.then(() => true), waited]);
     if (stuck) break;
   }
   return bytes - call.socket.writableLength;
@@ -123,9 +129,8 @@ describe('a client that leaves cancels the upstream', () => {
     const sent = send(gateway.port, isStream ? streaming : { body: chat.body });
     const call = await upstream.nextCall();
     call.open(200, isStream ? {} : { 'content-type': 'application/json' });
-    const filling = fill(call, isStream ? delta('x'.repeat(64 * 1024)) : Buffer.alloc(64 * 1024, 'x'), 256 * MIB);
-    (await sent.head).pause();
-    await filling;
+    const paused = sent.head.then((answer) => answer.pause());
+    await fill(call, isStream ? delta('x'.repeat(64 * 1024)) : Buffer.alloc(64 * 1024, 'x'), 256 * MIB, paused);
     await leave(sent, gateway, upstream);
   });
 
@@ -187,7 +192,7 @@ describe('a client that reads slowly', () => {
   ];
 
   it.each(encodings)('holds the upstream back and loses nothing (%s)', async (encoding, encode) => {
-    const { gateway, upstream } = await setUp(() => {});
+    const { gateway, upstream } = await setUp(() => {}, { keepAliveAfterMs: 3_600_000 });
     const sent = send(gateway.port, streaming);
     const call = await upstream.nextCall();
     const frames = [

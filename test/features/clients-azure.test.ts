@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import OpenAI, { AzureOpenAI, toFile } from 'openai';
+import { zodResponseFormat } from 'openai/helpers/zod';
+import { z } from 'zod';
 import { startGateway, type TestGateway } from './support/gateway.ts';
 import {
   chatCompletion,
@@ -9,6 +11,8 @@ import {
   openAIError,
   responseEvents,
   responseObject,
+  toolCallCompletion,
+  toolCallEvents,
 } from './support/openai-answers.ts';
 import { clientKeyYaml, documents, gatewayYaml, secretYaml } from './support/secrets.ts';
 import { FakeUpstream, type ReceivedCall, type Respond } from './support/upstream.ts';
@@ -91,6 +95,67 @@ describe('AzureOpenAI', () => {
       pieces.push(chunk.choices[0]?.delta.content ?? '');
     }
     expect(pieces.join('')).toBe('Sunny.');
+  });
+
+  it('parses an answer by a schema', async () => {
+    const { client, upstream } = await start((call) => call.answer(200, JSON.stringify(chatCompletion('{"city":"Pisa"}'))));
+    const completion = await client.chat.completions.parse({
+      model: 'chat',
+      messages,
+      response_format: zodResponseFormat(z.object({ city: z.string() }), 'weather'),
+    });
+    expect(completion.choices[0]?.message.parsed).toEqual({ city: 'Pisa' });
+    expect(upstream.calls[0]?.json()).toMatchObject({
+      response_format: { type: 'json_schema', json_schema: { name: 'weather', strict: true } },
+    });
+  });
+
+  it.each([false, true])('runs tools round by round (streamed: %s)', async (stream) => {
+    const called = { id: 'call_1', name: 'weather', arguments: '{"city":"Pisa"}' };
+    const { client, upstream } = await start((call) => {
+      const answered = JSON.stringify(call.json()).includes('21 degrees');
+      if (stream) call.stream(eventsOf(answered ? chatEvents(['It has', ' 21 degrees.']) : toolCallEvents(called)));
+      else call.answer(200, JSON.stringify(answered ? chatCompletion('It has 21 degrees.') : toolCallCompletion(called)));
+    });
+    const runnable = {
+      type: 'function',
+      function: {
+        name: 'weather',
+        description: 'The weather',
+        parameters: { type: 'object', properties: { city: { type: 'string' } } },
+        parse: JSON.parse,
+        function: ({ city }: { city: string }) => `${city}: 21 degrees`,
+      },
+    } as const;
+    const request = { model: 'chat', messages: [...messages], tools: [runnable] };
+    const runner = stream ? client.chat.completions.runTools({ ...request, stream }) : client.chat.completions.runTools(request);
+    expect(await runner.finalContent()).toBe('It has 21 degrees.');
+    expect(upstream.calls[1]?.json()).toMatchObject({
+      messages: [{ role: 'user' }, { role: 'assistant' }, { role: 'tool', content: 'Pisa: 21 degrees' }],
+    });
+  });
+
+  it('ends the upstream’s work where the client aborts, before an answer and within a stream', async () => {
+    const { client, upstream, gateway } = await start(() => {});
+    const controller = new AbortController();
+    const answer = client.chat.completions.create({ model: 'chat', messages }, { signal: controller.signal });
+    answer.catch(() => {});
+    const unanswered = await upstream.nextCall();
+    controller.abort();
+    await expect(answer).rejects.toBeInstanceOf(OpenAI.APIUserAbortError);
+    await unanswered.gone;
+
+    upstream.respond((call) => {
+      call.open();
+      for (const event of eventsOf(chatEvents(['Sun'])).slice(0, 2)) call.chunk(event);
+    });
+    const stream = await client.chat.completions.create({ model: 'chat', messages, stream: true });
+    for await (const chunk of stream) if (chunk.choices[0]?.delta.content === 'Sun') stream.controller.abort();
+    await (
+      await upstream.nextCall()
+    ).gone;
+    await gateway.until(() => gateway.requests.length === 2);
+    expect(gateway.requests.map(({ errorCode }) => errorCode)).toEqual(['client_gone', 'client_gone']);
   });
 
   it('embeds, transcribes, answers Responses and lists models', async () => {

@@ -273,6 +273,31 @@ describe('other operations', () => {
     expect(final.usage?.total_tokens).toBe(12);
   });
 
+  it('responses that the upstream keeps: gone on from, read, listed, cancelled, deleted', async () => {
+    const { client, upstream } = await start((call) => {
+      if (call.path.endsWith('/input_items'))
+        call.answer(200, JSON.stringify({ object: 'list', data: [{ id: 'msg_1' }], has_more: false }));
+      else if (call.method === 'DELETE') call.answer(200, JSON.stringify({ id: 'resp_1', object: 'response', deleted: true }));
+      else call.answer(200, JSON.stringify(responseObject('Sunny.')));
+    });
+    const { id } = await client.responses.create({ model: 'chat', input: 'Weather?' });
+    const next = await client.responses.create({ model: 'chat', input: 'And now?', previous_response_id: id });
+    expect(next.output_text).toBe('Sunny.');
+    expect((await client.responses.retrieve(id)).output_text).toBe('Sunny.');
+    expect((await client.responses.inputItems.list(id)).data).toMatchObject([{ id: 'msg_1' }]);
+    expect((await client.responses.cancel(id)).id).toBe(id);
+    await client.responses.delete(id);
+    expect(upstream.calls.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'POST /v1/responses',
+      'POST /v1/responses',
+      'GET /v1/responses/resp_1',
+      'GET /v1/responses/resp_1/input_items',
+      'POST /v1/responses/resp_1/cancel',
+      'DELETE /v1/responses/resp_1',
+    ]);
+    await expect(client.responses.retrieve(id)).rejects.toThrow(OpenAI.NotFoundError);
+  });
+
   it('images', async () => {
     const { client, upstream } = await start(answerWith({ created: 1, data: [{ b64_json: 'AAEC' }] }));
     const image = await client.images.generate({ model: 'chat', prompt: 'A tower', size: '1024x1024' });
@@ -345,6 +370,13 @@ describe('errors are those of the client', () => {
     expect(error).toBeInstanceOf(OpenAI.BadRequestError);
     expect(error).toMatchObject({ status: 400, code: 'invalid_value', param: 'temperature' });
     expect(upstream.calls).toHaveLength(1);
+  });
+
+  it('BadRequestError for what a filter refused under a success', async () => {
+    const { client } = await start((call) => call.answer(200, JSON.stringify(openAIError('Not this', 'content_filter'))));
+    const error = await client.chat.completions.create({ model: 'chat', messages }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(OpenAI.BadRequestError);
+    expect(error).toMatchObject({ status: 400, code: 'content_filter', type: 'invalid_request_error' });
   });
 
   it('RateLimitError, whose retry-after-ms the client honours', async () => {

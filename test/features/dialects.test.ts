@@ -4,6 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { request } from './support/client.ts';
 import { startGateway } from './support/gateway.ts';
 import { FakeUpstream, type ReceivedCall } from './support/upstream.ts';
+import { chatRouteYaml } from './support/yaml.ts';
 
 const TOOL = { name: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] } };
 
@@ -43,19 +44,14 @@ const sse = (events: readonly object[], named = false): string =>
     .map((event) => `${named ? `event: ${(event as { type: string }).type}\n` : ''}data: ${JSON.stringify(event)}\n\n`)
     .join('');
 
-const route = (kind: string, member: string, url: string, more = ''): string => `
-apiVersion: fairlead.dev/v1alpha1
-kind: LLMRoute
-metadata: {name: chat, namespace: default}
-spec:
-  modelNames: [chat]
-  models:
+const route = (kind: string, member: string, url: string, more = ''): string => `${chatRouteYaml(
+  `
   - name: only
     provider: {type: ${kind}, ${member}: {model: upstream-model, baseURL: "${url}"}}
     auth: {type: APIKey, apiKey: {secretKeyRef: {name: key}}}
-    ${more}
-  rules:
-  - {name: default, targets: [{model: only}]}
+    ${more}`,
+  '  - {name: default, targets: [{model: only}]}',
+)}
 ---
 {apiVersion: v1, kind: Secret, metadata: {name: key, namespace: default}, stringData: {api-key: sk-provider}}
 `;
@@ -120,6 +116,13 @@ describe('chat over Anthropic', () => {
     });
   });
 
+  it('keeps the version that an Anthropic client speaks, and says one for who names none', async () => {
+    const { upstream, gateway } = await serve('Anthropic', 'anthropic', (call) => call.answer(200, JSON.stringify(answer)));
+    for (const headers of [{ 'anthropic-version': '2026-10-21' }, {}])
+      await request(gateway.port, { path: '/v1/messages', body: MESSAGES, headers });
+    expect(upstream.calls.map((call) => call.headers['anthropic-version'])).toEqual(['2026-10-21', '2023-06-01']);
+  });
+
   it('translates a stream as it comes', async () => {
     const events = [
       {
@@ -176,6 +179,29 @@ describe('chat over Anthropic', () => {
     expect(got.status).toBe(200);
     expect(got.headers['x-fairlead-dropped']).toBe('logit_bias, seed');
     expect(JSON.stringify(upstream.calls[0]?.json())).not.toContain('logit_bias');
+  });
+
+  it('names what of an answer the client’s dialect has no place for: in a header, at a stream’s end, in the log', async () => {
+    const searched = { ...answer, content: [{ type: 'server_tool_use', id: 's', name: 'w', input: {} }, answer.content[0]] };
+    const events = [
+      { type: 'message_start', message: { ...answer, content: [], stop_reason: null } },
+      { type: 'content_block_start', index: 0, content_block: { type: 'text', text: 'Hi' } },
+      { type: 'content_block_start', index: 1, content_block: { type: 'server_tool_use', id: 's', name: 'w', input: {} } },
+      { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 7 } },
+      { type: 'message_stop' },
+    ];
+    const { gateway } = await serve('Anthropic', 'anthropic', (call) =>
+      JSON.stringify(call.json()).includes('"stream":true')
+        ? call.stream([sse(events, true)])
+        : call.answer(200, JSON.stringify(searched)),
+    );
+    const asked = { ...CHAT, metadata: { a: 'b' } };
+    const whole = await request(gateway.port, { body: asked });
+    expect(whole.headers['x-fairlead-dropped']).toBe('metadata, answer.server_tools');
+    const streamed = await request(gateway.port, { body: { ...asked, stream: true } });
+    expect(streamed.headers['x-fairlead-dropped']).toBe('metadata');
+    expect(streamed.text).toContain('\n\n: x-fairlead-dropped answer.server_tools\n\ndata: ');
+    expect(gateway.requests.map(({ dropped }) => dropped)).toEqual(Array(2).fill(['metadata', 'answer.server_tools']));
   });
 
   it('says in the client’s dialect what was wrong with the request', async () => {

@@ -78,12 +78,6 @@ describe('when every target has failed', () => {
     ['a model that does not exist', [failing(404)], 502, 'upstream_failed'],
     ['a deadline', [failing(504)], 504, 'upstream_timeout'],
     ['an answer that is none', [(call) => call.answer(200, '<html>', { 'content-type': 'text/html' })], 502, 'upstream_failed'],
-    [
-      'an error under 200 about the request',
-      [failing(200, { error: { message: 'no such tool', type: 'invalid_request_error' } })],
-      400,
-      'request_refused',
-    ],
   ];
 
   it.each(statuses)('the status fits: %s', async (_what, responds, status, code) => {
@@ -92,6 +86,13 @@ describe('when every target has failed', () => {
     expect(answer.status).toBe(status);
     expect(errorOf(answer).code).toBe(code);
     expect(answer.headers['x-should-retry']).toBe('false');
+  });
+
+  it('an error under 200 about the request reaches the client as one under 400', async () => {
+    const { gateway } = await setUp([failing(200, { error: { message: 'no such tool', type: 'invalid_request_error' } })]);
+    const answer = await ask(gateway);
+    expect(answer.status).toBe(400);
+    expect(errorOf(answer)).toMatchObject({ message: 'no such tool', type: 'invalid_request_error' });
   });
 
   it('the shortest time that an upstream asked for is passed on', async () => {

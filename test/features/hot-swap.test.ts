@@ -108,6 +108,25 @@ describe('a table that is swapped', () => {
     expect(a.accepted).toBe(1);
   });
 
+  it('is looked through for what it leaves behind only where an edit may have left something', async () => {
+    const a = await FakeUpstream.start(serve(chat, 'a'));
+    const b = await FakeUpstream.start(serve(chat, 'b'));
+    const both = { a: a.url, b: b.url };
+    const gateway = await startGateway(routeYaml(both));
+    await ask(gateway);
+    const leaves = (yaml: string): boolean | undefined => {
+      gateway.apply(yaml);
+      return gateway.gateway.table?.leavesBehind;
+    };
+    expect(leaves(routeYaml(both, '    failover: {maxAttempts: 2}'))).toBe(false);
+    const more = routeYaml({ b: b.url }).replace('name: chat', 'name: more').replace('[chat]', '[more]');
+    expect(leaves(`${routeYaml(both)}---${more}`)).toBe(false);
+    expect(leaves(routeYaml(both))).toBe(true);
+    expect(leaves(routeYaml({ a: a.url }))).toBe(true);
+    expect(leaves(routeYaml({ a: b.url }))).toBe(true);
+    expect(leaves(routeYaml({ a: { url: b.url, more: 'tls: {serverName: other}' } }))).toBe(true);
+  });
+
   it('health survives it: an upstream that was ejected stays so', async () => {
     const a = await FakeUpstream.start((call) => call.answer(401, '{}'));
     const b = await FakeUpstream.start(serve(chat, 'b'));

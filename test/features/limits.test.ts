@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../src/lib/clock.ts';
 import { type Answer, request, send } from './support/client.ts';
 import { chat, streamOf, USAGE } from './support/dialects.ts';
-import { startGateway, type TestGateway } from './support/gateway.ts';
+import { startGateway, type TestGateway, type TestGatewayOptions } from './support/gateway.ts';
 import { openAIError } from './support/openai-answers.ts';
 import { clientKeyYaml, documents, gatewayYaml } from './support/secrets.ts';
 import { FakeUpstream, type Respond } from './support/upstream.ts';
@@ -46,7 +46,7 @@ function bodyOf({ model = 'chat', stream, maxTokens }: Asked): object {
   };
 }
 
-async function start(limits: string, respond: Respond = hello): Promise<Setting> {
+async function start(limits: string, respond: Respond = hello, more: TestGatewayOptions = {}): Promise<Setting> {
   const upstream = await FakeUpstream.start(respond);
   const clock = new ManualClock();
   clock.advance(1_000_000);
@@ -66,7 +66,7 @@ spec:
   rateLimits: [${rateLimits}]
 `,
     );
-  const gateway = await startGateway(yaml(limits), { clock });
+  const gateway = await startGateway(yaml(limits), { clock, ...more });
   const ask: Setting['ask'] = async (more = {}) =>
     request(gateway.port, { body: bodyOf(more), headers: { 'api-key': KEYS[more.key ?? 'a1'], ...more.headers } });
   return { gateway, upstream, clock, ask, yaml };
@@ -155,6 +155,27 @@ describe('requests', () => {
     const by = async (user: string): Promise<number> => (await ask({ headers: { 'x-user': user } })).status;
     expect([await by('ada'), await by('bob'), await by('ada'), await by('bob')]).toEqual([200, 200, 429, 429]);
     expect([await by('eve'), await by('dan'), await by('x'.repeat(5_000))]).toEqual([200, 429, 429]);
+  });
+
+  it('are told of on every answer: errors of an upstream and streams that are still silent, too', async () => {
+    const { ask, gateway, upstream } = await start('{name: rpm, unit: Requests, limit: 9, window: 1m}', hello, {
+      keepAliveAfterMs: 10,
+    });
+    const leftAfter = async (respond: Respond, more: Asked = {}): Promise<number> => {
+      upstream.respond(respond);
+      return left(await ask(more), 'requests').remaining;
+    };
+    expect(await leftAfter(hello)).toBe(8);
+    expect(await leftAfter((call) => call.answer(400, '{"error":{"message":"bad","type":"invalid_request_error"}}'))).toBe(8);
+    expect(await leftAfter((call) => call.answer(500, '{}'))).toBe(8);
+    upstream.respond(() => {});
+    const silent = send(gateway.port, { body: bodyOf({ stream: true }), headers: { 'api-key': KEYS.a1 } });
+    const { headers } = await silent.head;
+    expect(headers['x-ratelimit-remaining-requests']).toBe('7');
+    const call = upstream.calls.at(-1);
+    if (call === undefined) throw new Error('nobody was asked');
+    hello(call);
+    expect((await silent.answer).complete).toBe(true);
   });
 
   it('that fail upstream are given back', async () => {

@@ -9,7 +9,7 @@ import { documents } from './support/secrets.ts';
 import { FakeUpstream, refusingPort, type Respond } from './support/upstream.ts';
 import { routeYaml } from './support/yaml.ts';
 
-/** HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as any process of the house obeys them. */
+/** HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as every process of the house obeys them. */
 
 const authority = makeAuthority('Authority of the test');
 const CA = JSON.stringify({

@@ -33,8 +33,11 @@ function disorder(answer: Answer, dialect: Dialect, stream: boolean): string | n
   const { status, headers, text } = answer;
   if (!answer.complete) return 'it is not complete';
   if (headers['x-request-id'] === undefined) return 'it has no request id';
-  if (!(Number(headers['x-fairlead-attempts']) > 0)) return 'it has no count of attempts';
-  if (headers['x-fairlead-model'] === undefined) return disorderOfError(text, headers['x-should-retry']);
+  // Where a machine stalls for 10 s, an answer begins before anybody knows whose it is.
+  const early = text.startsWith(': keep-alive');
+  if (early && JSON.stringify(lastEvent(text)).includes('No model could answer')) return null;
+  if (!early && !(Number(headers['x-fairlead-attempts']) > 0)) return 'it has no count of attempts';
+  if (!early && headers['x-fairlead-model'] === undefined) return disorderOfError(text, headers['x-should-retry']);
   // What an upstream says about the request is passed on as it is, and only that.
   if (status >= 300) return status >= 400 && status < 500 && status !== 401 ? null : 'this status is not for the client';
   // Within the model's own text nothing is read: what is wrong in there is the upstream's.

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { writeTar, type TarEntry } from './tar.ts';
-import { appEntries, baseEntries } from './tree.ts';
+import { appEntries, baseEntries, programEntries } from './tree.ts';
 
 /** As the last stage of the Dockerfile says it; a test holds the two together. */
 export const IMAGE_CONFIG = {
@@ -32,20 +32,29 @@ export interface Addition {
 
 /** `name` with its tag, e.g. `fairlead:dev`. A layer for Node and one for the program, so that the first is imported once. */
 export function packImage(root: string, name: string, file: string, dist?: string, added?: Addition): PackedImage {
+  const layers = [baseEntries(), appEntries(root, dist), ...(added === undefined ? [] : [added.entries])];
+  return packLayers(name, file, layers, { ...IMAGE_CONFIG, Env: [...IMAGE_CONFIG.Env, ...(added?.env ?? [])] });
+}
+
+/** One program of this machine with the libraries that it loads; its arguments are the pod's. */
+export function packProgram(program: string, name: string, file: string): PackedImage {
+  const { entries, path } = programEntries(program);
+  return packLayers(name, file, [entries], { User: IMAGE_CONFIG.User, Entrypoint: [`/${path}`] });
+}
+
+function packLayers(name: string, file: string, contents: readonly (readonly TarEntry[])[], configuration: object): PackedImage {
   mkdirSync(dirname(file), { recursive: true });
   const scratch = mkdtempSync(join(dirname(file), '.image-'));
   try {
-    const layers = [baseEntries(), appEntries(root, dist), ...(added === undefined ? [] : [added.entries])].map(
-      (entries, index) => {
-        const path = join(scratch, `${index}.tar`);
-        return { path, ...writeTar(path, entries) };
-      },
-    );
+    const layers = contents.map((entries, index) => {
+      const path = join(scratch, `${index}.tar`);
+      return { path, ...writeTar(path, entries) };
+    });
     const config = Buffer.from(
       JSON.stringify({
         architecture: ARCHITECTURES[process.arch] ?? process.arch,
         os: 'linux',
-        config: { ...IMAGE_CONFIG, Env: [...IMAGE_CONFIG.Env, ...(added?.env ?? [])] },
+        config: configuration,
         rootfs: { type: 'layers', diff_ids: layers.map(({ sha256 }) => `sha256:${sha256}`) },
         history: layers.map(() => ({ created_by: 'fairlead' })),
       }),

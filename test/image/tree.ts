@@ -8,7 +8,7 @@ import type { TarEntry } from './tar.ts';
 export const NODE_PATH = 'usr/local/bin/node';
 const APP = 'fairlead';
 /** What pods and `kubectl exec` start: the kernel hands it to Node with the flag that keeps an open stream's memory low. */
-const LAUNCHER = "#!/usr/local/bin/node --max-semi-space-size=16\nimport('/fairlead/dist/cmd/image/main.js');\n";
+const LAUNCHER = "#!/usr/local/bin/node --max-semi-space-size=8\nimport('/fairlead/dist/cmd/image/main.js');\n";
 /** By their names alone: a folder called `doc` may hold code. */
 const NOT_SHIPPED = /\.(md|ts|mts|cts|map)$/i;
 
@@ -28,6 +28,13 @@ export function baseEntries(node = process.execPath): readonly TarEntry[] {
     fileEntry(NODE_PATH, node, 0o755),
     { ...text('usr/local/bin/fairlead', LAUNCHER), mode: 0o755 },
   ]);
+}
+
+/** A program and the libraries that it loads; where it is in the image. */
+export function programEntries(program: string): { readonly entries: readonly TarEntry[]; readonly path: string } {
+  const path = program.slice(1);
+  const libraries = librariesOf(program).map((library) => fileEntry(library.slice(1), realpathSync(library), 0o755));
+  return { entries: withDirectories([...libraries, fileEntry(path, realpathSync(program), 0o755)]), path };
 }
 
 /** The compiled programs and the packages that they import. */
@@ -74,13 +81,13 @@ function fileEntry(path: string, source: string, mode: number): TarEntry {
   return { path, mode, body: { type: 'file', source, sizeBytes: statSync(source).size } };
 }
 
-/** Relative paths, without the folders called `skip`. */
+/** Relative paths, without the folder's own one called `skip`. */
 function filesBelow(folder: string, skip?: string): readonly string[] {
   return readdirSync(folder, { withFileTypes: true })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {
       if (entry.isDirectory()) {
-        return entry.name === skip ? [] : filesBelow(join(folder, entry.name), skip).map((path) => `${entry.name}/${path}`);
+        return entry.name === skip ? [] : filesBelow(join(folder, entry.name)).map((path) => `${entry.name}/${path}`);
       }
       return entry.isFile() ? [entry.name] : [];
     });

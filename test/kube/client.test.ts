@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { SetApplier } from '../../src/kube/set-applier.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
-import { describeWithControlPlane } from '../controlplane/describe.ts';
+import { describeOnEveryRelease } from '../controlplane/describe.ts';
 import { BUDGETS, clientFor, CONFIG_MAPS, configMap, DEPLOYMENTS, SCALED_OBJECTS, valueOf } from './support.ts';
 
 const APPLY = { fieldManager: 'test', force: true };
@@ -34,7 +34,7 @@ function budget(name: string, labels: Record<string, string>): KubeObject {
   };
 }
 
-describeWithControlPlane('the client on a real API server', (plane) => {
+describeOnEveryRelease('the client on a real API server', (plane) => {
   let client: KubeClient;
   beforeAll(() => {
     client = clientFor(plane().kubeconfig);
@@ -171,7 +171,7 @@ describeWithControlPlane('the client on a real API server', (plane) => {
   });
 });
 
-describeWithControlPlane('a set of objects on a real API server', (plane) => {
+describeOnEveryRelease('a set of objects on a real API server', (plane) => {
   const labels = { 'fairlead.dev/gateway': 'web' };
   const set = (desired: readonly KubeObject[], ownerUid?: string) => ({
     namespace: 'default',
@@ -232,6 +232,11 @@ describeWithControlPlane('a set of objects on a real API server', (plane) => {
       pruned: ['PodDisruptionBudget default/web'],
       failures: [],
     });
+    expect(applier.remembered).toBe(1);
+    applier.forget({ namespace: 'elsewhere', labels: set([]).labels });
+    expect(applier.remembered).toBe(1);
+    applier.forget(set([]));
+    expect(applier.remembered).toBe(0);
     client.close();
   });
 

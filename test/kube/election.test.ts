@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { ListWatch } from '../../src/kube/list-watch.ts';
 import { systemTimers } from '../../src/lib/timers.ts';
-import { describeWithControlPlane } from '../controlplane/describe.ts';
+import { describeOnEveryRelease } from '../controlplane/describe.ts';
 import { clientFor, CONFIG_MAPS, until } from './support.ts';
 
 interface Candidate {
@@ -19,7 +19,7 @@ const TAKEOVER_MS = 15_000;
 const HANDOVER_MS = 3000;
 const FREEZE_MS = 30_000;
 
-describeWithControlPlane('one leader among processes on a real API server', (plane) => {
+describeOnEveryRelease('one leader among processes on a real API server', (plane) => {
   let client: KubeClient;
   const candidates: Candidate[] = [];
   beforeAll(() => {

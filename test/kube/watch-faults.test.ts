@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { ListWatch } from '../../src/kube/list-watch.ts';
 import { systemTimers } from '../../src/lib/timers.ts';
-import { describeWithControlPlane } from '../controlplane/describe.ts';
+import { describeOnEveryRelease } from '../controlplane/describe.ts';
 import { FaultyLine, type LineFault } from './faulty-line.ts';
 import { clientFor, CONFIG_MAPS, configMap, until, valueOf } from './support.ts';
 
@@ -20,7 +20,7 @@ function watchOf(client: KubeClient, namespace: string): ListWatch<string> {
   );
 }
 
-describeWithControlPlane('a list-watch on a real API server over a line that fails', (plane) => {
+describeOnEveryRelease('a list-watch on a real API server over a line that fails', (plane) => {
   let writer: KubeClient;
   beforeAll(() => {
     writer = clientFor(plane().kubeconfig);

@@ -6,17 +6,19 @@ export class FaultyLink {
   /** One way, each. */
   delayMs = 0;
   readonly #server: Server;
+  #leadsTo: number;
   readonly #pairs = new Map<Socket, Socket>();
   #losing = false;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, port: number) {
     this.#server = server;
+    this.#leadsTo = port;
   }
 
   static async to(port: number): Promise<FaultyLink> {
     const server = createServer();
-    const link = new FaultyLink(server);
-    server.on('connection', (client) => link.#join(client, port));
+    const link = new FaultyLink(server, port);
+    server.on('connection', (client) => link.#join(client));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return link;
@@ -39,6 +41,12 @@ export class FaultyLink {
     this.cut();
   }
 
+  /** Another Redis is behind it from now on. */
+  lead(port: number): void {
+    this.#leadsTo = port;
+    this.cut();
+  }
+
   cut(): void {
     for (const [client, upstream] of this.#pairs) {
       client.destroy();
@@ -53,8 +61,8 @@ export class FaultyLink {
     await closed;
   }
 
-  #join(client: Socket, port: number): void {
-    const upstream = connect(port, '127.0.0.1');
+  #join(client: Socket): void {
+    const upstream = connect(this.#leadsTo, '127.0.0.1');
     this.#pairs.set(client, upstream);
     client.setNoDelay(true);
     upstream.setNoDelay(true);

@@ -1,47 +1,62 @@
-/** Eight pods that live through schedules together, and what they wrote down. */
+/** Eight pods of a kind that live through schedules together. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, truncate } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultyLink } from './faulty-link.ts';
-import { type Admission, excesses, type Excess } from './history.ts';
+import { judge, type Loss, trueMs, type Verdict } from './history.ts';
+import type { PodMessage } from './pod.ts';
+import { takeTold, type Told } from './pod-log.ts';
+import { eventually } from './pods.ts';
+import { REPLICATES_AT_ONCE } from './redis-groups.ts';
 import { RedisProcess } from './redis-process.ts';
-import { DEMAND_MS, type Fault, PODS, Random, type Schedule } from './schedule.ts';
+import { CLOCK_STEP_KEY, DEMAND_MS, type Fault, type PodKind, PODS, Random, type Schedule, STEP_MS } from './schedule.ts';
 
-/** Clocks of the pods are up to so far off. */
-const SKEW_MS = 5 * 60_000;
 /** For the forks to hear of a schedule before it begins. */
 const LEAD_MS = 40;
-const LAST_ANSWERS_MS = 15_000;
+/** A bound on what hangs, never on what is slow. */
+const LAST_ANSWERS_MS = 120_000;
 
-export interface Outcome {
-  readonly excesses: readonly Excess[];
+export interface Outcome extends Verdict {
   readonly admitted: number;
   readonly refused: number;
   readonly unavailable: number;
+  /** Redis forgot something, or its clock was set. */
+  readonly lost: boolean;
 }
 
 export class Fleet {
-  readonly redis: RedisProcess;
+  readonly #kind: PodKind;
+  #master: RedisProcess;
+  #replica: RedisProcess;
   readonly #link: FaultyLink;
   readonly #directory: string;
   readonly #random: Random;
   readonly #pods: (ChildProcess | null)[] = [];
   readonly #done: Set<number>[] = [];
 
-  private constructor(redis: RedisProcess, link: FaultyLink, directory: string, seed: number) {
-    this.redis = redis;
+  private constructor(
+    kind: PodKind,
+    [master, replica]: readonly [RedisProcess, RedisProcess],
+    link: FaultyLink,
+    directory: string,
+    seed: number,
+  ) {
+    this.#kind = kind;
+    this.#master = master;
+    this.#replica = replica;
     this.#link = link;
     this.#directory = directory;
     this.#random = new Random(seed);
   }
 
-  static async start(seed: number): Promise<Fleet> {
-    const redis = await RedisProcess.start();
-    const link = await FaultyLink.to(redis.port);
-    const fleet = new Fleet(redis, link, await mkdtemp(join(tmpdir(), 'limits-history-')), seed);
+  static async start(kind: PodKind, seed: number): Promise<Fleet> {
+    const redis = [await RedisProcess.start(...REPLICATES_AT_ONCE), await RedisProcess.start(...REPLICATES_AT_ONCE)] as const;
+    const link = await FaultyLink.to(redis[0].port);
+    const fleet = new Fleet(kind, redis, link, await mkdtemp(join(tmpdir(), 'limits-history-')), seed);
+    await fleet.#replicate();
     await Promise.all(Array.from({ length: PODS }, async (_, pod) => fleet.#startPod(pod)));
     return fleet;
   }
@@ -49,38 +64,36 @@ export class Fleet {
   async run(schedule: Schedule): Promise<Outcome> {
     const startMs = Date.now() + LEAD_MS;
     const killed = new Set<ChildProcess>();
-    for (const [pod, child] of this.#pods.entries()) child?.send({ schedule, pod, startMs });
-    await Promise.all(schedule.faults.map(async (fault) => this.#befall(fault, startMs, killed, schedule)));
+    const losses: Loss[] = [];
+    for (const [pod, child] of this.#pods.entries()) child?.send({ schedule, pod, startMs } satisfies PodMessage);
+    await Promise.all(
+      schedule.faults.map(async (fault) => {
+        await sleep(Math.max(0, startMs + fault.atMs - Date.now()));
+        await this.#befall(fault, losses);
+        if (fault.kind === 'kill') await this.#kill(fault.pod, killed, { schedule, pod: fault.pod, startMs });
+      }),
+    );
     await sleep(Math.max(0, startMs + DEMAND_MS - Date.now()));
     const deadlineMs = Date.now() + LAST_ANSWERS_MS;
     while (!this.#done.every((done) => done.has(schedule.number))) {
       if (Date.now() > deadlineMs) throw new Error(`schedule ${schedule.number}: a pod did not come to its end`);
       await sleep(5);
     }
-    return this.#judge(schedule);
+    await this.#master.command('DEL', CLOCK_STEP_KEY);
+    return this.#judge(schedule, losses);
   }
 
   async close(): Promise<void> {
     for (const child of this.#pods) child?.kill('SIGKILL');
     await this.#link.close();
-    await this.redis.kill();
+    await Promise.all([this.#master.kill(), this.#replica.kill()]);
     await rm(this.#directory, { recursive: true });
   }
 
-  async #befall(fault: Fault, startMs: number, killed: Set<ChildProcess>, schedule: Schedule): Promise<void> {
-    await sleep(Math.max(0, startMs + fault.atMs - Date.now()));
+  async #befall(fault: Fault, losses: Loss[]): Promise<void> {
     switch (fault.kind) {
-      case 'kill': {
-        const child = this.#pods[fault.pod];
-        if (child === null || child === undefined || killed.has(child)) return;
-        killed.add(child);
-        const gone = once(child, 'exit');
-        child.kill('SIGKILL');
-        await gone;
-        const reborn = await this.#startPod(fault.pod);
-        reborn.send({ schedule, pod: fault.pod, startMs });
+      case 'kill':
         return;
-      }
       case 'pause': {
         const child = this.#pods[fault.pod];
         child?.kill('SIGSTOP');
@@ -97,14 +110,61 @@ export class Fleet {
         this.#link.delayMs = fault.delayMs;
         await sleep(fault.forMs);
         this.#link.delayMs = 0;
+        return;
+      case 'clock':
+        this.#pods[fault.pod]?.send({ stepClockMs: fault.byMs } satisfies PodMessage);
+        return;
+      case 'flush':
+        await lossy(losses, async () => this.#master.command('FLUSHALL'));
+        return;
+      case 'restart':
+        await lossy(losses, async () => this.#master.restart());
+        await this.#replicate();
+        return;
+      case 'failover':
+        await lossy(losses, async () => {
+          // What the master is told from now on, nobody has.
+          await this.#replica.command('REPLICAOF', 'NO', 'ONE');
+          await sleep(fault.lostMs);
+          await this.#master.kill();
+          [this.#master, this.#replica] = [this.#replica, this.#master];
+          this.#link.lead(this.#master.port);
+        });
+        await this.#replica.restart();
+        await this.#replicate();
+        return;
+      case 'redis-clock':
+        await lossy(
+          losses,
+          async () => this.#master.command('SET', CLOCK_STEP_KEY, String(Math.round(fault.byMs / 1_000))),
+          fault.byMs < 0,
+        );
     }
   }
 
+  async #kill(pod: number, killed: Set<ChildProcess>, message: PodMessage): Promise<void> {
+    const child = this.#pods[pod];
+    if (child === null || child === undefined || killed.has(child)) return;
+    killed.add(child);
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+    const reborn = await this.#startPod(pod);
+    reborn.send(message);
+  }
+
+  async #replicate(): Promise<void> {
+    await this.#replica.command('REPLICAOF', '127.0.0.1', String(this.#master.port));
+    await eventually(async () => (await this.#replica.command('INFO', 'replication')).includes('master_link_status:up'));
+  }
+
   async #startPod(pod: number): Promise<ChildProcess> {
-    const skewMs = this.#random.whole(-SKEW_MS, SKEW_MS);
-    const file = this.#fileOf(pod);
-    const child = fork(new URL('./pod.ts', import.meta.url), [String(this.#link.port), file, String(skewMs)], {
+    const skewMs = this.#random.whole(-STEP_MS, STEP_MS);
+    const argv = [this.#kind, String(this.#link.port), this.#fileOf(pod), String(skewMs)];
+    const child = fork(new URL('./pod.ts', import.meta.url), argv, {
       execArgv: ['--disable-warning=ExperimentalWarning'],
+      // It is no test, whoever started it.
+      env: { ...process.env, JEST_WORKER_ID: undefined },
     });
     const done = new Set<number>();
     this.#done[pod] = done;
@@ -112,7 +172,12 @@ export class Fleet {
     child.on('message', (message: { readonly done?: number }) => {
       if (message.done !== undefined) done.add(message.done);
     });
-    await once(child, 'message');
+    await Promise.race([
+      once(child, 'message'),
+      once(child, 'exit').then(() => {
+        throw new Error(`pod ${pod} ended before it was ready`);
+      }),
+    ]);
     return child;
   }
 
@@ -120,30 +185,23 @@ export class Fleet {
     return join(this.#directory, `pod-${pod}`);
   }
 
-  async #judge(schedule: Schedule): Promise<Outcome> {
-    const admissions = new Map<string, Admission>();
-    let refused = 0;
-    let unavailable = 0;
-    for (let pod = 0; pod < PODS; pod++) {
-      const text = await readFile(this.#fileOf(pod), 'utf8').catch(() => '');
-      for (const line of text.split('\n')) {
-        const [what, number, id = '', first, second, third] = line.split(' ');
-        if (Number(number) !== schedule.number) continue;
-        if (what === 'R') {
-          if (first === 'unavailable') unavailable += 1;
-          else refused += 1;
-        } else if (what === 'A') {
-          const tokens = Number(third);
-          admissions.set(id, { beforeMs: Number(first), afterMs: Number(second), tokens, used: true, endMs: 0 });
-        } else {
-          const admission = admissions.get(id);
-          if (admission === undefined || admission.endMs > 0) continue;
-          admissions.set(id, { ...admission, tokens: Number(second), used: what === 'E', endMs: Number(first) });
-        }
-      }
-      if (text !== '') await truncate(this.#fileOf(pod));
-    }
-    const all = [...admissions.values()];
-    return { excesses: excesses(schedule.limits, all), admitted: all.length, refused, unavailable };
+  async #judge({ number, limits }: Schedule, losses: readonly Loss[]): Promise<Outcome> {
+    const told: Told[] = [];
+    for (let pod = 0; pod < PODS; pod++) told.push(await takeTold(this.#fileOf(pod), number));
+    const admissions = told.flatMap((each) => each.admissions);
+    const sum = (of: (each: Told) => number): number => told.reduce((total, each) => total + of(each), 0);
+    return {
+      ...judge(limits, admissions, losses, Date.now() - trueMs()),
+      admitted: admissions.length,
+      refused: sum(({ refused }) => refused),
+      unavailable: sum(({ unavailable }) => unavailable),
+      lost: losses.length > 0,
+    };
   }
+}
+
+async function lossy(losses: Loss[], lose: () => Promise<unknown>, back = false): Promise<void> {
+  const fromMs = trueMs();
+  await lose();
+  losses.push({ fromMs, toMs: trueMs(), back });
 }

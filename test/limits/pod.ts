@@ -1,36 +1,45 @@
 /**
- * One pod of the history check: a process with the gateway's limiter, a clock of its own that is minutes off, and a file in which
- * it writes down what it admitted and when, before it says so to anybody.
+ * One pod of the history check: a process of either kind with a clock of its own that is minutes off, which asks itself for what a schedule
+ * wants of it.
  */
-import { writeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../src/lib/clock.ts';
-import { FleetLimits } from '../../src/limits/fleet.ts';
-import type { Decision } from '../../src/limits/limiter.ts';
-import type { Burst, Schedule } from './schedule.ts';
-import { Random } from './schedule.ts';
+import { trueMs } from './history.ts';
+import { PodLog } from './pod-log.ts';
+import { type Burst, Random, type Schedule } from './schedule.ts';
 
-const [port, file, skew] = process.argv.slice(2);
-const skewMs = Number(skew);
-const log = openSync(file ?? '', 'a');
-
-/** Milliseconds that all processes of this machine share. */
-function trueMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
+/** What a request asks for and what becomes of it. */
+export interface Wish {
+  /** Unique among all pods. */
+  readonly id: string;
+  /** To be reserved. */
+  readonly tokens: number;
+  /** At most `tokens`. */
+  readonly used: number;
+  readonly holdMs: number;
+  /** It never runs, and is given back. */
+  readonly unused: boolean;
 }
 
-const clock: Clock = { nowMs: () => trueMs() + skewMs, wallMs: () => Date.now() + skewMs };
-const fleet = new FleetLimits(clock, { stateChanged() {}, warned() {}, commandEnded() {}, decidedAlone() {} });
-fleet.apply(
-  { namespace: 'check', name: 'history' },
-  {
-    mode: 'Standalone',
-    address: { nodes: [{ host: '127.0.0.1', port: Number(port) }], tls: false, username: null, password: null, db: 0 },
-    masterName: null,
-    onUnavailable: 'FailClosed',
-  },
-);
+/** Something that limits, and writes down what it admitted. */
+export interface Pod {
+  begin(schedule: Schedule): void;
+  /** Ends with the request. */
+  ask(schedule: Schedule, wish: Wish): Promise<void>;
+}
 
+export type PodMessage =
+  | { readonly schedule: Schedule; readonly pod: number; readonly startMs: number }
+  | { readonly stepClockMs: number };
+
+const [kind, port, file = '', skew] = process.argv.slice(2);
+const skewMs = Number(skew);
+let steppedMs = 0;
+const clock: Clock = { nowMs: () => trueMs() + skewMs, wallMs: () => Date.now() + skewMs + steppedMs };
+const log = new PodLog(file);
+// Only one of the two is loaded: eight processes start at once.
+const start = kind === 'gateway' ? (await import('./pod-gateway.ts')).gatewayPod : (await import('./pod-limiter.ts')).limiterPod;
+const pod = await start(Number(port), clock, log);
 let requests = 0;
 
 async function demand(schedule: Schedule, burst: Burst, index: number): Promise<void> {
@@ -38,50 +47,25 @@ async function demand(schedule: Schedule, burst: Burst, index: number): Promise<
   await sleep(burst.atMs);
   const under: Promise<void>[] = [];
   for (let i = 0; i < burst.requests; i++) {
+    const id = `${process.pid}-${++requests}`;
     const tokens = random.whole(1, 300);
-    under.push(request(schedule, tokens, random.whole(0, tokens), random.whole(0, 200), random.next() < 0.1));
+    const used = random.whole(0, tokens);
+    under.push(pod.ask(schedule, { id, tokens, used, holdMs: random.whole(0, 200), unused: random.next() < 0.1 }));
     if (burst.gapMs > 0) await sleep(burst.gapMs);
   }
   await Promise.all(under);
 }
 
-async function request(schedule: Schedule, tokens: number, used: number, holdMs: number, unused: boolean): Promise<void> {
-  const id = `${process.pid}-${++requests}`;
-  const before = trueMs();
-  const decision: Decision = await fleet.limiter.reserve({
-    routeId: `check/schedule-${schedule.number}`,
-    limits: schedule.limits,
-    apiKeyId: 'key',
-    tenant: 'tenant',
-    model: 'model',
-    header: () => undefined,
-    tokens,
-  });
-  if (!decision.ok) {
-    writeSync(log, `R ${schedule.number} ${id} ${decision.reason}\n`);
+process.on('message', (message: PodMessage) => {
+  if ('stepClockMs' in message) {
+    steppedMs += message.stepClockMs;
     return;
   }
-  writeSync(log, `A ${schedule.number} ${id} ${before} ${trueMs()} ${tokens}\n`);
-  decision.onRevoked(() => {
-    writeSync(log, `E ${schedule.number} ${id} ${trueMs()} ${used}\n`);
-    decision.settle(used);
-  });
-  await sleep(holdMs);
-  // First written, so that nobody can have the place before it is known to be free.
-  if (unused) {
-    writeSync(log, `U ${schedule.number} ${id} ${trueMs()} 0\n`);
-    decision.release();
-  } else {
-    writeSync(log, `E ${schedule.number} ${id} ${trueMs()} ${used}\n`);
-    decision.settle(used);
-  }
-}
-
-process.on('message', (message: { readonly schedule: Schedule; readonly pod: number; readonly startMs: number }) => {
-  const { schedule, pod } = message;
+  const { schedule } = message;
+  pod.begin(schedule);
   const wait = message.startMs - Date.now();
   const mine = schedule.bursts.flatMap((burst, index) =>
-    burst.pod === pod && burst.atMs + wait > 0 ? [demand(schedule, { ...burst, atMs: burst.atMs + wait }, index)] : [],
+    burst.pod === message.pod && burst.atMs + wait > 0 ? [demand(schedule, { ...burst, atMs: burst.atMs + wait }, index)] : [],
   );
   Promise.all(mine).then(
     () => process.send?.({ done: schedule.number }),
@@ -91,4 +75,6 @@ process.on('message', (message: { readonly schedule: Schedule; readonly pod: num
     },
   );
 });
+// Whoever started it may end without a word.
+process.on('disconnect', () => process.exit());
 process.send?.({ ready: true });

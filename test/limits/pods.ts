@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { FleetLimits } from '../../src/limits/fleet.ts';
-import type { Decision, Reservation } from '../../src/limits/limiter.ts';
+import type { Decision, LimitedRequest, Reservation } from '../../src/limits/limiter.ts';
 import type { Limit, RedisSettings } from '../../src/routetable/types.ts';
 
 export interface Told {
@@ -12,11 +12,18 @@ export interface Told {
   alone: number;
 }
 
+/** Of one key of one tenant, as all that these tests ask for is. */
+export function limitedRequest(limits: readonly Limit[], tokens: number, nanoUsd?: number): LimitedRequest {
+  const cost = nanoUsd === undefined ? {} : { nanoUsd };
+  const who = { routeId: 'test/route', apiKeyId: 'test/key', tenant: 'tenant', model: 'model' };
+  return { ...who, limits, header: () => undefined, tokens, ...cost };
+}
+
 export class TestPod {
   readonly fleet: FleetLimits;
   readonly told: Told = { states: [], warnings: [], commands: 0, alone: 0 };
 
-  constructor(port: number, onUnavailable: RedisSettings['onUnavailable'], commandTimeoutMs: number, clock: Clock = systemClock) {
+  constructor(settings: RedisSettings, commandTimeoutMs: number, clock: Clock = systemClock) {
     this.fleet = new FleetLimits(
       clock,
       {
@@ -27,7 +34,7 @@ export class TestPod {
       },
       commandTimeoutMs,
     );
-    this.fleet.apply({ namespace: 'test', name: 'gateway' }, settingsFor(port, onUnavailable));
+    this.fleet.apply({ namespace: 'test', name: 'gateway' }, settings);
   }
 
   /** Once Redis answers. Where it is not about silence, a slow machine has all the time it needs. */
@@ -36,7 +43,11 @@ export class TestPod {
     onUnavailable: RedisSettings['onUnavailable'] = 'FailClosed',
     commandTimeoutMs = 30_000,
   ): Promise<TestPod> {
-    const pod = new TestPod(port, onUnavailable, commandTimeoutMs);
+    return TestPod.connected(settingsFor(port, onUnavailable), commandTimeoutMs);
+  }
+
+  static async connected(settings: RedisSettings, commandTimeoutMs = 30_000): Promise<TestPod> {
+    const pod = new TestPod(settings, commandTimeoutMs);
     await pod.until(true);
     return pod;
   }
@@ -45,16 +56,9 @@ export class TestPod {
     await eventually(() => this.fleet.reachable === reachable);
   }
 
+  /** A token costs a thousand nano-USD. */
   decide(limits: readonly Limit[], tokens = 1): Decision | Promise<Decision> {
-    return this.fleet.limiter.reserve({
-      routeId: 'test/route',
-      limits,
-      apiKeyId: 'test/key',
-      tenant: 'tenant',
-      model: 'model',
-      header: () => undefined,
-      tokens,
-    });
+    return this.fleet.limiter.reserve(limitedRequest(limits, tokens, tokens * 1_000));
   }
 
   async reserve(limits: readonly Limit[], tokens = 1): Promise<Decision> {
@@ -68,13 +72,19 @@ export class TestPod {
   }
 }
 
-export function settingsFor(port: number, onUnavailable: RedisSettings['onUnavailable']): RedisSettings {
+export function settingsFor(
+  port: number,
+  onUnavailable: RedisSettings['onUnavailable'],
+  more: Partial<Omit<RedisSettings, 'address'>> & { readonly address?: Partial<RedisSettings['address']> } = {},
+): RedisSettings {
   const nodes = [{ host: '127.0.0.1', port }];
   return {
     mode: 'Standalone',
-    address: { nodes, tls: false, username: null, password: null, db: 0 },
     masterName: null,
+    trust: null,
     onUnavailable,
+    ...more,
+    address: { nodes, tls: false, username: null, password: null, db: 0, ...more.address },
   };
 }
 

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** null: there is one; else why there is none. */
@@ -10,21 +11,60 @@ export const redisAbsent: string | null =
     ? null
     : 'redis-server is not installed (Debian: apt-get install redis-server)';
 
+export interface Listening {
+  readonly ready: Promise<string>;
+  /** All of it, once it is enough. */
+  until(holds: (said: string) => boolean): Promise<string>;
+}
+
+/** Where a process listens, and how a command line is run there. */
+interface Place {
+  readonly host: string;
+  inside(...argv: readonly string[]): readonly string[];
+}
+
+const HERE: Place = { host: '127.0.0.1', inside: (...argv) => argv };
+
 export class RedisProcess {
   readonly port: number;
   #process: ChildProcess;
   readonly #options: readonly string[];
+  readonly #place: Place;
 
-  private constructor(port: number, process: ChildProcess, options: readonly string[]) {
+  private constructor(port: number, process: ChildProcess, options: readonly string[], place: Place) {
     this.port = port;
     this.#process = process;
     this.#options = options;
+    this.#place = place;
   }
 
   /** `options`: as on redis-server's command line. */
   static async start(...options: string[]): Promise<RedisProcess> {
-    const port = await freePort();
-    return new RedisProcess(port, await launch(port, options), options);
+    return RedisProcess.#onFreePort(options, HERE);
+  }
+
+  /** In a network of its own. */
+  static async startIn(namespace: Place): Promise<RedisProcess> {
+    return RedisProcess.#onFreePort(['--protected-mode', 'no'], namespace);
+  }
+
+  /** With a configuration file of its own, in which it writes. */
+  static async sentinel(file: string): Promise<RedisProcess> {
+    return RedisProcess.#onFreePort([file, '--sentinel'], HERE);
+  }
+
+  /** Of two that are told of the same free port, one has it. */
+  static async #onFreePort(options: readonly string[], place: Place): Promise<RedisProcess> {
+    for (;;) {
+      const port = await freePort();
+      const child = await launch(port, options, place);
+      if (child !== null) return new RedisProcess(port, child, options, place);
+    }
+  }
+
+  /** Of a Cluster's node. */
+  get busPort(): number {
+    return Number(this.#options[this.#options.indexOf('--cluster-port') + 1]);
   }
 
   get pid(): number {
@@ -46,12 +86,27 @@ export class RedisProcess {
   /** On the same port, empty. */
   async restart(): Promise<void> {
     await this.kill();
-    this.#process = await launch(this.port, this.#options);
+    const child = await launch(this.port, this.#options, this.#place);
+    if (child === null) throw new Error(`port ${this.port} was taken while its Redis was away`);
+    this.#process = child;
+  }
+
+  /** All that is published on channels of a pattern, from when `ready` is. */
+  listen(pattern: string): Listening {
+    const socket = connect(this.port, this.#place.host);
+    let said = '';
+    socket.write(`PSUBSCRIBE ${pattern}\r\n`);
+    socket.on('data', (bytes: Buffer) => (said += bytes.toString()));
+    const until = async (holds: (said: string) => boolean): Promise<string> => {
+      while (!holds(said)) await once(socket, 'data');
+      return said;
+    };
+    return { ready: until((all) => all.includes('psubscribe')), until };
   }
 
   /** One command, for the test itself. */
   async command(...words: string[]): Promise<string> {
-    const socket = connect(this.port, '127.0.0.1');
+    const socket = connect(this.port, this.#place.host);
     try {
       await once(socket, 'connect');
       socket.write(`*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`);
@@ -63,24 +118,35 @@ export class RedisProcess {
   }
 }
 
-async function launch(port: number, options: readonly string[]): Promise<ChildProcess> {
-  const child = spawn(
-    'redis-server',
-    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...options],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
+/** null: the port is taken. What answers there may be another one's, so it must say itself that it listens. */
+async function launch(port: number, options: readonly string[], place: Place): Promise<ChildProcess | null> {
+  const file = options.slice(0, 1).filter((option) => !option.startsWith('--'));
+  const argv = [...file, '--port', String(port), '--bind', place.host, '--save', '', '--appendonly', 'no'];
+  // A replica would write down what it is sent, and whoever starts there later would begin with it.
+  argv.push('--repl-diskless-load', 'swapdb', '--dbfilename', `fairlead-test-${process.pid}-${port}.rdb`);
+  const [program = '', ...words] = place.inside('redis-server', ...argv, ...options.slice(file.length));
+  const child = spawn(program, words, {
+    cwd: tmpdir(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`redis-server ended at once: ${said}`);
-    if (await answers(port)) return child;
+    if (child.exitCode !== null) {
+      if (said.includes('Address already in use')) return null;
+      throw new Error(`redis-server ended at once: ${said}`);
+    }
+    if (LISTENS.test(said) && (await answers(port, place.host))) return child;
     await sleep(10);
   }
 }
 
-async function answers(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
+/** Of Redis, which may have data still to load, and of a sentinel. */
+const LISTENS = /Server initialized|Sentinel ID is/;
+
+async function answers(port: number, host: string): Promise<boolean> {
+  const socket = connect(port, host);
   try {
     await once(socket, 'connect');
     return true;

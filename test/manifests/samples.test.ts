@@ -13,28 +13,42 @@ import { snapshotOf } from '../../src/compile/snapshot.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const SAMPLES = join(ROOT, 'manifests/samples');
 const FILES = readdirSync(SAMPLES).filter((file) => file.endsWith('.yaml'));
+const QUOTA = 'llmquota.yaml';
+const ROUTES = FILES.filter((file) => file !== QUOTA);
+const GATEWAY = parsed({
+  apiVersion: 'fairlead.dev/v1alpha1',
+  kind: 'LLMGateway',
+  metadata: { name: 'default', namespace: 'fairlead-system', annotations: { 'fairlead.dev/is-default-gateway': 'true' } },
+});
+const OPTIONS = { resolveService: 'Cluster', loopbackAllowed: false } as const;
 
 describe('manifests/samples', () => {
-  it('are the four', () => {
-    expect(FILES).toEqual(['azure-ptu-payg.yaml', 'content-filter.yaml', 'llmroute.yaml', 'vllm-saas.yaml']);
+  it('are the five', () => {
+    expect(FILES).toEqual(['azure-ptu-payg.yaml', 'content-filter.yaml', 'llmquota.yaml', 'llmroute.yaml', 'vllm-saas.yaml']);
   });
 
-  it.each(FILES)('%s: in a cluster with the Secrets that its comments make, every model serves', (file) => {
+  it(`${QUOTA}: over every route of the chart's gateway`, () => {
+    const objects = FILES.map((file) => read(readFileSync(join(SAMPLES, file), 'utf8'), file));
+    const { tables, statuses } = compile(snapshotOf([GATEWAY, ...objects]), OPTIONS);
+    const status = [...statuses.values()].find(({ kind }) => kind === 'LLMQuota');
+    expect(status?.conditions.map(({ type, status: holds }) => [type, holds])).toEqual([
+      ['Accepted', 'True'],
+      ['ResolvedRefs', 'True'],
+    ]);
+    const [table] = tables.values();
+    expect(table?.routes.map(({ limits }) => limits.filter(({ quota }) => quota === 'fairlead-system/fair-use').length)).toEqual(
+      ROUTES.map(() => 3),
+    );
+  });
+
+  it.each(ROUTES)('%s: in a cluster with the Secrets that its comments make, every model serves', (file) => {
     const text = readFileSync(join(SAMPLES, file), 'utf8');
     const route = read(text, file) as LLMRoute;
     const secrets = [...text.matchAll(/-n (\S+) create secret generic (\S+) --from-file=(\S+)=/g)].map(
       ([, namespace, name, key = '']) =>
         parsed({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: { [key]: 'sk-test' } }),
     );
-    const gateway = parsed({
-      apiVersion: 'fairlead.dev/v1alpha1',
-      kind: 'LLMGateway',
-      metadata: { name: 'default', namespace: 'fairlead-system', annotations: { 'fairlead.dev/is-default-gateway': 'true' } },
-    });
-    const { tables, statuses } = compile(snapshotOf([gateway, route, ...secrets]), {
-      resolveService: 'Cluster',
-      loopbackAllowed: false,
-    });
+    const { tables, statuses } = compile(snapshotOf([GATEWAY, route, ...secrets]), OPTIONS);
     const status = [...statuses.values()].find(({ kind }) => kind === 'LLMRoute');
     expect(status?.conditions.filter((condition) => condition.status !== 'True')).toEqual([]);
     expect({ warnings: status?.warnings, notServed: status?.notServed }).toEqual({ warnings: [], notServed: [] });

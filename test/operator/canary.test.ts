@@ -160,7 +160,7 @@ describeWithControlPlane('secrets', (plane) => {
         events: await events(),
         statuses: await plane().kubectl([
           'get',
-          'llmroutes,llmgateways,llmbackends',
+          'llmroutes,llmgateways,llmbackends,llmquotas',
           '-A',
           '-o',
           'yaml',

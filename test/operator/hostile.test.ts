@@ -10,11 +10,12 @@ import { ObjectBook } from '../../src/operator/gather/book.ts';
 import { namedBy } from '../../src/operator/gather/references.ts';
 import type { LLMBackend } from '../../src/api/v1alpha1/llmbackend.ts';
 import type { LLMGateway } from '../../src/api/v1alpha1/llmgateway.ts';
+import type { LLMQuota } from '../../src/api/v1alpha1/llmquota.ts';
 import type { LLMRoute } from '../../src/api/v1alpha1/llmroute.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { describeWithControlPlane } from '../controlplane/describe.ts';
 import { install } from './support/operator.ts';
-import { hostileObject } from './support/hostile.ts';
+import { deepRoute, hostileObject } from './support/hostile.ts';
 
 const OPTIONS = { resolveService: 'Cluster', loopbackAllowed: false } as const;
 const HOSTILE = 10_000;
@@ -67,6 +68,7 @@ describe('ten thousand hostile objects', () => {
     LLMRoute: new ObjectBook<LLMRoute>('LLMRoute', { metadata: 'OwnAnnotations', keepLastGood: true }),
     LLMGateway: new ObjectBook<LLMGateway>('LLMGateway', { metadata: 'OwnAnnotations', keepLastGood: true }),
     LLMBackend: new ObjectBook<LLMBackend>('LLMBackend', { metadata: 'OwnAnnotations', keepLastGood: true }),
+    LLMQuota: new ObjectBook<LLMQuota>('LLMQuota', { metadata: 'OwnAnnotations', keepLastGood: true }),
   };
   const objects: KubeObject[] = [];
   for (let seed = 0; seed < HOSTILE; seed++) {
@@ -79,6 +81,7 @@ describe('ten thousand hostile objects', () => {
     ...own,
     routes: [...books.LLMRoute.list(), ...own.routes],
     backends: [...books.LLMBackend.list(), ...own.backends],
+    quotas: books.LLMQuota.list(),
     // As the operator does it: gateways of other namespaces are not run.
   };
   const alone = compile(own, OPTIONS);
@@ -130,6 +133,18 @@ describe('ten thousand hostile objects', () => {
     for (const route of books.LLMRoute.list()) expect(namedBy(route).every(({ name }) => name !== '')).toBe(true);
   });
 
+  it('cannot be nested so deep that anybody runs out of stack', () => {
+    const book = new ObjectBook<LLMRoute>('LLMRoute', { metadata: 'OwnAnnotations', keepLastGood: true });
+    book.put(deepRoute());
+    const found = compile({ ...own, routes: [...book.list(), ...own.routes] }, OPTIONS);
+    expect(found.faults).toEqual([]);
+    expect(found.statusOf('LLMRoute/hostile-0/deep')?.conditions).toContainEqual(
+      expect.objectContaining({ type: 'ResolvedRefs', status: 'False', message: expect.stringContaining('64 levels deep') }),
+    );
+    for (const table of found.tables.values())
+      expect(decode(JSON.parse(encode(table)))).toMatchObject({ ok: true, value: { refused: [] } });
+  });
+
   it('make a table that every pod takes whole', () => {
     for (const table of beside.tables.values())
       expect(decode(JSON.parse(encode(table)))).toMatchObject({ ok: true, value: { refused: [] } });
@@ -152,5 +167,9 @@ describeWithControlPlane('the API server', (plane) => {
       if (answer.status === 201) accepted.push(metadata.name);
     }
     expect(accepted).toHaveLength(200);
+    const { apiVersion, kind, metadata, ...rest } = deepRoute();
+    const deep = { apiVersion, kind, metadata: { name: metadata.name, namespace: metadata.namespace }, ...rest };
+    const path = `/apis/fairlead.dev/v1alpha1/namespaces/hostile-0/llmroutes?fieldValidation=Strict`;
+    expect((await plane().request('POST', path, deep)).status).toBe(201);
   });
 });

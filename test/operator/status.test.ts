@@ -2,7 +2,7 @@
 import { expect, it } from '@jest/globals';
 
 import { describeWithControlPlane } from '../controlplane/describe.ts';
-import { apply, eventually, install, startOperator } from './support/operator.ts';
+import { apply, eventually, install, NAMESPACE, type ShownStatus, startOperator } from './support/operator.ts';
 import { startPod } from './support/pod.ts';
 
 const route = (name: string, spec: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> => ({
@@ -21,19 +21,13 @@ const route = (name: string, spec: Readonly<Record<string, unknown>> = {}): Read
 
 interface Shown {
   readonly metadata: { readonly generation: number; readonly resourceVersion: string };
-  readonly status: {
-    readonly observedGeneration: number;
-    readonly conditions: readonly {
-      readonly type: string;
-      readonly status: string;
-      readonly reason: string;
-      readonly message: string;
-      readonly lastTransitionTime: string;
-    }[];
+  readonly status: ShownStatus & {
     readonly backends?: readonly { readonly name: string; readonly state: string; readonly reason: string }[];
     readonly models: { readonly healthy: number };
   };
 }
+
+const EXHAUSTED = 'jsonpath={range .items[?(@.reason=="BudgetExhausted")]}{.involvedObject.name}{" "}{.message}{"\\n"}{end}';
 
 describeWithControlPlane('the status of a route', (plane) => {
   it('flips only when it does, is written twice a change at most, and follows pods, Secrets and upstreams', async () => {
@@ -94,9 +88,40 @@ describeWithControlPlane('the status of a route', (plane) => {
         return ['Programmed', 'BackendEjected', 'BackendRecovered'].every((reason) => events.includes(reason)) ? true : null;
       });
 
+      // A budget that is used up: one event a window, however often pods say so.
+      const sinceMs = Date.now();
+      pod.exhausted = [
+        { route: 'team-a/chat', quota: null, limit: 'day-usd', tenant: 'team-b', sinceMs, untilMs: sinceMs + 86_400_000 },
+      ];
+      const exhausted = async (): Promise<string> => plane().kubectl(['get', 'events', '-n', 'team-a', '-o', EXHAUSTED]);
+      await eventually(async () => ((await exhausted()) === '' ? null : true), exhausted);
+      pod.upstreams = [out('a')];
+      await until('chat', 'Ready', 'Degraded');
+      pod.upstreams = [];
+      await until('chat', 'Ready', 'Ready');
+      expect((await exhausted()).trim().split('\n')).toEqual([
+        'chat limit day-usd is used up, by tenant team-b first: requests beyond it are refused or downgraded, as it says',
+      ]);
+
       // A name that another has: it loses that name, and says to whom.
       await apply(plane(), route('thief', { modelNames: ['chat'] }));
       expect((await until('thief', 'Accepted', 'ModelNameConflict')).status.conditions[0]?.message).toContain('team-a/chat');
+
+      // Limits that are to be shared and are not: the gateway says why, and what its pods do.
+      const redis = { addressRef: { name: 'redis', key: 'url' }, onUnavailable: 'FailOpen' };
+      const secret = { name: 'redis', namespace: NAMESPACE };
+      await apply(plane(), { apiVersion: 'v1', kind: 'Secret', metadata: secret, stringData: { url: 'redis://redis' } });
+      const patch = JSON.stringify({ spec: { redis } });
+      await plane().kubectl(['patch', 'llmgateway', 'default', '-n', NAMESPACE, '--type=merge', '-p', patch]);
+      const limitsShared = ['-n', NAMESPACE, '-o', 'jsonpath={.status.conditions[?(@.type=="LimitsShared")].message}'];
+      const told = (): Promise<string> => plane().kubectl(['get', 'llmgateway', 'default', ...limitsShared]);
+      pod.limitsProblem = 'NOPERM no permission (the user needs +evalsha)';
+      const why = await eventually(async () => (await told()) || null);
+      expect(why).toBe(
+        'Redis is away, and each pod decides by spec.redis.onUnavailable, FailOpen: NOPERM no permission (the user needs +evalsha)',
+      );
+      pod.limitsProblem = null;
+      await eventually(async () => ((await told()) === '' ? true : null));
 
       // The last pod is gone: nobody serves it, and the other route's status moved only for reasons of its own.
       await pod.stop();

@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 
 import { parseObject, type ApiObject } from '../../src/api/parse.ts';
 import { compile } from '../../src/compile/compile.ts';
+import { MAX_QUOTAS_A_TARGET } from '../../src/compile/quotas-of.ts';
 import { snapshotOf } from '../../src/compile/snapshot.ts';
 import type { RouteTable, Target } from '../../src/routetable/types.ts';
 import { compileNames, type Caller } from '../../src/selection/names.ts';
@@ -69,6 +70,8 @@ const VLLM_OF_VICTIM = { metadata: { namespace: 'victim', name: 'vllm' }, type: 
 interface Outcome {
   readonly table: RouteTable | undefined;
   readonly targets: readonly Target[];
+  /** Names of limits that the attacker's quotas set to routes of others. */
+  readonly limits: readonly string[];
   readonly conditions: string;
   /** Of objects that parse refuses, as the API server does. */
   readonly refused: string;
@@ -89,7 +92,12 @@ function outcome(...attack: readonly Fields[]): Outcome {
     .flatMap((status) => status.conditions.map(({ reason, message }) => `${reason} ${message}`))
     .join('\n');
   const targets = table?.routes.filter(({ namespace }) => namespace === 'attacker').flatMap((each) => each.targets) ?? [];
-  return { table, targets, conditions, refused: refused.join('\n') };
+  const limits = [...compiled.tables.values()].flatMap(({ routes }) =>
+    routes
+      .filter(({ namespace }) => namespace !== 'attacker')
+      .flatMap((each) => each.limits.flatMap(({ name, quota }) => (quota?.startsWith('attacker/') === true ? [name] : []))),
+  );
+  return { table, targets, limits, conditions, refused: refused.join('\n') };
 }
 
 const model = (fields: Fields): Fields => ({ name: 'main', ...fields });
@@ -237,6 +245,131 @@ const TRIES: readonly (readonly [field: string, how: string, attack: readonly Fi
   ],
 ];
 
+const quota = (namespace: string, ...targetRefs: readonly Fields[]): Fields =>
+  object('LLMQuota', namespace, 'stop', {
+    targetRefs,
+    limits: [{ name: 'one', unit: 'Requests', limit: 1, window: '720h' }],
+  });
+const OF_VICTIM = { kind: 'LLMRoute', name: 'chat', namespace: 'victim' };
+/** A gateway of the attacker's own, which a route of the victim does not belong to. */
+const OWN_GATEWAY = object('LLMGateway', 'attacker', 'own', {}, { creationTimestamp: '2020-01-01T00:00:00Z' });
+
+/** As above: what an LLMQuota can name. */
+const QUOTA_TRIES: typeof TRIES = [
+  ['targetRefs[].namespace', 'a route of another', [quota('attacker', OF_VICTIM)], /RefNotPermitted/],
+  [
+    'targetRefs[].namespace',
+    'a route of another, and what is not there says the same',
+    [quota('attacker', { ...OF_VICTIM, name: 'nowhere' })],
+    /RefNotPermitted spec\.targetRefs\[0\]: LLMRoute victim\/nowhere is served by no LLMGateway of namespace attacker/,
+  ],
+  [
+    'targetRefs[].namespace',
+    'a route of another, with a gateway of its own',
+    [OWN_GATEWAY, quota('attacker', OF_VICTIM)],
+    /RefNotPermitted/,
+  ],
+  [
+    'targetRefs[].namespace',
+    'a route of another, with a grant of the own namespace',
+    [
+      quota('attacker', OF_VICTIM),
+      grant('attacker', { ...LLM_ROUTE_OF_ATTACKER, kind: 'LLMQuota' }, { group: 'fairlead.dev', kind: 'LLMRoute' }),
+    ],
+    /RefNotPermitted/,
+  ],
+  [
+    'targetRefs[].namespace',
+    'a gateway of another',
+    [quota('attacker', { kind: 'LLMGateway', name: 'default', namespace: SYSTEM })],
+    /RefNotPermitted.*only quotas of namespace fairlead-system may limit/,
+  ],
+  [
+    'targetRefs[].namespace',
+    'a gateway of another that is not there',
+    [quota('attacker', { kind: 'LLMGateway', name: 'nowhere', namespace: SYSTEM })],
+    /RefNotPermitted.*only quotas of namespace fairlead-system may limit/,
+  ],
+  [
+    'targetRefs[].name',
+    'a route by its name',
+    [quota('attacker', { kind: 'LLMRoute', name: 'chat' })],
+    /TargetNotFound.*attacker\/chat/,
+  ],
+  [
+    'targetRefs[].name',
+    'a gateway by its name',
+    [quota('attacker', { kind: 'LLMGateway', name: 'default' })],
+    /TargetNotFound.*attacker\/default/,
+  ],
+  [
+    'targetRefs[].name',
+    'a route as a path',
+    [quota('attacker', { kind: 'LLMRoute', name: 'victim/chat' })],
+    /targetRefs\[0\]\.name/,
+  ],
+  [
+    'targetRefs[].name',
+    'a gateway as a path',
+    [quota('attacker', { kind: 'LLMGateway', name: `${SYSTEM}/default` })],
+    /targetRefs\[0\]\.name/,
+  ],
+];
+
+describe('a quota of one namespace', () => {
+  it.each(QUOTA_TRIES)('limits nothing of another by %s, %s', (_, __, attack, says) => {
+    const { limits, conditions, refused } = outcome(...attack);
+    expect(limits).toEqual([]);
+    expect(`${conditions}\n${refused}`).toMatch(says);
+  });
+
+  it('limits its own routes at every gateway, and those of others at gateways of its own', () => {
+    const { table, limits } = outcome(
+      own(compatible({ baseURL: 'https://models.example.com/v1' })),
+      quota('attacker', { kind: 'LLMRoute', name: 'chat' }),
+      quota(SYSTEM, OF_VICTIM),
+    );
+    expect(limits).toEqual([]);
+    expect(table?.routes.map(({ id, limits: of }) => [id, of.map(({ name }) => name)])).toEqual([
+      ['attacker/chat', ['attacker/stop/one']],
+      ['victim/chat', [`${SYSTEM}/stop/one`]],
+    ]);
+  });
+
+  it('limits a route of another that chose to belong to its gateway, and there alone', () => {
+    const joined = route('victim', 'joined', [model({ provider: OPENAI, ...NONE })], {
+      parentRefs: [
+        { name: 'own', namespace: 'attacker' },
+        { name: 'default', namespace: SYSTEM },
+      ],
+    });
+    const { table, limits } = outcome(OWN_GATEWAY, joined, quota('attacker', { ...OF_VICTIM, name: 'joined' }));
+    expect(limits).toEqual(['attacker/stop/one']);
+    expect(table?.routes.flatMap((each) => each.limits)).toEqual([]);
+  });
+
+  it('slows nobody down with many: so many a namespace limit one target, the oldest, and the others say so', () => {
+    const many = Array.from({ length: 40 }, (_, index) => {
+      const each = quota('attacker', { kind: 'LLMRoute', name: 'chat' });
+      const metadata = {
+        ...(each['metadata'] as Fields),
+        name: `q${index}`,
+        creationTimestamp: `2026-01-01T00:00:${10 + index}Z`,
+      };
+      return { ...each, metadata };
+    });
+    const chat = own(compatible({ baseURL: 'https://models.example.com/v1' }));
+    const platform = quota(SYSTEM, { kind: 'LLMRoute', name: 'chat', namespace: 'attacker' });
+    const { table, conditions } = outcome(chat, ...many.toReversed(), platform);
+    const names = table?.routes.find(({ id }) => id === 'attacker/chat')?.limits.map(({ name }) => name) ?? [];
+    expect(names).toHaveLength(MAX_QUOTAS_A_TARGET + 1);
+    expect(names).toEqual(
+      expect.arrayContaining(['attacker/q0/one', `attacker/q${MAX_QUOTAS_A_TARGET - 1}/one`, `${SYSTEM}/stop/one`]),
+    );
+    expect(conditions.match(/TargetFull/g)).toHaveLength(40 - MAX_QUOTAS_A_TARGET);
+  });
+});
+
 describe('a route of one namespace', () => {
   it.each(TRIES)('reaches nothing of another by %s, %s', (_, __, attack, says) => {
     const { targets, conditions, refused } = outcome(...attack);
@@ -324,21 +457,24 @@ describe('a client key', () => {
   });
 });
 
-describe('the table above', () => {
+describe('the tables above', () => {
   /** Fields by which something else is named or reached. */
   const REACHES = /(Refs?(\[\])?\.(name|namespace)|serviceRef\.path|baseURL|endpoint|\.url)$/;
   /** Not served yet, or about the namespace of the object alone; each is told as such, or read in its own namespace by name. */
   const ELSEWHERE = /^rules\[\]\.selection\.learned\.|provider\.(anthropic|gemini|vertexAI|bedrock|mistral|cohere)\./;
 
-  it('has every such field of an LLMRoute', () => {
-    const crd = parse(readFileSync(join(import.meta.dirname, '../../crds/fairlead.dev_llmroutes.yaml'), 'utf8')) as {
+  it.each([
+    ['LLMRoute', 'llmroutes', TRIES, 13],
+    ['LLMQuota', 'llmquotas', QUOTA_TRIES, 2],
+  ])('has every such field of an %s', (_, plural, tries, atLeast) => {
+    const crd = parse(readFileSync(join(import.meta.dirname, `../../crds/fairlead.dev_${plural}.yaml`), 'utf8')) as {
       spec: { versions: { schema: { openAPIV3Schema: { properties: { spec: unknown } } } }[] };
     };
     const fields = leaves(crd.spec.versions[0]?.schema.openAPIV3Schema.properties.spec, '').filter((field) =>
       REACHES.test(field),
     );
-    expect(fields.length).toBeGreaterThan(12);
-    const tried = new Set(TRIES.map(([field]) => field));
+    expect(fields.length).toBeGreaterThanOrEqual(atLeast);
+    const tried = new Set(tries.map(([field]) => field));
     expect(fields.filter((field) => !tried.has(field) && !ELSEWHERE.test(field))).toEqual([]);
   });
 });

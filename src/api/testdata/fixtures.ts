@@ -81,7 +81,7 @@ export function fullGateway(): Draft {
       resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: 2 } },
       listener: { maxRequestBytes: 33_554_432, tls: { secretRef: { name: 'gateway-tls' } } },
       prices: { configMapRef: { name: 'prices' } },
-      redis: { mode: 'Sentinel', sentinel: { masterName: 'mymaster' }, addressRef: { name: 'redis' } },
+      redis: { mode: 'Sentinel', sentinel: { masterName: 'mymaster' }, addressRef: { name: 'redis' }, tls: { caRef: { name: 'redis-ca' }, serverName: 'redis.example.com' } },
       clientAuth: { type: 'JWT', jwt: { issuer: 'https://login.example.com', jwksURL: 'https://login.example.com/keys' } },
       allowedRoutes: { namespaces: { from: 'Selector', selector: { matchLabels: { team: 'a' }, matchExpressions: [{ key: 'env', operator: 'In', values: ['prod'] }] } } },
       upstreams: { allow: ['10.20.0.0/16', '*.internal.example.com'] },
@@ -100,6 +100,23 @@ export function fullBackend(): Draft {
       auth: { type: 'Entra' },
       capacity: { tokensPerMinute: 300_000 },
       unsupported: 'Drop',
+    },
+  };
+}
+
+export function fullQuota(): Draft {
+  return {
+    apiVersion: 'fairlead.dev/v1alpha1',
+    kind: 'LLMQuota',
+    metadata: { name: 'fair-use', namespace: 'fairlead-system' },
+    spec: {
+      targetRefs: [{ kind: 'LLMGateway', name: 'default' }, { kind: 'LLMRoute', name: 'chat', namespace: 'team-a' }],
+      limits: [
+        { name: 'tenant-tpd', per: ['Tenant'], unit: 'Tokens', limit: 50_000_000, window: '24h' },
+        { name: 'inflight', per: ['APIKey'], unit: 'Concurrency', limit: 32, onExceeded: { action: 'Reject' } },
+        { name: 'team', per: ['Route', 'Header'], header: { name: 'x-team' }, unit: 'Requests', limit: 600, window: '1m' },
+        { name: 'month', unit: 'USD', limit: '500', calendar: { period: 'Month', timeZone: 'Europe/Rome' } },
+      ],
     },
   };
 }

@@ -1,9 +1,10 @@
 /** What must be refused, and in which words. */
-import { fullBackend, fullGateway, fullRoute, type Draft } from './fixtures.ts';
+import { fullBackend, fullGateway, fullQuota, fullRoute, type Draft } from './fixtures.ts';
 
 const route = fullRoute();
 const gateway = fullGateway();
 const backend = fullBackend();
+const quota = fullQuota();
 
 /** Base, path, value there, the issue that must be among those reported. */
 export type Violation = readonly [Draft, string, unknown, string];
@@ -251,6 +252,18 @@ export const VIOLATIONS: readonly Violation[] = [
   [route, `${LIMITS}.0.window`, '999ms', 'spec.rateLimits[0].window: must be at least 1s'],
   [
     route,
+    `${LIMITS}.0.window`,
+    '744h',
+    'spec.rateLimits[0].window: must be at most 720h; calendar counts by the month or year',
+  ],
+  [
+    route,
+    `${LIMITS}.3.limit`,
+    '0.00',
+    'spec.rateLimits[3].limit: a limit of 0 USD admits nothing: write an amount above 0 like "0.25"',
+  ],
+  [
+    route,
     `${LIMITS}.0.limit`,
     '600',
     'spec.rateLimits[0].limit: limit must be an integer for Requests, Tokens and Concurrency, and a decimal string like "500" for USD',
@@ -280,6 +293,20 @@ export const VIOLATIONS: readonly Violation[] = [
     `${LIMITS}.3.onExceeded.to`,
     'lama',
     'spec.rateLimits[3].onExceeded.to: rateLimits.onExceeded.to must name an entry of spec.models ("lama"; did you mean llama?)',
+  ],
+
+  [
+    quota,
+    'spec.limits.0.onExceeded',
+    { action: 'Downgrade', to: 'llama' },
+    'spec.limits[0].onExceeded.action: limits.onExceeded.action of a quota must be Reject: it has no models to downgrade to ("Downgrade")',
+  ],
+  [quota, 'spec.limits.0.window', '744h', 'spec.limits[0].window: must be at most 720h; calendar counts by the month or year'],
+  [
+    quota,
+    'spec.limits.3.limit',
+    '0',
+    'spec.limits[3].limit: a limit of 0 USD admits nothing: write an amount above 0 like "0.25"',
   ],
 
   [gateway, 'spec.replicas', 3, 'spec: replicas and autoscaling exclude each other'],
@@ -346,6 +373,21 @@ export const MALFORMED: readonly Violation[] = [
     'claude',
     'spec.models[3].name: Duplicate value: "claude"; each name of this list may occur once',
   ],
+  [quota, 'spec.limits.1.name', 'team', 'spec.limits[2].name: Duplicate value: "team"; each name of this list may occur once'],
+  [quota, 'spec.targetRefs', [], 'spec.targetRefs: has 0 entries; it must have at least 1'],
+  [
+    quota,
+    'spec.targetRefs.0.kind',
+    'LLMBackend',
+    'spec.targetRefs[0].kind: "LLMBackend" is not supported; it must be one of LLMGateway or LLMRoute',
+  ],
+  [quota, 'spec.limits.0.limit', 0, 'spec.limits[0].limit: 0 is out of range; it must be at least 1'],
+  [
+    quota,
+    'spec.limits.3.limit',
+    '0.00001',
+    'spec.limits[3].limit: "0.00001" is not an amount like "500" or "0.25": up to four decimals, below 8 million',
+  ],
   [route, 'spec.modelNames.1', 'chat', 'spec.modelNames[1]: Duplicate value: "chat"; each may occur once'],
   [
     route,
@@ -369,7 +411,7 @@ export const MALFORMED: readonly Violation[] = [
     route,
     'kind',
     'LLMRout',
-    'kind: "LLMRout" is not a kind that Fairlead reads (LLMRoute, LLMGateway, LLMBackend, Secret, ConfigMap, Namespace, ReferenceGrant); did you mean LLMRoute?',
+    'kind: "LLMRout" is not a kind that Fairlead reads (LLMRoute, LLMGateway, LLMBackend, LLMQuota, Secret, ConfigMap, Namespace, ReferenceGrant); did you mean LLMRoute?',
   ],
   [
     route,

@@ -90,6 +90,14 @@ export function atLeastOneSecond(schema: z.ZodString): z.ZodString {
   });
 }
 
+export function atMostThirtyDays(schema: z.ZodString): z.ZodString {
+  return withRules(schema, {
+    rule: "duration(self) <= duration('720h')",
+    message: 'must be at most 720h; calendar counts by the month or year',
+    check: (value) => (durationMs(value) ?? 0) <= 720 * 3_600_000,
+  });
+}
+
 export function secretKeyRef(
   defaultKey: string,
 ): z.ZodObject<{ name: z.ZodString; key: z.ZodDefault<z.ZodString> }, z.core.$strict> {

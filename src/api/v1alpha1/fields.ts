@@ -80,7 +80,7 @@ export function share(): z.ZodString {
 }
 
 /** Largest integer that JSON carries exactly everywhere is 2^53 - 1; what we count stays below. */
-export const MAX_COUNT = 1_000_000_000_000;
+const MAX_COUNT = 1_000_000_000_000;
 
 export function count(minimum: number, maximum = MAX_COUNT): z.ZodInt {
   return z.int().min(minimum).max(maximum).meta({ format: 'int64' });

@@ -7,7 +7,9 @@ import { backendSpecSchema } from './model.ts';
 const status = z.strictObject({
   observedGeneration: count(0).optional().describe('The `metadata.generation` that this status is about.'),
   state: z.enum(['Healthy', 'Ejected', 'Probing', 'Unknown']).optional().describe('Health as the gateway pods see it together.'),
-  reason: text(64).optional().describe('Why it is not Healthy, e.g. `RateLimited`.'),
+  reason: text(64)
+    .optional()
+    .describe('Why it is not Healthy, e.g. `RateLimited`; `NoEndpoints`: no pod of its Service is ready.'),
   since: text(64).optional().meta({ format: 'date-time' }).describe('When it came into this state.'),
   conditions: conditionsField(),
 });
@@ -24,4 +26,3 @@ export const llmBackendSchema = z.strictObject({
 
 /** A model promoted to an object, so that many routes and teams share one deployment's credentials, capacity and price. */
 export type LLMBackend = z.output<typeof llmBackendSchema>;
-export type LLMBackendStatus = z.output<typeof status>;

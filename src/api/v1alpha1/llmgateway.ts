@@ -11,6 +11,7 @@ import {
   secretRefSchema,
 } from './common.ts';
 import { count, duration, HTTP_URL, httpUrl, listOf, mapOf, objectName, quantity, setOf, share, text } from './fields.ts';
+import { tls } from './model.ts';
 
 const autoscaling = withRules(
   z.strictObject({
@@ -72,6 +73,11 @@ const redisFields = z.strictObject({
     .strictObject({ masterName: text(128).describe('Name of the master that the sentinels watch, e.g. `mymaster`.') })
     .optional()
     .describe('Settings for Sentinel.'),
+  tls: tls
+    .optional()
+    .describe(
+      'How Redis is verified where its URL begins with `rediss://`. Default: by the public certificate authorities and the host in its URL.',
+    ),
   onUnavailable: z
     .enum(['FailOpen', 'FailClosed', 'LocalShare'])
     .default('LocalShare')
@@ -157,6 +163,19 @@ const toleration = z.strictObject({
 
 const textMap = (what: string): z.ZodRecord<z.ZodString, z.ZodString> => mapOf(z.string().max(4096).describe(what), 64);
 
+const proxyUrl = (): z.ZodString => text(1024, '^https?://[^ ]+$');
+
+/** Of the names that a process obeys, those that a gateway needs from outside: what else is in its environment is the operator's. */
+const podEnvironment = z.strictObject({
+  HTTPS_PROXY: proxyUrl()
+    .optional()
+    .describe('Proxy for calls to https:// addresses, those for tokens included, e.g. `http://proxy.example.com:3128`.'),
+  HTTP_PROXY: proxyUrl().optional().describe('Proxy for calls to http:// addresses.'),
+  NO_PROXY: text(4096)
+    .optional()
+    .describe('Hosts that are called without, e.g. `.example.com,10.0.0.7`. Services of the cluster always are.'),
+});
+
 const podTemplate = z.strictObject({
   labels: mapOf(z.string().max(63).describe('A label value.'), 64)
     .default({})
@@ -170,6 +189,7 @@ const podTemplate = z.strictObject({
   serviceAccountAnnotations: textMap('An annotation value.')
     .default({})
     .describe("Annotations of the pods' ServiceAccount: what workload identities of clouds are bound by. Default: none."),
+  env: podEnvironment.default({}).describe('Environment of the pods: how calls leave the cluster. Default: none.'),
   imagePullSecrets: listOf(z.strictObject({ name: objectName().describe('Name of a Secret in the same namespace.') }), 0, 16)
     .default([])
     .describe('Secrets for pulling the image. Default: none.'),
@@ -198,7 +218,7 @@ const spec = withRules(
         configMapRef: configMapKeyRef('prices.json').describe('The ConfigMap, of the same namespace, with the list.'),
       })
       .optional()
-      .describe('Prices over the built-in list.'),
+      .describe('Prices and capabilities over the built-in lists; what a model says itself goes before both.'),
     redis: redis
       .optional()
       .describe('Redis, for limits and health that all pods share. Default: none; each pod counts for itself.'),
@@ -272,4 +292,3 @@ export const llmGatewaySchema = z.strictObject({
 /** A fleet of gateway pods: replicas, autoscaling, Redis, listeners, client auth, telemetry. */
 export type LLMGateway = z.output<typeof llmGatewaySchema>;
 export type LLMGatewaySpec = z.output<typeof spec>;
-export type LLMGatewayStatus = z.output<typeof status>;

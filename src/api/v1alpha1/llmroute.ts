@@ -30,9 +30,17 @@ const access = withRules(
 );
 
 const cache = z.strictObject({
-  mode: z.enum(['Exact']).default('Exact').describe('Exact: a request with the same body gets the same answer. Default: Exact.'),
+  mode: z
+    .enum(['Exact'])
+    .default('Exact')
+    .describe(
+      'Exact: a request whose body is equal as JSON gets the same answer. Only whole answers of chat, completions, embeddings, messages and unstored responses, at most 1 MiB. Default: Exact.',
+    ),
   ttl: atLeastOneSecond(duration()).default('1h').describe('How long an answer is kept. Default: 1h.'),
-  scope: z.enum(['APIKey', 'Tenant', 'Route']).default('Tenant').describe('Who shares answers. Default: Tenant.'),
+  scope: z
+    .enum(['APIKey', 'Tenant', 'Route'])
+    .default('Tenant')
+    .describe('Who shares answers. Route: all who may call it, tenants among each other too. Default: Tenant.'),
 });
 
 const specFields = z.strictObject({
@@ -50,7 +58,11 @@ const specFields = z.strictObject({
   models: namedList(modelSchema, 'name', 1, 32).describe('The pool: the models that rules choose from.'),
   rules: rulesField.describe('Which models answer which requests; the first that matches wins.'),
   rateLimits: namedList(rateLimitSchema, 'name', 0, 32).optional().describe('Limits; every one that applies must have room.'),
-  cache: cache.optional().describe('Answers repeated requests without an upstream call. Default: off.'),
+  cache: cache
+    .optional()
+    .describe(
+      "Answers repeated requests without an upstream call, from the gateway's Redis, or without one from each pod's memory. Default: off.",
+    ),
 });
 
 type Spec = z.output<typeof specFields>;
@@ -93,7 +105,7 @@ function named(value: string | undefined, ...path: Culprit['path']): Culprit | u
 
 const LEARNED = ['selection', 'learned'] as const;
 
-export const llmRouteSpecSchema = withRules(
+const llmRouteSpecSchema = withRules(
   specFields,
   inPool(`self.rules.all(r, r.targets.all(t, ${POOL_HAS('t.model')}))`, 'rules.targets.model', (spec) =>
     ofRules(spec, (rule) => rule.targets.map((target, index) => named(target.model, 'targets', index, 'model'))),
@@ -185,7 +197,9 @@ const status = z.strictObject({
     z.strictObject({
       name: entryName().describe('Name of an entry of `spec.models`.'),
       state: z.enum(['Healthy', 'Ejected', 'Probing', 'Unknown']).describe('Health as the gateway pods see it together.'),
-      reason: text(64).optional().describe('Why it is not Healthy, e.g. `RateLimited`.'),
+      reason: text(64)
+        .optional()
+        .describe('Why it is not Healthy, e.g. `RateLimited`; `NoEndpoints`: no pod of its Service is ready.'),
       since: text(64).optional().meta({ format: 'date-time' }).describe('When it came into this state.'),
     }),
     'name',
@@ -221,5 +235,3 @@ export const llmRouteSchema = z.strictObject({
 
 /** The models a client may name, the pool behind them, and how one is chosen, limited and failed over. */
 export type LLMRoute = z.output<typeof llmRouteSchema>;
-export type LLMRouteSpec = z.output<typeof llmRouteSpecSchema>;
-export type LLMRouteStatus = z.output<typeof status>;

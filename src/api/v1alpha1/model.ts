@@ -22,6 +22,11 @@ function baseURL(standard: string): z.ZodOptional<z.ZodString> {
 const azureOpenAI = z.strictObject({
   endpoint: httpUrl().describe("The resource's endpoint, e.g. `https://team-a.openai.azure.com`."),
   deployment: text(128).optional().describe(`Name of the deployment, e.g. \`gpt-4o\`. ${PASS_THROUGH}`),
+  model: text(256)
+    .optional()
+    .describe(
+      'The model that is deployed, e.g. `gpt-4o`: its price and capabilities are those of the built-in lists. Default: unknown, because a deployment may have any name.',
+    ),
   apiVersion: text(32, '^[0-9A-Za-z-]+$')
     .optional()
     .describe('Azure\'s API version, quoted, e.g. `"2024-10-21"`. Default: none, which uses Azure\'s `/openai/v1` form.'),
@@ -46,7 +51,7 @@ const openAICompatible = withRules(
   },
 );
 
-const PROVIDER_TYPES = [
+export const PROVIDER_TYPES = [
   'OpenAI',
   'AzureOpenAI',
   'Anthropic',
@@ -57,7 +62,6 @@ const PROVIDER_TYPES = [
   'Cohere',
   'OpenAICompatible',
 ] as const;
-export type ProviderType = (typeof PROVIDER_TYPES)[number];
 
 const providerFields = z.strictObject({
   type: z
@@ -115,7 +119,7 @@ const providerFields = z.strictObject({
   openAICompatible: openAICompatible.optional().describe("Settings for OpenAICompatible for every server of OpenAI's API."),
 });
 
-export const providerSchema = withRules(
+const providerSchema = withRules(
   providerFields,
   ...unionRules<z.output<typeof providerFields>>('type', [
     { type: 'OpenAI', member: 'openAI', presence: 'optional' },
@@ -179,7 +183,7 @@ const authFields = z.strictObject({
     .describe('Settings for Entra; may be left out.'),
 });
 
-export const authSchema = withRules(
+const authSchema = withRules(
   authFields,
   ...unionRules<z.output<typeof authFields>>('type', [
     { type: 'APIKey', member: 'apiKey', presence: 'required' },
@@ -189,7 +193,8 @@ export const authSchema = withRules(
   ]),
 );
 
-const tls = withRules(
+/** Whom a TLS client trusts, and by which name. */
+export const tls = withRules(
   z.strictObject({
     caRef: z
       .strictObject({
@@ -198,7 +203,7 @@ const tls = withRules(
         key: dataKey().default('ca.crt').describe('Key in its data whose value is the PEM bundle. Default: `ca.crt`.'),
       })
       .optional()
-      .describe("Certificate authorities that the upstream's certificate is checked against, instead of the public ones."),
+      .describe("Certificate authorities that the server's certificate is checked against, instead of the public ones."),
     serverName: text(253)
       .optional()
       .describe("Name sent in the TLS handshake (SNI) and expected in the certificate. Default: the URL's host."),
@@ -216,7 +221,9 @@ const capacity = z.strictObject({
     .describe('Requests a minute that the provider grants, e.g. 1800. Default: unknown, learned from its rate-limit headers.'),
   tokensPerMinute: count(1)
     .optional()
-    .describe('Tokens a minute that the provider grants, input and output together, e.g. 300000. Default: unknown.'),
+    .describe(
+      'Tokens a minute that the provider grants, input and output together, e.g. 300000. Default: unknown, learned from its rate-limit headers.',
+    ),
   concurrency: count(1, 1_000_000)
     .optional()
     .describe('Calls under way at once, over all gateway pods, e.g. 64. Default: unbounded.'),
@@ -234,7 +241,7 @@ const pricing = z.strictObject({
   output: decimal().describe('Price of output tokens, a decimal string, e.g. "10".'),
 });
 
-const capabilities = z.strictObject({
+export const capabilities = z.strictObject({
   tools: z
     .boolean()
     .optional()
@@ -246,7 +253,9 @@ const capabilities = z.strictObject({
     .describe('Tokens of input and output together, e.g. 128000. Default: as the built-in model list says.'),
   maxOutputTokens: count(1)
     .optional()
-    .describe('Tokens of one answer at most, e.g. 16384. Default: as the built-in model list says.'),
+    .describe(
+      'Tokens of one answer at most, e.g. 16384: a request for more is asked of it with this bound, which the answer tells. Default: as the built-in model list says.',
+    ),
 });
 
 const header = z.strictObject({
@@ -261,7 +270,9 @@ const settings = {
     .describe('What the provider grants this deployment. Requests beyond it go to the next target before the provider says 429.'),
   pricing: pricing
     .optional()
-    .describe('What its tokens cost, for cost headers, limits in USD and LeastCost. Default: the built-in price list.'),
+    .describe(
+      "What its tokens cost, for cost headers, limits in USD and LeastCost. Default: the gateway's `prices`, then the built-in price list; what neither has costs an unknown amount.",
+    ),
   capabilities: capabilities
     .optional()
     .describe('What it can do: requests that need more go to other targets. Default: the built-in model list.'),

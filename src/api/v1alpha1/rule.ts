@@ -184,7 +184,7 @@ const structuredOutput = z.strictObject({
     ),
 });
 
-export const ruleSchema = z.strictObject({
+const ruleSchema = z.strictObject({
   name: entryName().describe('What status, headers and metrics call this rule; unique in the route, e.g. `interactive`.'),
   matches: listOf(match, 0, 8)
     .optional()

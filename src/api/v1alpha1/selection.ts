@@ -140,5 +140,4 @@ export const selectionSchema = withRules(
   ...unionRules<z.output<typeof selectionFields>>('strategy', [{ type: 'Learned', member: 'learned', presence: 'required' }]),
 );
 
-export type Selection = z.output<typeof selectionSchema>;
 export type Learned = z.output<typeof learned>;

@@ -1,7 +1,7 @@
 /** One golden case: `NAME.in.yaml` through the real parse and compile. */
 import { parseObject, type ApiObject } from '../../api/parse.ts';
 import { parseYamlDocuments } from '../../api/yaml.ts';
-import { snapshotOf, type CompileOptions, type ServiceFacts, type Snapshot } from '../snapshot.ts';
+import { snapshotOf, type CompileOptions, type ServiceEndpoints, type ServiceFacts, type Snapshot } from '../snapshot.ts';
 import { rejectedStatus, type ObjectStatus } from '../status.ts';
 
 export interface Case {
@@ -14,14 +14,15 @@ export interface Case {
 }
 
 /**
- * A document with the one key `case` sets what is not an object: `{case: {options: {…}, forbiddenSecrets: […], services: […], print: full}}`. All
- * others are what a user would apply.
+ * A document with the one key `case` sets what is not an object: `{case: {options: {…}, forbiddenSecrets: […], services: […], endpoints: […], print: full}}`.
+ * All others are what a user would apply.
  */
 interface CaseDocument {
   readonly options?: Partial<Omit<CompileOptions, 'standInGateway'>>;
   readonly standInGateway?: unknown;
   readonly forbiddenSecrets?: readonly string[];
   readonly services?: readonly ServiceFacts[];
+  readonly endpoints?: readonly ServiceEndpoints[];
   readonly print?: 'full';
 }
 
@@ -49,6 +50,7 @@ export function parseCase(file: string, text: string): Case {
       ...snapshotOf(objects),
       ...(settings.forbiddenSecrets === undefined ? {} : { forbiddenSecrets: settings.forbiddenSecrets }),
       ...(settings.services === undefined ? {} : { services: settings.services }),
+      ...(settings.endpoints === undefined ? {} : { endpoints: settings.endpoints }),
     },
     options: {
       resolveService: 'Cluster',

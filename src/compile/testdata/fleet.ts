@@ -1,4 +1,7 @@
-/** Many routes as a large company has them: fifty teams, a Secret each route, every tenth on a shared backend, a thousand client keys. */
+/**
+ * Many routes as a large company has them: fifty teams, a Secret each route, every tenth on a shared backend, a thousand client keys, a quota
+ * over all of it and one over a route of each team.
+ */
 import { parseObject, type ApiObject } from '../../api/parse.ts';
 import { snapshotOf, type CompileOptions, type Snapshot } from '../snapshot.ts';
 
@@ -11,8 +14,10 @@ export function fleet(routes: number): Snapshot {
     parsed({ apiVersion: 'fairlead.dev/v1alpha1', kind: 'LLMGateway', metadata: { name: 'default', namespace: 'fairlead-system', annotations: { 'fairlead.dev/is-default-gateway': 'true' } } }),
     parsed({ apiVersion: 'fairlead.dev/v1alpha1', kind: 'LLMBackend', metadata: { name: 'shared', namespace: 'platform' }, spec: { provider: { type: 'OpenAI' }, auth: { type: 'None' } } }),
   ];
+  objects.push(parsed(quotaOf('fairlead-system', { kind: 'LLMGateway', name: 'default' })));
   for (let team = 0; team < TEAMS; team++) {
     objects.push(
+      parsed(quotaOf(`team-${team}`, { kind: 'LLMRoute', name: `route-${team}` })),
       parsed({
         apiVersion: 'gateway.networking.k8s.io/v1beta1',
         kind: 'ReferenceGrant',
@@ -33,6 +38,15 @@ export function fleet(routes: number): Snapshot {
     }
   }
   return snapshotOf(objects);
+}
+
+function quotaOf(namespace: string, target: unknown): unknown {
+  return {
+    apiVersion: 'fairlead.dev/v1alpha1',
+    kind: 'LLMQuota',
+    metadata: { name: 'fair', namespace, generation: 1 },
+    spec: { targetRefs: [target], limits: [{ name: 'tenant-tpd', per: ['Tenant'], unit: 'Tokens', limit: 50_000_000, window: '24h' }] },
+  };
 }
 
 function routeOf(index: number, namespace: string): unknown {

@@ -21,7 +21,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
 };
 
 /** Lists that say something when they are empty. */
-const KEPT_EMPTY: ReadonlySet<string> = new Set(['targets', 'reasons']);
+const KEPT_EMPTY: ReadonlySet<string> = new Set(['targets', 'reasons', 'addresses']);
 
 export function printCase({ tables, statuses }: Compilation, { rejected, full }: Case): string {
   const printed = {

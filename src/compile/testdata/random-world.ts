@@ -31,6 +31,21 @@ export function randomWorld(random: () => number, size: number): RandomWorld {
     }),
     ...[route, route, route, route].map((make) => () => make()),
     () => ({ apiVersion: 'fairlead.dev/v1alpha1', kind: 'LLMBackend', metadata: { name: pick(['x', 'y']), namespace: pick(NAMESPACES) }, spec: { provider: provider(), auth: auth() } }),
+    () => ({
+      apiVersion: 'fairlead.dev/v1alpha1',
+      kind: 'LLMQuota',
+      metadata: { name: pick(['q1', 'q2']), namespace: pick(NAMESPACES), generation: 1 + Math.floor(random() * 3) },
+      spec: {
+        targetRefs: [
+          { kind: 'LLMGateway', name: pick(['one', 'two', 'three']), namespace: maybe(0.5, pick(NAMESPACES)) },
+          { kind: 'LLMRoute', name: pick(['r1', 'r2', 'r3', 'r4']), namespace: maybe(0.5, pick(NAMESPACES)) },
+        ].slice(Math.floor(random() * 2)),
+        limits: [
+          { name: 'a', unit: 'Requests', limit: pick([1, 2]), window: '1m' },
+          { name: 'b', unit: 'USD', limit: '5', calendar: { period: 'Day', timeZone: pick(['UTC', 'UTC', 'Nowhere']) } },
+        ],
+      },
+    }),
     () => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: pick(['openai', 'other']), namespace: pick(NAMESPACES) }, stringData: { [pick(['api-key', 'api-key', 'wrong'])]: pick(['sk-1', 'sk-2']) } }),
     () => ({
       apiVersion: 'v1',
@@ -75,7 +90,7 @@ export function randomWorld(random: () => number, size: number): RandomWorld {
           { name: 'b', backendRef: { name: pick(['x', 'y']), namespace: maybe(0.7, pick(NAMESPACES)) } },
         ],
         rules: [{ name: 'default', targets: [{ model: 'a' }, { model: 'b', priority: 1 }] }],
-        rateLimits: maybe(0.2, [{ name: 'l', unit: pick(['USD', 'USD']), limit: '5', window: '1m' }]),
+        rateLimits: maybe(0.2, [{ name: 'l', unit: 'Requests', limit: 5, calendar: { period: 'Day', timeZone: 'Nowhere' } }]),
       },
     };
   }

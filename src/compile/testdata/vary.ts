@@ -34,12 +34,24 @@ export function shuffledSnapshot(snapshot: Snapshot, seed: number): Snapshot {
     routes: shuffled(snapshot.routes, random),
     gateways: shuffled(snapshot.gateways, random),
     backends: shuffled(snapshot.backends, random),
+    quotas: shuffled(snapshot.quotas ?? [], random),
     secrets: shuffled(snapshot.secrets, random),
     configMaps: shuffled(snapshot.configMaps, random),
     namespaces: shuffled(snapshot.namespaces, random),
     referenceGrants: shuffled(snapshot.referenceGrants, random),
     ...(snapshot.forbiddenSecrets === undefined ? {} : { forbiddenSecrets: shuffled(snapshot.forbiddenSecrets, random) }),
     ...(snapshot.services === undefined ? {} : { services: shuffled(snapshot.services, random) }),
+    ...(snapshot.endpoints === undefined
+      ? {}
+      : {
+          endpoints: shuffled(
+            snapshot.endpoints.map(({ metadata, ports }) => ({
+              metadata,
+              ports: shuffled(ports, random).map((port) => ({ ...port, addresses: shuffled(port.addresses, random) })),
+            })),
+            random,
+          ),
+        }),
   };
 }
 

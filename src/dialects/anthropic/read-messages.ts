@@ -1,9 +1,9 @@
 /** An Anthropic messages request → what it asks for. https://docs.claude.com/en/api/messages */
 import { isObject, objectsOf, stringOf, type JsonObject } from '../../lib/json.ts';
 import type { Conversation, OutputFormat, Part, ReasoningWish, TextPart, Tool, ToolChoice } from '../neutral/conversation.ts';
-import { Findings, isNoOp, Turns } from '../neutral/reading.ts';
+import { Findings, isNoOp, namesOf, Turns } from '../neutral/reading.ts';
 import { readSchemaFormat } from '../openai/read-chat.ts';
-import type { ParsedBody } from '../request-body.ts';
+import type { ParsedBody } from '../parsed-body.ts';
 
 const KNOWN: ReadonlySet<string> = new Set(
   'model messages system stream max_tokens temperature top_p top_k stop_sequences tools tool_choice thinking metadata output_config output_format'.split(
@@ -14,15 +14,28 @@ const KNOWN: ReadonlySet<string> = new Set(
 /** They steer price, speed and what is kept, not the answer. */
 const HINT_MEMBERS: ReadonlySet<string> = new Set('service_tier context_management inference_geo speed cache_control'.split(' '));
 
+/** `caller` says that the model called the tool itself; sources of an answer come back with its text, which says the same. */
+const BLOCK_MEMBERS: Readonly<Record<string, ReadonlySet<string>>> = {
+  text: namesOf('type text citations cache_control'),
+  image: namesOf('type source cache_control'),
+  document: namesOf('type source title cache_control'),
+  search_result: namesOf('type source title content cache_control'),
+  tool_use: namesOf('type id name input cache_control caller'),
+  tool_result: namesOf('type tool_use_id content is_error cache_control'),
+  thinking: namesOf('type thinking signature cache_control'),
+  redacted_thinking: namesOf('type data cache_control'),
+};
+const TOOL_MEMBERS = namesOf('type name description input_schema strict cache_control');
+
 export function readAnthropic({ json, model, stream }: ParsedBody): Conversation {
   const findings = new Findings();
   for (const name of Object.keys(json)) {
     if (KNOWN.has(name) || isNoOp(json[name])) continue;
     if (!HINT_MEMBERS.has(name)) findings.foreign.push(name);
-    else if (json[name] !== 'auto' && json[name] !== 'standard_only') findings.use('hints', name);
+    else if (json[name] !== 'auto' && json[name] !== 'standard_only') findings.hint(name);
   }
-  const system = readSystem(json['system'], findings);
-  const turns = readMessages(json['messages'], findings);
+  const system = [...readSystem(json['system'], 'system', findings)];
+  const turns = readMessages(json['messages'], system, findings);
   const choice = isObject(json['tool_choice']) ? json['tool_choice'] : null;
   const single = choice?.['disable_parallel_tool_use'] === true;
   if (single) findings.use('parallelToolCalls', 'tool_choice.disable_parallel_tool_use');
@@ -48,6 +61,8 @@ export function readAnthropic({ json, model, stream }: ParsedBody): Conversation
     endUser: readUser(json['metadata'], findings),
     uses: findings.uses,
     foreign: findings.foreign,
+    hints: findings.hints,
+    thoughts: findings.thoughts,
     invalid: findings.invalid,
   };
 }
@@ -83,12 +98,13 @@ function readFormat(json: JsonObject, findings: Findings): OutputFormat {
   return readSchemaFormat(format, field, `${field}.schema`, findings);
 }
 
-function readSystem(value: unknown, findings: Findings): readonly TextPart[] {
+function readSystem(value: unknown, path: string, findings: Findings): readonly TextPart[] {
   if (value === undefined || value === null) return [];
-  return readBlocks(value, 'system', new Map(), findings).filter((part): part is TextPart => part.kind === 'text');
+  return readBlocks(value, path, new Map(), findings).filter((part): part is TextPart => part.kind === 'text');
 }
 
-function readMessages(value: unknown, findings: Findings): Conversation['turns'] {
+/** `system` gets what stands between the turns: not every provider knows a place for it there, as in chat. */
+function readMessages(value: unknown, system: TextPart[], findings: Findings): Conversation['turns'] {
   if (!Array.isArray(value) || value.length === 0) {
     findings.refuse('messages', 'messages: a list with at least one message is needed');
     return [];
@@ -98,11 +114,12 @@ function readMessages(value: unknown, findings: Findings): Conversation['turns']
   for (const [index, message] of (value as readonly unknown[]).entries()) {
     const path = `messages.${index}`;
     const role = isObject(message) ? message['role'] : undefined;
-    if (!isObject(message) || (role !== 'user' && role !== 'assistant')) {
-      findings.refuse(`${path}.role`, `${path}.role: user or assistant is needed`);
+    if (!isObject(message) || (role !== 'user' && role !== 'assistant' && role !== 'system')) {
+      findings.refuse(`${path}.role`, `${path}.role: user, assistant or system is needed`);
       continue;
     }
-    turns.add(role, readBlocks(message['content'], `${path}.content`, names, findings));
+    if (role === 'system') system.push(...readSystem(message['content'], `${path}.content`, findings));
+    else turns.add(role, readBlocks(message['content'], `${path}.content`, names, findings));
   }
   return turns.turns;
 }
@@ -128,6 +145,8 @@ function readBlocks(content: unknown, path: string, names: Map<string, string>, 
 
 function readBlock(block: JsonObject, path: string, names: Map<string, string>, findings: Findings): Part | null {
   const cached = findings.cached(block, path);
+  const known = BLOCK_MEMBERS[stringOf(block['type'])];
+  if (known !== undefined) findings.passOver(block, known, path);
   switch (block['type']) {
     case 'text':
       return { kind: 'text', text: stringOf(block['text']), cached };
@@ -139,6 +158,11 @@ function readBlock(block: JsonObject, path: string, names: Map<string, string>, 
     }
     case 'document':
       return readDocument(block, path, cached, findings);
+    case 'search_result': {
+      const inner = readBlocks(block['content'], `${path}.content`, names, findings);
+      const texts = inner.map((part) => (part.kind === 'text' ? part.text : ''));
+      return { kind: 'text', text: [stringOf(block['title']), stringOf(block['source']), ...texts].join('\n'), cached };
+    }
     case 'tool_use': {
       const id = stringOf(block['id']);
       const name = stringOf(block['name']);
@@ -150,9 +174,11 @@ function readBlock(block: JsonObject, path: string, names: Map<string, string>, 
       const content = block['content'] ?? '';
       const parts = readBlocks(content, `${path}.content`, names, findings);
       if (parts.some(({ kind }) => kind === 'image')) findings.use('toolResultImages', `${path}.content`);
+      if (block['is_error'] === true) findings.use('toolErrors', `${path}.is_error`);
       return { kind: 'toolResult', id, name: names.get(id) ?? '', parts, isError: block['is_error'] === true, cached };
     }
     case 'thinking':
+      findings.thought(stringOf(block['signature']), path);
       return {
         kind: 'reasoning',
         text: stringOf(block['thinking']),
@@ -160,6 +186,7 @@ function readBlock(block: JsonObject, path: string, names: Map<string, string>, 
         encrypted: null,
       };
     case 'redacted_thinking':
+      findings.thought(stringOf(block['data']), path);
       return { kind: 'reasoning', text: '', signature: null, encrypted: stringOf(block['data']) };
     default:
       findings.foreign.push(`${path}.type`);
@@ -202,6 +229,7 @@ function readTools(value: unknown, findings: Findings): readonly Tool[] {
     }
     const name = stringOf(tool['name']);
     if (name === '') findings.refuse(`${path}.name`, `${path}.name: a name is needed`);
+    findings.passOver(tool, TOOL_MEMBERS, path);
     tools.push({
       name,
       description: stringOf(tool['description']) || null,

@@ -1,11 +1,12 @@
 /** Answers of another dialect as Anthropic messages. https://docs.claude.com/en/api/messages, …/messages-streaming */
 import { isObject, parseJson } from '../../lib/json.ts';
 import type { Usage } from '../../lib/usage.ts';
-import type { ReplyEnd, ReplyHead, ReplyPart, ReplyStream, ReplyWriter } from '../neutral/reply.ts';
+import type { Citation, ReplyEnd, ReplyHead, ReplyPart, ReplyParts, ReplyStream, ReplyWriter } from '../neutral/reply.ts';
+import { ReplyText } from '../neutral/reply-text.ts';
 
 export const messagesWriter: ReplyWriter = {
-  whole({ id, model }, parts, end) {
-    const content = parts.flatMap((part) => blocksOf(part, id));
+  whole({ id, model }, reply, end) {
+    const content = reply.parts.flatMap((part) => blocksOf(part, id, reply));
     return Buffer.from(
       JSON.stringify({
         id: `msg_${id}`,
@@ -23,23 +24,33 @@ export const messagesWriter: ReplyWriter = {
 };
 
 /** The proof of a call has no place of its own here: it stands before it, as that of a thought. */
-function blocksOf(part: ReplyPart, head: string): object[] {
-  const block = blockOf(part, head);
-  if (part.kind !== 'toolCall' || part.signature === null) return [block];
-  return [{ type: 'thinking', thinking: '', signature: part.signature }, block];
+function blocksOf(part: ReplyPart, head: string, reply: ReplyParts): object[] {
+  switch (part.kind) {
+    case 'text': {
+      if (part.logprobs.length > 0) reply.lost('logprobs');
+      const citations = part.citations.map((citation) => citationOf(citation, part.text));
+      return [{ type: 'text', text: part.text, ...(citations.length === 0 ? {} : { citations }) }];
+    }
+    case 'refusal':
+      return [{ type: 'text', text: part.text }];
+    case 'image':
+      reply.lost('images');
+      return [];
+    case 'reasoning':
+      if (part.encrypted !== null) return [{ type: 'redacted_thinking', data: part.encrypted }];
+      return [{ type: 'thinking', thinking: part.text, signature: part.signature ?? '' }];
+    case 'toolCall': {
+      const id = callId(part.id, head, part.index);
+      const block = { type: 'tool_use', id, name: part.name, input: inputOf(part.arguments) };
+      return part.signature === null ? [block] : [{ type: 'thinking', thinking: '', signature: part.signature }, block];
+    }
+  }
 }
 
-function blockOf(part: ReplyPart, head: string): object {
-  switch (part.kind) {
-    case 'text':
-    case 'refusal':
-      return { type: 'text', text: part.text };
-    case 'reasoning':
-      if (part.encrypted !== null) return { type: 'redacted_thinking', data: part.encrypted };
-      return { type: 'thinking', thinking: part.text, signature: part.signature ?? '' };
-    case 'toolCall':
-      return { type: 'tool_use', id: callId(part.id, head, part.index), name: part.name, input: inputOf(part.arguments) };
-  }
+/** Of a search that the gateway did not run: there is no index to prove it by, and it is taken out again when it comes back. */
+function citationOf({ url, title, quote, span }: Citation, text: string): object {
+  const cited = quote === '' && span !== null ? text.slice(span.start, span.end) : quote;
+  return { type: 'web_search_result_location', url, title, cited_text: cited, encrypted_index: '' };
 }
 
 /** Some providers give their calls no id, and clients need one to answer by. */
@@ -67,23 +78,26 @@ function stopReason({ finish, stopSequence }: ReplyEnd): string {
 }
 
 /** Anthropic counts what came from the cache and what went into it beside the input. */
-export function messagesUsage(usage: Usage | null): object {
+function messagesUsage(usage: Usage | null): object {
   const read = usage?.cachedInputTokens ?? 0;
   const written = usage?.cacheWriteTokens ?? 0;
+  const hour = usage?.cacheWriteHourTokens ?? 0;
   return {
     input_tokens: Math.max(0, (usage?.inputTokens ?? 0) - read - written),
     cache_creation_input_tokens: written,
     cache_read_input_tokens: read,
+    ...(written === 0 ? {} : { cache_creation: { ephemeral_5m_input_tokens: written - hour, ephemeral_1h_input_tokens: hour } }),
     output_tokens: usage?.outputTokens ?? 0,
   };
 }
 
 type Block = 'text' | 'thinking';
 
-class MessagesReplyStream implements ReplyStream {
+const EMPTY_TEXT = { type: 'text', text: '' };
+
+class MessagesReplyStream extends ReplyText implements ReplyStream {
   readonly nextSequenceNumber = 0;
   readonly #head: ReplyHead;
-  #out = '';
   #begun = false;
   #blocks = 0;
   /** The block of text or reasoning that is open, by its number. */
@@ -92,13 +106,14 @@ class MessagesReplyStream implements ReplyStream {
   readonly #calls = new Map<number, number>();
 
   constructor(head: ReplyHead) {
+    super();
     this.#head = head;
   }
 
   text(text: string): void {
     if (text === '') return;
-    const block = this.#in('text', { type: 'text', text: '' });
-    this.#delta(block, { type: 'text_delta', text });
+    const block = this.#in('text', EMPTY_TEXT);
+    this.out += `event: content_block_delta\ndata: {"type":"content_block_delta","index":${block},"delta":{"type":"text_delta","text":${JSON.stringify(text)}}}\n\n`;
   }
 
   refusal(text: string): void {
@@ -129,10 +144,17 @@ class MessagesReplyStream implements ReplyStream {
     if (block !== undefined && text !== '') this.#delta(block, { type: 'input_json_delta', partial_json: text });
   }
 
-  take(): string {
-    const out = this.#out;
-    this.#out = '';
-    return out;
+  citation(citation: Citation): void {
+    const block = this.#in('text', { type: 'text', text: '' });
+    this.#delta(block, { type: 'citations_delta', citation: citationOf({ ...citation, span: null }, '') });
+  }
+
+  image(): void {
+    this.lost('images');
+  }
+
+  logprobs(): void {
+    this.lost('logprobs');
   }
 
   end(end: ReplyEnd): string {
@@ -197,6 +219,6 @@ class MessagesReplyStream implements ReplyStream {
   }
 
   #event(name: string, data: object): void {
-    this.#out += `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+    this.out += `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
   }
 }

@@ -3,6 +3,7 @@
  * that each is read and written once. Where nothing but a copy is needed (both sides speak the same) it is not made at all.
  */
 import type { JsonObject } from '../../lib/json.ts';
+import type { SignatureOwner } from './signature.ts';
 
 export interface Conversation {
   /** As the client named it. */
@@ -32,6 +33,10 @@ export interface Conversation {
   readonly uses: ReadonlyMap<Feature, string>;
   /** Members that have no meaning outside of the client's dialect, by path: no target of another dialect can serve them. */
   readonly foreign: readonly string[];
+  /** Members that no other dialect knows and that the answer is as good without: left out and named, never refused. */
+  readonly hints: readonly string[];
+  /** Thoughts that came back, by whose they are (null: nobody says), each with the first place. */
+  readonly thoughts: ReadonlyMap<SignatureOwner | null, string>;
   /** What is wrong with the request itself; never dropped. */
   readonly invalid: readonly Problem[];
 }
@@ -67,12 +72,21 @@ export type Feature =
   | 'fileUrls'
   | 'audio'
   | 'toolResultImages'
+  | 'assistantImages'
   /** Hints: an answer without them is as good, so they are left out and named, never refused. */
   | 'cacheMarkers'
   | 'endUser'
-  | 'hints';
+  | 'imageDetail'
+  | 'strictTools'
+  | 'toolErrors';
 
-export const HINTS: ReadonlySet<Feature> = new Set<Feature>(['cacheMarkers', 'endUser', 'hints']);
+export const HINTS: ReadonlySet<Feature> = new Set<Feature>([
+  'cacheMarkers',
+  'endUser',
+  'imageDetail',
+  'strictTools',
+  'toolErrors',
+]);
 
 export interface Turn {
   readonly role: 'user' | 'assistant';

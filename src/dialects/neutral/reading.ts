@@ -1,14 +1,33 @@
 /** What the readers of all client dialects have in common: collecting what a request uses, lacks meaning for, and gets wrong. */
 import { isObject, type JsonObject } from '../../lib/json.ts';
+import { ownerOf, type SignatureOwner } from './signature.ts';
 import type { CacheTtl, Feature, Part, Problem, Source, Tool, ToolChoice, Turn } from './conversation.ts';
 
 export class Findings {
   readonly uses = new Map<Feature, string>();
   readonly foreign: string[] = [];
   readonly invalid: Problem[] = [];
+  readonly hints: string[] = [];
+  readonly thoughts = new Map<SignatureOwner | null, string>();
 
   use(feature: Feature, field: string): void {
     if (!this.uses.has(feature)) this.uses.set(feature, field);
+  }
+
+  /** The answer is as good without this member. */
+  hint(field: string): void {
+    if (this.hints.length < MAX_HINTS) this.hints.push(field);
+  }
+
+  /** Members of something smaller than a request that nobody but this dialect knows: an answer is worth more than a refusal for them. */
+  passOver(holder: JsonObject, known: ReadonlySet<string>, path: string): void {
+    for (const name in holder) if (!known.has(name) && !isNoOp(holder[name])) this.hint(`${path}.${name}`);
+  }
+
+  /** A thought that came back; `proof`: its signature, or all there is of it. */
+  thought(proof: string | null, path: string): void {
+    const owner = ownerOf(proof);
+    if (!this.thoughts.has(owner)) this.thoughts.set(owner, path);
   }
 
   refuse(param: string, message: string): void {
@@ -62,6 +81,7 @@ export class Findings {
 
   tools(tools: readonly Tool[], field: string): readonly Tool[] {
     if (tools.length > 0) this.use('tools', field);
+    if (tools.some(({ strict }) => strict === true)) this.use('strictTools', `${field}[].strict`);
     if (tools.some(({ cached }) => cached !== null)) this.use('cacheMarkers', `${field}[].cache_control`);
     return tools;
   }
@@ -94,6 +114,7 @@ export class Findings {
 }
 
 const MAX_PROBLEMS = 8;
+const MAX_HINTS = 32;
 const MAX_DATA_HEAD_CHARS = 256;
 const DATA_URL = /^data:([\w.+-]{1,60}\/[\w.+-]{1,90})?(?:;[\w=.+-]{1,60})*;base64,/i;
 const NO_PARAMETERS: JsonObject = { type: 'object', properties: {} };
@@ -101,6 +122,10 @@ const NO_PARAMETERS: JsonObject = { type: 'object', properties: {} };
 /** RFC 4648 section 4, with or without its padding. */
 function isBase64(text: string): boolean {
   return text !== '' && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
+}
+
+export function namesOf(list: string): ReadonlySet<string> {
+  return new Set(list.split(' '));
 }
 
 /** Null, false, zero and what is empty ask for nothing. */

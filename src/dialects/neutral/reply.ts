@@ -1,4 +1,5 @@
 /** What a model answers, in no dialect: told piece by piece by a provider's reader to a client's writer. */
+import type { JsonObject } from '../../lib/json.ts';
 import type { Usage } from '../../lib/usage.ts';
 
 /** OpenAI's words; everything else that ends an answer is a failure. */
@@ -17,6 +18,49 @@ export interface ReplySink {
   toolCall(index: number, id: string, name: string, signature: string | null): void;
   /** More of the JSON text of its arguments. */
   toolArguments(index: number, text: string): void;
+  /** A source of what the text says. */
+  citation(citation: Citation): void;
+  /** `data` is base64. */
+  image(mediaType: string, data: string): void;
+  /** Likelihoods of the tokens of the text told last, in OpenAI's form. */
+  logprobs(tokens: readonly TokenLogprob[]): void;
+  /** The provider told what has no place here. */
+  lost(what: LostPart): void;
+}
+
+/** `start` and `end`: characters of all text of the answer, from 0; null: of the answer as a whole. */
+export interface Citation {
+  readonly url: string;
+  readonly title: string;
+  /** What the source says, where the provider quotes it; ''. */
+  readonly quote: string;
+  readonly span: { readonly start: number; readonly end: number } | null;
+}
+
+/** As OpenAI writes it: `{token, logprob, bytes, top_logprobs}`. */
+export type TokenLogprob = JsonObject;
+
+/** What an answer can have beside text, calls and reasoning; clients see the word in `x-fairlead-dropped`. */
+export type LostPart =
+  | 'audio'
+  | 'choices'
+  | 'citations'
+  | 'code_execution'
+  | 'custom_tool_calls'
+  | 'files'
+  | 'images'
+  | 'logprobs'
+  | 'reasoning'
+  | 'search_results'
+  | 'server_tools'
+  | 'signatures'
+  | 'tool_calls'
+  | 'unknown_parts'
+  | 'video';
+
+/** As the header and the metric write it: a request's members have no such prefix. */
+export function lostName(part: LostPart): string {
+  return `answer.${part}`;
 }
 
 /** How an answer ended. */
@@ -36,10 +80,14 @@ export interface ReplyHead {
   readonly model: string;
   /** The client asked for the usage chunk of a chat stream. */
   readonly includeUsage: boolean;
+  /** The client's request, where an answer's form hangs on it. */
+  readonly request?: JsonObject;
 }
 
 export type ReplyPart =
-  | { readonly kind: 'text' | 'refusal'; text: string }
+  | TextReply
+  | { readonly kind: 'refusal'; text: string }
+  | { readonly kind: 'image'; readonly mediaType: string; readonly data: string }
   | { readonly kind: 'reasoning'; text: string; signature: string | null; encrypted: string | null }
   | {
       readonly kind: 'toolCall';
@@ -50,16 +98,54 @@ export type ReplyPart =
       arguments: string;
     };
 
+export interface TextReply {
+  readonly kind: 'text';
+  text: string;
+  /** Spans are of this part's text. */
+  readonly citations: Citation[];
+  readonly logprobs: TokenLogprob[];
+}
+
 /** Collects a whole answer, its parts in their order; neighbours of one kind are joined. */
 export class ReplyParts implements ReplySink {
   readonly parts: ReplyPart[] = [];
+  readonly lostParts = new Set<LostPart>();
+  /** Of all text before the last part of text. */
+  #charsBefore = 0;
+  #lastText: TextReply | null = null;
 
   text(text: string): void {
-    this.#add('text', text);
+    if (text === '') return;
+    const last = this.parts.at(-1);
+    if (last?.kind === 'text') last.text += text;
+    else this.#begin(text);
   }
 
   refusal(text: string): void {
-    this.#add('refusal', text);
+    if (text === '') return;
+    const last = this.parts.at(-1);
+    if (last?.kind === 'refusal') last.text += text;
+    else this.parts.push({ kind: 'refusal', text });
+  }
+
+  /** A span that is not in the last part of text is taken to be of all of it. */
+  citation({ span, ...source }: Citation): void {
+    const part = this.#lastText ?? this.#begin('');
+    const start = span === null ? 0 : Math.max(0, span.start - this.#charsBefore);
+    const end = span === null ? part.text.length : Math.max(start, span.end - this.#charsBefore);
+    part.citations.push({ ...source, span: { start, end } });
+  }
+
+  image(mediaType: string, data: string): void {
+    this.parts.push({ kind: 'image', mediaType, data });
+  }
+
+  logprobs(tokens: readonly TokenLogprob[]): void {
+    if (tokens.length > 0) (this.#lastText ?? this.#begin('')).logprobs.push(...tokens);
+  }
+
+  lost(what: LostPart): void {
+    this.lostParts.add(what);
   }
 
   reasoning(text: string): void {
@@ -94,18 +180,37 @@ export class ReplyParts implements ReplySink {
     }
   }
 
-  #add(kind: 'text' | 'refusal', text: string): void {
-    if (text === '') return;
-    const last = this.parts.at(-1);
-    if (last?.kind === kind) last.text += text;
-    else this.parts.push({ kind, text });
+  #begin(text: string): TextReply {
+    this.#charsBefore += this.#lastText?.text.length ?? 0;
+    const part: TextReply = { kind: 'text', text, citations: [], logprobs: [] };
+    this.#lastText = part;
+    this.parts.push(part);
+    return part;
+  }
+}
+
+const LOST_KINDS: Readonly<Record<ReplyPart['kind'], LostPart>> = {
+  text: 'unknown_parts',
+  refusal: 'unknown_parts',
+  image: 'images',
+  reasoning: 'reasoning',
+  toolCall: 'tool_calls',
+};
+
+/** Tells `reply.lost` what a dialect that shows nothing but these kinds of parts, and no sources or likelihoods, leaves out. */
+export function lostBeside(reply: ReplyParts, shown: ReadonlySet<ReplyPart['kind']>): void {
+  for (const part of reply.parts) {
+    if (!shown.has(part.kind)) reply.lost(LOST_KINDS[part.kind]);
+    if (part.kind !== 'text') continue;
+    if (part.citations.length > 0) reply.lost('citations');
+    if (part.logprobs.length > 0) reply.lost('logprobs');
   }
 }
 
 /** A client's dialect of answers. */
 export interface ReplyWriter {
-  /** A whole answer. */
-  whole(head: ReplyHead, parts: readonly ReplyPart[], end: ReplyEnd): Buffer;
+  /** A whole answer; what this dialect has no place for is told to `reply.lost`. */
+  whole(head: ReplyHead, reply: ReplyParts, end: ReplyEnd): Buffer;
   stream(head: ReplyHead): ReplyStream;
 }
 
@@ -117,4 +222,6 @@ export interface ReplyStream extends ReplySink {
   end(end: ReplyEnd): string;
   /** What follows the last event that was taken, in a dialect that numbers its events; 0 in others. */
   readonly nextSequenceNumber: number;
+  /** What had no place, here or before. */
+  readonly lostParts: ReadonlySet<LostPart>;
 }

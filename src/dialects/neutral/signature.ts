@@ -15,6 +15,12 @@ export function unseal(owner: SignatureOwner, sealed: string | null): string | n
   return sealed !== null && sealed.startsWith(`${owner}~`) ? sealed.slice(owner.length + 1) : null;
 }
 
+/** null: it is not sealed. */
+export function ownerOf(signature: string | null): SignatureOwner | null {
+  const mark = signature === null ? null : MARK.exec(signature);
+  return mark === null ? null : (mark[1] as SignatureOwner);
+}
+
 /** It came out of a translation. */
 export function isSealed(signature: string): boolean {
   return MARK.test(signature);

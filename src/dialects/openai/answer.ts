@@ -34,6 +34,8 @@ export function errorEvent(operation: Operation, error: ClientError, sequenceNum
     case 'audio_transcriptions':
     case 'audio_translations':
     case 'moderations':
+    case 'files':
+    case 'batches':
       return formatSseEvent('', errorJson(error));
     default:
       return unreachable(operation);

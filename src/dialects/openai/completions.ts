@@ -1,8 +1,16 @@
 /** The older text completions, as a conversation of one message. https://platform.openai.com/docs/api-reference/completions */
 import type { Conversation } from '../neutral/conversation.ts';
 import { Findings, isNoOp } from '../neutral/reading.ts';
-import type { ReplyEnd, ReplyHead, ReplyPart, ReplyStream, ReplyWriter } from '../neutral/reply.ts';
-import type { ParsedBody } from '../request-body.ts';
+import {
+  lostBeside,
+  type ReplyEnd,
+  type ReplyHead,
+  type ReplyPart,
+  type ReplyStream,
+  type ReplyWriter,
+} from '../neutral/reply.ts';
+import { ReplyText } from '../neutral/reply-text.ts';
+import type { ParsedBody } from '../parsed-body.ts';
 import { readUser } from './read-chat.ts';
 import { chatUsage } from './write-chat.ts';
 
@@ -45,12 +53,16 @@ export function readCompletions({ json, model, stream }: ParsedBody): Conversati
     endUser: readUser(json, findings),
     uses: findings.uses,
     foreign: findings.foreign,
+    hints: findings.hints,
+    thoughts: findings.thoughts,
     invalid: findings.invalid,
   };
 }
 
 export const completionsWriter: ReplyWriter = {
-  whole(head, parts, end) {
+  whole(head, reply, end) {
+    const { parts } = reply;
+    lostBeside(reply, SHOWN);
     const choice = { text: textOf(parts), index: 0, logprobs: null, finish_reason: end.finish };
     const usage = end.usage === null ? {} : { usage: chatUsage(end.usage) };
     return Buffer.from(JSON.stringify({ ...headOf(head), choices: [choice], ...usage }));
@@ -58,21 +70,23 @@ export const completionsWriter: ReplyWriter = {
   stream: (head) => new CompletionsReplyStream(head),
 };
 
+/** Thoughts, calls and sources have no place in text completions. */
+const SHOWN: ReadonlySet<ReplyPart['kind']> = new Set(['text', 'refusal']);
+
 function headOf({ id, createdSeconds, model }: ReplyHead): object {
   return { id: `cmpl-${id}`, object: 'text_completion', created: createdSeconds, model };
 }
 
-/** Thoughts have no place here, as in OpenAI's own. */
 function textOf(parts: readonly ReplyPart[]): string {
   return parts.map((part) => (part.kind === 'text' || part.kind === 'refusal' ? part.text : '')).join('');
 }
 
-class CompletionsReplyStream implements ReplyStream {
+class CompletionsReplyStream extends ReplyText implements ReplyStream {
   readonly nextSequenceNumber = 0;
   readonly #head: ReplyHead;
-  #out = '';
 
   constructor(head: ReplyHead) {
+    super();
     this.#head = head;
   }
 
@@ -84,16 +98,34 @@ class CompletionsReplyStream implements ReplyStream {
     this.text(text);
   }
 
-  reasoning(): void {}
-  reasoningSignature(): void {}
-  encryptedReasoning(): void {}
-  toolCall(): void {}
+  reasoning(text: string): void {
+    if (text !== '') this.lost('reasoning');
+  }
+
+  reasoningSignature(signature: string): void {
+    if (signature !== '') this.lost('reasoning');
+  }
+
+  encryptedReasoning(): void {
+    this.lost('reasoning');
+  }
+
+  toolCall(): void {
+    this.lost('tool_calls');
+  }
+
   toolArguments(): void {}
 
-  take(): string {
-    const out = this.#out;
-    this.#out = '';
-    return out;
+  citation(): void {
+    this.lost('citations');
+  }
+
+  image(): void {
+    this.lost('images');
+  }
+
+  logprobs(): void {
+    this.lost('logprobs');
   }
 
   end({ finish, usage }: ReplyEnd): string {
@@ -103,6 +135,6 @@ class CompletionsReplyStream implements ReplyStream {
   }
 
   #chunk(choices: readonly object[], more: object): void {
-    this.#out += `data: ${JSON.stringify({ ...headOf(this.#head), choices, ...more })}\n\n`;
+    this.out += `data: ${JSON.stringify({ ...headOf(this.#head), choices, ...more })}\n\n`;
   }
 }

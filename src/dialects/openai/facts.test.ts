@@ -11,7 +11,7 @@ function facts(operation: Operation, body: object): RequestFacts {
   return readFacts(operation, '/v1/x', read.value);
 }
 
-const TEXT = 'word '.repeat(80); // 400 bytes, 100 tokens
+const TEXT = 'word '.repeat(80); // 80 words: 78 tokens by the weights
 const TOOL = { type: 'function', function: { name: 'f', description: TEXT, parameters: { type: 'object' } } };
 const IMAGE = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(100_000)}` } };
 
@@ -25,13 +25,16 @@ describe('readFacts', () => {
       tools: false,
       jsonSchema: false,
       images: false,
-      promptTokens: 104,
+      promptTokens: 82,
+      promptSize: { words: expect.closeTo(78.4), signs: 0, blanks: 0, cjk: 0, other: 0, fixed: 4 },
+      // Every byte, and what may be put around a message and the whole.
+      maxPromptTokens: 485 + 2 * 16,
       maxOutputTokens: 10,
       includeUsage: false,
     });
   });
 
-  it('counts text wherever the model reads it, in bytes, and an image as an image', () => {
+  it('counts text wherever the model reads it, by its script, and an image as an image', () => {
     const tokens = (message: object): number => facts('chat', { messages: [message] }).promptTokens - 4;
     expect(
       tokens({
@@ -39,14 +42,13 @@ describe('readFacts', () => {
           { type: 'text', text: TEXT },
           { type: 'text', text: TEXT },
         ],
-      }),
-    ).toBe(200);
-    expect(tokens({ content: '中'.repeat(100) })).toBe(75);
-    expect(tokens({ tool_calls: [{ function: { name: 'f', arguments: TEXT.slice(1) } }] })).toBe(100);
+      }) / 2,
+    ).toBeCloseTo(78, -1);
+    expect(tokens({ content: '中'.repeat(100) })).toBe(78);
+    expect(tokens({ tool_calls: [{ function: { name: 'f', arguments: TEXT } }] })).toBe(79);
     expect(tokens({ content: [IMAGE] })).toBe(765);
-    expect(tokens({ content: [{ ...IMAGE, image_url: { ...IMAGE.image_url, detail: 'low' } }] })).toBe(85);
     expect(tokens({ content: [{ type: 'input_audio', input_audio: { data: 'A'.repeat(20_000) } }] })).toBe(10);
-    expect(facts('chat', { messages: [], tools: [TOOL] }).promptTokens).toBeGreaterThanOrEqual(100);
+    expect(facts('chat', { messages: [], tools: [TOOL] }).promptTokens).toBeGreaterThanOrEqual(80);
     expect(
       facts('responses', {
         input: [
@@ -54,12 +56,58 @@ describe('readFacts', () => {
           { type: 'function_call_output', output: TEXT },
         ],
         instructions: TEXT,
-      }).promptTokens,
-    ).toBe(308);
-    expect(facts('responses', { input: TEXT }).promptTokens).toBe(100);
-    expect(facts('embeddings', { input: [TEXT, TEXT] }).promptTokens).toBe(200);
+      }).promptTokens / 243,
+    ).toBeCloseTo(1, 1);
+    expect(facts('responses', { input: TEXT }).promptTokens).toBe(78);
+    expect(facts('embeddings', { input: [TEXT, TEXT] }).promptTokens / 157).toBeCloseTo(1, 1);
     expect(facts('embeddings', { input: [[1, 2, 3], [4]] }).promptTokens).toBe(4);
     expect(facts('completions', { prompt: [1, 2, 3] }).promptTokens).toBe(3);
+  });
+
+  it('bounds what a prompt can have of tokens, but for what is not in the body', () => {
+    const bound = (body: object): number | null => facts('chat', body).maxPromptTokens;
+    const image = bound({ messages: [{ content: [IMAGE] }] });
+    // Its base64 is no text; it may count as the largest there is.
+    expect(image).toBeGreaterThan(50_000);
+    expect(image).toBeLessThan(51_000);
+    expect(bound({ messages: [{ content: TEXT }], tools: [TOOL] })).toBeGreaterThan(1_424);
+    expect(bound({ messages: [{ content: [{ type: 'file', file: { file_id: 'f' } }] }] })).toBeNull();
+    expect(bound({ messages: [], tools: [{ type: 'web_search' }] })).toBeNull();
+    expect(facts('responses', { input: 'x', previous_response_id: 'r' }).maxPromptTokens).toBeNull();
+    expect(facts('responses', { input: 'x', previous_response_id: null }).maxPromptTokens).not.toBeNull();
+  });
+
+  it('asks how an image counts, with its size and detail', () => {
+    const asked: unknown[] = [];
+    const counter = {
+      scales: { words: 1, signs: 1, blanks: 1, cjk: 1, other: 1 },
+      imageTokens: (image: unknown) => asked.push(image) * 7,
+    };
+    const png = Buffer.concat([
+      Buffer.from('89504e470d0a1a0a0000000d49484452' + '00000400' + '00000200', 'hex'),
+      Buffer.alloc(64),
+    ]);
+    const content = [
+      { type: 'image_url', image_url: { url: `data:image/png;base64,${png.toString('base64')}`, detail: 'low' } },
+      { type: 'image', source: { type: 'base64', media_type: 'image/png', data: png.toString('base64') } },
+      { type: 'image_url', image_url: { url: 'https://example.com/a.png' } },
+    ];
+    const read = readRequestBody(Buffer.from(JSON.stringify({ model: 'm', messages: [{ content }] })), 'chat');
+    if (!read.ok) throw new Error(read.error.message);
+    expect(readFacts('chat', '/v1/x', read.value, counter).promptTokens).toBe(4 + 7 + 14 + 21);
+    expect(asked).toEqual([
+      { width: 1024, height: 512, low: true },
+      { width: 1024, height: 512, low: false },
+      { width: null, height: null, low: false },
+    ]);
+  });
+
+  it('reads long texts by samples, and comes to the same', () => {
+    const long = Array.from({ length: 2_000 }, (_, i) => `line ${i}: the quick brown fox, jumps over it; 你好`).join('\n');
+    const short = facts('chat', { messages: [{ content: long.slice(0, 4_000) }] }).promptTokens;
+    const whole = facts('chat', { messages: [{ content: long }] }).promptTokens;
+    expect(whole / short / (long.length / 4_000)).toBeGreaterThan(0.93);
+    expect(whole / short / (long.length / 4_000)).toBeLessThan(1.07);
   });
 
   it('sees tools, schemas and images', () => {

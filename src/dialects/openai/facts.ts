@@ -1,17 +1,25 @@
 import type { Operation } from '../../lib/operation.ts';
+import { textTokens, type ImageSize, type PromptSize, type TokenCounter } from '../../lib/prompt-size.ts';
 import type { RequestFacts } from '../facts.ts';
+import { imageSize, MAX_HEAD_CHARS } from '../image-size.ts';
+import type { LeftOut } from '../json-outline.ts';
+import { headOfText } from '../json-text.ts';
 import type { MultipartBody } from '../multipart.ts';
-import type { JsonObject, ParsedBody } from '../request-body.ts';
+import { isObject, member, type JsonObject } from '../../lib/json.ts';
+import type { ParsedBody } from '../parsed-body.ts';
+import { TextMeasure } from '../text-measure.ts';
 
-/** English text and code, roughly, for OpenAI's tokenizers; other scripts take more bytes and more tokens. */
-const BYTES_PER_TOKEN = 4;
 /** Role and separators around each message: OpenAI's cookbook counts 3 to 4. */
 const MESSAGE_TOKENS = 4;
-/** OpenAI's count for 1024×1024 at high detail (85 + 4 × 170), and for low detail. */
-const IMAGE_TOKENS = 765;
-const LOW_DETAIL_IMAGE_TOKENS = 85;
+/** What a provider may put around a message, an image or the tools of its own: more than any is known to. */
+const MAX_FRAME_TOKENS = 16;
+const MAX_TOOLS_FRAME_TOKENS = 1_024;
+/** gpt-4o-mini counts 48,169 for its largest. */
+const MAX_IMAGE_TOKENS = 50_000;
 /** About 10 tokens a second of audio at 128 kbit/s. */
 const AUDIO_CHARS_PER_TOKEN = 2000;
+/** Before the data of a `data:` URL. */
+const MAX_MEDIA_TYPE_CHARS = 256;
 /** A PDF page of 1,500 tokens in 45 KB. */
 const FILE_CHARS_PER_TOKEN = 40;
 
@@ -21,19 +29,24 @@ const FILE_CHARS_PER_TOKEN = 40;
  * is bounded by `readRequestBody`. Embeddings have no output, so `maxOutputTokens` is 0 there. Of operations that pass
  * through only model and stream are read.
  */
-export function readFacts(operation: Operation, path: string, body: ParsedBody | MultipartBody): RequestFacts {
-  const prompt: Prompt = { bytes: 0, tokens: 0, images: false };
+export function readFacts(
+  operation: Operation,
+  path: string,
+  body: ParsedBody | MultipartBody,
+  counter: TokenCounter = USUAL_COUNTER,
+): RequestFacts {
+  const prompt = new Prompt(counter, body.kind === 'json' ? body.left : null);
   let tools = false;
   let jsonSchema = false;
   let maxOutputTokens: number | null = null;
   if (body.kind === 'json') {
-    const { json } = body;
+    const { outline: json } = body;
     switch (operation) {
       case 'chat':
         addMessages(json['messages'], prompt);
         tools = addIfFilled(json['tools'], prompt) || addIfFilled(json['functions'], prompt);
         jsonSchema = isJsonSchema(json['response_format']);
-        if (jsonSchema) prompt.bytes += jsonTextBytes(json['response_format']);
+        if (jsonSchema) addJson(json['response_format'], prompt);
         maxOutputTokens = outputTokens(
           larger(tokenCount(json['max_completion_tokens']), tokenCount(json['max_tokens'])),
           choices(json['n']),
@@ -41,10 +54,11 @@ export function readFacts(operation: Operation, path: string, body: ParsedBody |
         break;
       case 'responses':
         addItems(json['input'], prompt);
+        prompt.bounded &&= isAbsent(json['previous_response_id']) && isAbsent(json['conversation']) && isAbsent(json['prompt']);
         addText(json['instructions'], prompt);
         tools = addIfFilled(json['tools'], prompt);
         jsonSchema = isJsonSchema(member(json['text'], 'format'));
-        if (jsonSchema) prompt.bytes += jsonTextBytes(json['text']);
+        if (jsonSchema) addJson(json['text'], prompt);
         maxOutputTokens = outputTokens(tokenCount(json['max_output_tokens']), 1);
         break;
       case 'completions': {
@@ -73,6 +87,9 @@ export function readFacts(operation: Operation, path: string, body: ParsedBody |
         break;
     }
   }
+  // Nobody writes anything for them; what the requests of a batch use is not known before it runs.
+  if (operation === 'files' || operation === 'batches') maxOutputTokens = 0;
+  const promptSize = prompt.size;
   return {
     operation,
     path,
@@ -80,27 +97,110 @@ export function readFacts(operation: Operation, path: string, body: ParsedBody |
     stream: body.stream,
     tools,
     jsonSchema,
-    images: prompt.images,
-    promptTokens: prompt.tokens + Math.ceil(prompt.bytes / BYTES_PER_TOKEN),
+    images: prompt.images > 0,
+    promptTokens: Math.round(prompt.tokens + textTokens(promptSize, counter.scales)),
+    promptSize,
+    maxPromptTokens: body.kind === 'json' ? prompt.bound(body.bytes.length, tools) : null,
     maxOutputTokens,
     includeUsage: body.kind === 'json' && body.includeUsage,
   };
 }
 
+/** As OpenAI's newer models count. */
+const USUAL_COUNTER: TokenCounter = {
+  scales: { words: 1, signs: 1, blanks: 0.04, cjk: 0.78, other: 0.4 },
+  imageTokens: () => 765,
+};
+
+/** Of one request at a time: reading facts never waits. */
+const TEXT = new TextMeasure();
+
 /** Sums over what the model will read. */
-interface Prompt {
-  /** Bytes of text in UTF-8. */
-  bytes: number;
-  /** Tokens of what is not text. */
-  tokens: number;
-  images: boolean;
+class Prompt {
+  readonly counter: TokenCounter;
+  readonly text = TEXT;
+  /** What the outline has stand-ins for. */
+  readonly left: LeftOut | null;
+  /** Of what is not text. */
+  tokens = 0;
+  images = 0;
+  /** Chars of the body that are no text: base64 of images. */
+  encoded = 0;
+  /** Messages and items. */
+  frames = 0;
+  /** All that the model will read is in the body, as text or as images. */
+  bounded = true;
+
+  constructor(counter: TokenCounter, left: LeftOut | null) {
+    this.counter = counter;
+    this.left = left;
+    this.text.begin();
+  }
+
+  add(text: string): void {
+    const json = this.#jsonOf(text);
+    if (json === null) this.text.add(text);
+    else this.text.addJson(json, 0, json.length);
+  }
+
+  /** Messages of a role and a text, where the outline has `standIn` for them. */
+  addMessages(standIn: unknown): void {
+    if (typeof standIn !== 'string') return;
+    this.left?.forEachMessage(standIn, (body, start, end) => {
+      this.frame();
+      this.text.addJson(body, start, end);
+    });
+  }
+
+  /** As parts of a schema. False: the outline has `value` for no messages. */
+  addMessageValues(value: string): boolean {
+    let found = false;
+    this.left?.forEachMessage(value, (body, start, end) => {
+      found = true;
+      this.text.add('role,user,content,,');
+      this.text.addJson(body, start, end);
+    });
+    return found;
+  }
+
+  /** In characters; of a text that was left out in bytes of JSON, of which one in base64 has no more. */
+  lengthOf(text: string): number {
+    return this.#jsonOf(text)?.length ?? text.length;
+  }
+
+  headOf(text: string, maxChars: number): string {
+    const json = this.#jsonOf(text);
+    return json === null ? text.slice(0, maxChars) : headOfText(json, maxChars);
+  }
+
+  #jsonOf(text: string): Buffer | null {
+    return this.left === null ? null : this.left.text(text);
+  }
+
+  get size(): PromptSize {
+    return { ...this.text.size, fixed: this.tokens };
+  }
+
+  frame(): void {
+    this.frames++;
+    this.tokens += MESSAGE_TOKENS;
+  }
+
+  bound(bodyBytes: number, tools: boolean): number | null {
+    if (!this.bounded) return null;
+    const around = (this.frames + 1) * MAX_FRAME_TOKENS + (tools ? MAX_TOOLS_FRAME_TOKENS : 0);
+    return bodyBytes - this.encoded + around + this.images * MAX_IMAGE_TOKENS;
+  }
 }
 
 function addMessages(messages: unknown, prompt: Prompt): void {
   if (!Array.isArray(messages)) return;
   for (const message of messages as readonly unknown[]) {
-    if (!isObject(message)) continue;
-    prompt.tokens += MESSAGE_TOKENS;
+    if (!isObject(message)) {
+      prompt.addMessages(message);
+      continue;
+    }
+    prompt.frame();
     addContent(message['content'], prompt);
     addText(message['name'], prompt);
     addText(message['reasoning_content'], prompt);
@@ -119,8 +219,11 @@ function addItems(input: unknown, prompt: Prompt): void {
   if (typeof input === 'string') return addText(input, prompt);
   if (!Array.isArray(input)) return;
   for (const item of input as readonly unknown[]) {
-    if (!isObject(item)) continue;
-    prompt.tokens += MESSAGE_TOKENS;
+    if (!isObject(item)) {
+      prompt.addMessages(item);
+      continue;
+    }
+    prompt.frame();
     addContent(item['content'], prompt);
     addText(item['name'], prompt);
     addText(item['arguments'], prompt);
@@ -134,7 +237,7 @@ function addItems(input: unknown, prompt: Prompt): void {
 
 function addContent(content: unknown, prompt: Prompt): void {
   if (typeof content === 'string') {
-    prompt.bytes += Buffer.byteLength(content);
+    prompt.add(content);
   } else if (Array.isArray(content)) {
     for (const part of content as readonly unknown[]) {
       if (isObject(part)) addPart(part, prompt);
@@ -148,21 +251,19 @@ function addPart(part: JsonObject, prompt: Prompt): void {
     case 'image':
     case 'image_url':
     case 'input_image':
-    case 'computer_screenshot': {
-      const detail = part['detail'] ?? member(part['image_url'], 'detail');
-      prompt.images = true;
-      prompt.tokens += detail === 'low' ? LOW_DETAIL_IMAGE_TOKENS : IMAGE_TOKENS;
+    case 'computer_screenshot':
+      addImage(part, prompt);
       break;
-    }
     case 'input_audio':
-      prompt.tokens += encodedTokens(member(part['input_audio'], 'data'), AUDIO_CHARS_PER_TOKEN);
+      addEncoded(member(part['input_audio'], 'data'), AUDIO_CHARS_PER_TOKEN, prompt);
       break;
     case 'document':
-      prompt.tokens += encodedTokens(member(part['source'], 'data'), FILE_CHARS_PER_TOKEN);
+      prompt.bounded = false;
+      addEncoded(member(part['source'], 'data'), FILE_CHARS_PER_TOKEN, prompt);
       break;
     case 'tool_use':
       addText(part['name'], prompt);
-      prompt.bytes += jsonTextBytes(part['input']);
+      addJson(part['input'], prompt);
       break;
     case 'tool_result':
       addContent(part['content'], prompt);
@@ -172,7 +273,8 @@ function addPart(part: JsonObject, prompt: Prompt): void {
       break;
     case 'file':
     case 'input_file':
-      prompt.tokens += encodedTokens(member(part['file'], 'file_data') ?? part['file_data'], FILE_CHARS_PER_TOKEN);
+      prompt.bounded = false;
+      addEncoded(member(part['file'], 'file_data') ?? part['file_data'], FILE_CHARS_PER_TOKEN, prompt);
       break;
     default:
       addText(part['text'], prompt);
@@ -207,30 +309,63 @@ function addTextsOrTokens(input: unknown, prompt: Prompt): number {
 /** Adds a list's text, and says whether there is anything in it. */
 function addIfFilled(list: unknown, prompt: Prompt): boolean {
   if (!Array.isArray(list) || list.length === 0) return false;
-  prompt.bytes += jsonTextBytes(list);
+  addJson(list, prompt);
+  // What the provider's own tools find is read by the model as well.
+  for (const tool of list as readonly unknown[]) prompt.bounded &&= isOwnTool(tool);
   return true;
 }
 
 function addText(text: unknown, prompt: Prompt): void {
-  if (typeof text === 'string') prompt.bytes += Buffer.byteLength(text);
+  if (typeof text === 'string') prompt.add(text);
 }
 
-function encodedTokens(data: unknown, charsPerToken: number): number {
-  return typeof data === 'string' ? Math.ceil(data.length / charsPerToken) : 0;
+function addEncoded(data: unknown, charsPerToken: number, prompt: Prompt): void {
+  if (typeof data === 'string') prompt.tokens += Math.ceil(prompt.lengthOf(data) / charsPerToken);
 }
 
-/** About the bytes that names and values take in a schema; punctuation is left out. Recurses as deep as the body nests. */
-function jsonTextBytes(value: unknown): number {
-  if (typeof value === 'string') return value.length;
-  let bytes = 0;
-  if (Array.isArray(value)) {
-    for (const item of value as readonly unknown[]) bytes += jsonTextBytes(item);
+/** A schema, which providers show a model in a form of their own: names, values and a sign between them. Recurses as deep as the body nests. */
+function addJson(value: unknown, prompt: Prompt): void {
+  if (typeof value === 'string') {
+    if (!prompt.addMessageValues(value)) prompt.add(value);
+  } else if (Array.isArray(value)) {
+    for (const item of value as readonly unknown[]) addJson(item, prompt);
   } else if (isObject(value)) {
-    for (const key in value) bytes += key.length + jsonTextBytes(value[key]);
+    for (const key in value) {
+      prompt.add(key);
+      addJson(value[key], prompt);
+    }
   } else {
-    bytes = BYTES_PER_TOKEN;
+    prompt.add('null');
   }
-  return bytes;
+  prompt.add(',');
+}
+
+/** Called by the client: of a function, Anthropic's without a type, or with a grammar. */
+function isOwnTool(tool: unknown): boolean {
+  const type = member(tool, 'type');
+  return type === undefined || type === 'function' || type === 'custom' || isObject(member(tool, 'parameters'));
+}
+
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null;
+}
+
+function addImage(part: JsonObject, prompt: Prompt): void {
+  const url = part['image_url'];
+  const source = part['source'];
+  const text = typeof url === 'string' ? url : (member(url, 'url') ?? member(source, 'data'));
+  const low = (part['detail'] ?? member(url, 'detail')) === 'low';
+  prompt.images++;
+  let size: Pick<ImageSize, 'width' | 'height'> = { width: null, height: null };
+  if (typeof text === 'string') {
+    const head = prompt.headOf(text, MAX_MEDIA_TYPE_CHARS + MAX_HEAD_CHARS);
+    const start = head.startsWith('data:') ? head.indexOf(',') + 1 : 0;
+    if (start > 0 || member(source, 'type') === 'base64') {
+      prompt.encoded += prompt.lengthOf(text) - start;
+      size = imageSize(head.slice(start));
+    }
+  }
+  prompt.tokens += prompt.counter.imageTokens({ ...size, low });
 }
 
 function isJsonSchema(format: unknown): boolean {
@@ -252,13 +387,4 @@ function choices(n: unknown): number {
 
 function outputTokens(each: number | null, count: number): number | null {
   return each === null ? null : Math.min(each * count, Number.MAX_SAFE_INTEGER);
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Own members only: a body's `__proto__` or a missing name must not reach the prototype. */
-function member(value: unknown, name: string): unknown {
-  return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 }

@@ -1,9 +1,9 @@
 /** A chat completion request → what it asks for. https://platform.openai.com/docs/api-reference/chat/create */
 import { isObject, objectsOf, stringOf, type JsonObject } from '../../lib/json.ts';
 import type { Conversation, OutputFormat, Part, ReasoningWish, TextPart, Tool, ToolChoice } from '../neutral/conversation.ts';
-import { Findings, isNoOp, Turns } from '../neutral/reading.ts';
+import { Findings, isNoOp, namesOf, Turns } from '../neutral/reading.ts';
 import { seal } from '../neutral/signature.ts';
-import type { ParsedBody } from '../request-body.ts';
+import type { ParsedBody } from '../parsed-body.ts';
 
 /** Read below, or of no meaning beyond the gateway itself. */
 const KNOWN: ReadonlySet<string> = new Set(
@@ -14,8 +14,28 @@ const KNOWN: ReadonlySet<string> = new Set(
 
 /** They steer price, storage or speed, not the answer. */
 const HINT_MEMBERS: ReadonlySet<string> = new Set(
-  'metadata store service_tier prompt_cache_key prompt_cache_retention safety_identifier prediction'.split(' '),
+  'metadata store service_tier prompt_cache_key prompt_cache_retention safety_identifier prediction verbosity'.split(' '),
 );
+
+/** Of smaller things: what has no place here is told where it is read. */
+const MESSAGE_MEMBERS: Readonly<Record<string, ReadonlySet<string>>> = {
+  system: namesOf('role content'),
+  developer: namesOf('role content'),
+  user: namesOf('role content'),
+  assistant: namesOf(
+    'role content tool_calls function_call refusal annotations reasoning_content reasoning reasoning_details images',
+  ),
+  tool: namesOf('role content tool_call_id name'),
+  function: namesOf('role content name'),
+};
+const PART_MEMBERS: Readonly<Record<string, ReadonlySet<string>>> = {
+  text: namesOf('type text cache_control'),
+  refusal: namesOf('type refusal'),
+  image_url: namesOf('type image_url cache_control index'),
+  input_audio: namesOf('type input_audio'),
+  file: namesOf('type file cache_control'),
+};
+const FUNCTION_MEMBERS = namesOf('type name description parameters strict');
 
 export function readChat({ json, model, stream }: ParsedBody): Conversation {
   const findings = new Findings();
@@ -23,7 +43,7 @@ export function readChat({ json, model, stream }: ParsedBody): Conversation {
   for (const name of Object.keys(json)) {
     if (KNOWN.has(name) || isNoOp(json[name])) continue;
     if (HINT_MEMBERS.has(name)) {
-      if (json[name] !== 'auto' && json[name] !== 'default') findings.use('hints', name);
+      if (json[name] !== 'auto' && json[name] !== 'default') findings.hint(name);
     } else findings.foreign.push(name);
   }
   if (Array.isArray(json['modalities']) && json['modalities'].some((each) => each !== 'text'))
@@ -52,6 +72,8 @@ export function readChat({ json, model, stream }: ParsedBody): Conversation {
     endUser: readUser(json, findings),
     uses: findings.uses,
     foreign: findings.foreign,
+    hints: findings.hints,
+    thoughts: findings.thoughts,
     invalid: findings.invalid,
   };
 }
@@ -70,7 +92,7 @@ export function readParallel(json: JsonObject, findings: Findings): boolean | nu
   return parallel;
 }
 
-export function readEffort(effort: string | null, field: string, findings: Findings): ReasoningWish | null {
+function readEffort(effort: string | null, field: string, findings: Findings): ReasoningWish | null {
   if (effort === null) return null;
   if (effort !== 'none') findings.use('reasoning', field);
   return { effort, budgetTokens: null, shown: false };
@@ -96,6 +118,8 @@ function readMessages(value: unknown, findings: Findings): { system: TextPart[];
       findings.refuse(path, `Invalid type for '${path}': expected an object.`);
       continue;
     }
+    const known = MESSAGE_MEMBERS[stringOf(message['role'])];
+    if (known !== undefined) findings.passOver(message, known, path);
     switch (message['role']) {
       // Wherever they stand: most providers have one place for instructions.
       case 'system':
@@ -136,9 +160,14 @@ function readMessages(value: unknown, findings: Findings): { system: TextPart[];
 }
 
 function readAssistant(message: JsonObject, path: string, names: Map<string, string>, findings: Findings): readonly Part[] {
-  const parts: Part[] = [...readReasoning(message)];
+  const parts: Part[] = [...readReasoning(message, path, findings)];
   const content = message['content'];
   if (content !== undefined && content !== null) parts.push(...readContent(content, `${path}.content`, findings));
+  for (const [index, image] of objectsOf(message['images']).entries()) {
+    const part = readPart(image, `${path}.images[${index}]`, findings);
+    if (part !== null) parts.push(part);
+  }
+  if (parts.some(({ kind }) => kind === 'image')) findings.use('assistantImages', `${path}.content`);
   const refusal = stringOf(message['refusal']);
   if (refusal !== '') parts.push({ kind: 'refusal', text: refusal });
   for (const [index, call] of objectsOf(message['tool_calls']).entries()) {
@@ -175,7 +204,7 @@ function googleSignature(call: JsonObject): string | null {
 }
 
 /** OpenRouter's `reasoning_details`, which can carry proofs; else the plain text that DeepSeek and others have. */
-function readReasoning(message: JsonObject): readonly Part[] {
+function readReasoning(message: JsonObject, path: string, findings: Findings): readonly Part[] {
   const details = objectsOf(message['reasoning_details']);
   const parts: Part[] = [];
   for (const detail of details) {
@@ -183,10 +212,14 @@ function readReasoning(message: JsonObject): readonly Part[] {
     const encrypted = stringOf(detail['data']);
     const signature = stringOf(detail['signature']);
     if (text === '' && encrypted === '' && signature === '') continue;
+    findings.thought(signature || encrypted || null, `${path}.reasoning_details`);
     parts.push({ kind: 'reasoning', text, signature: signature || null, encrypted: encrypted || null });
   }
   const plain = stringOf(message['reasoning_content']) || stringOf(message['reasoning']);
-  if (parts.length === 0 && plain !== '') parts.push({ kind: 'reasoning', text: plain, signature: null, encrypted: null });
+  if (parts.length === 0 && plain !== '') {
+    findings.thought(null, `${path}.reasoning_content`);
+    parts.push({ kind: 'reasoning', text: plain, signature: null, encrypted: null });
+  }
   return parts;
 }
 
@@ -211,6 +244,8 @@ function readContent(content: unknown, path: string, findings: Findings): readon
 
 function readPart(part: JsonObject, path: string, findings: Findings): Part | null {
   const cached = findings.cached(part, path);
+  const known = PART_MEMBERS[stringOf(part['type'])];
+  if (known !== undefined) findings.passOver(part, known, path);
   switch (part['type']) {
     case 'text':
       return { kind: 'text', text: stringOf(part['text']), cached };
@@ -223,6 +258,7 @@ function readPart(part: JsonObject, path: string, findings: Findings): Part | nu
       const source = findings.url(url, `${path}.image_url.url`);
       findings.use('images', `${path}.image_url`);
       if (source.kind === 'url') findings.use('imageUrls', `${path}.image_url.url`);
+      if (detail !== '' && detail !== 'auto') findings.use('imageDetail', `${path}.image_url.detail`);
       return { kind: 'image', source, detail: detail || null, cached };
     }
     case 'input_audio': {
@@ -262,6 +298,7 @@ function readTools(json: JsonObject, findings: Findings): readonly Tool[] {
 export function readFunction(called: JsonObject, path: string, findings: Findings, cached: Tool['cached']): Tool {
   const name = stringOf(called['name']);
   if (name === '') findings.refuse(`${path}.name`, `Missing '${path}.name'.`);
+  findings.passOver(called, FUNCTION_MEMBERS, path);
   return {
     name,
     description: stringOf(called['description']) || null,

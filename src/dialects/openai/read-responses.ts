@@ -1,9 +1,10 @@
 /** A Responses request → what it asks for, where nothing that lives at one upstream is meant. https://platform.openai.com/docs/api-reference/responses/create */
 import { isObject, objectsOf, stringOf, type JsonObject } from '../../lib/json.ts';
 import type { Conversation, OutputFormat, Part, ReasoningWish, TextPart, Tool } from '../neutral/conversation.ts';
-import { Findings, isNoOp, Turns } from '../neutral/reading.ts';
+import { Findings, isNoOp, namesOf, Turns } from '../neutral/reading.ts';
 import { isSealed } from '../neutral/signature.ts';
-import type { ParsedBody } from '../request-body.ts';
+import type { ParsedBody } from '../parsed-body.ts';
+import { customAsFunction, type ResponseTool, responseTools } from './response-tools.ts';
 import { readChoice, readFunction, readParallel, readSchemaFormat, readUser } from './read-chat.ts';
 
 const KNOWN: ReadonlySet<string> = new Set(
@@ -17,6 +18,25 @@ const HINT_MEMBERS: ReadonlySet<string> = new Set(
   'metadata store service_tier prompt_cache_key prompt_cache_retention safety_identifier include client_metadata'.split(' '),
 );
 
+/** What clients repeat of an answer's items says nothing new. */
+const ITEM_MEMBERS: Readonly<Record<string, ReadonlySet<string>>> = {
+  message: namesOf('type id status role content phase'),
+  function_call: namesOf('type id status call_id name namespace arguments'),
+  function_call_output: namesOf('type id status call_id output'),
+  custom_tool_call: namesOf('type id status call_id name input'),
+  custom_tool_call_output: namesOf('type id status call_id output'),
+  reasoning: namesOf('type id status summary content encrypted_content'),
+  image_generation_call: namesOf('type id status result'),
+};
+const PART_MEMBERS: Readonly<Record<string, ReadonlySet<string>>> = {
+  input_text: namesOf('type text'),
+  output_text: namesOf('type text annotations logprobs'),
+  text: namesOf('type text'),
+  refusal: namesOf('type refusal'),
+  input_image: namesOf('type image_url detail'),
+  input_file: namesOf('type file_data file_url filename'),
+};
+
 /** Marks what stands for thoughts that the provider does not show, so that it is told from a proof of those it does. */
 export const REDACTED = 'redacted:';
 
@@ -25,18 +45,18 @@ export function readResponses({ json, model, stream }: ParsedBody): Conversation
   for (const name of Object.keys(json)) {
     if (KNOWN.has(name) || isNoOp(json[name])) continue;
     if (!HINT_MEMBERS.has(name)) findings.foreign.push(name);
-    else if (json[name] !== 'auto' && json[name] !== 'default' && !asksForProofsOnly(name, json[name]))
-      findings.use('hints', name);
+    else if (json[name] !== 'auto' && json[name] !== 'default' && !asksForProofsOnly(name, json[name])) findings.hint(name);
   }
   if (json['truncation'] === 'auto') findings.foreign.push('truncation');
-  const { system, turns } = readInput(json['input'], findings);
+  const tools = responseTools(json);
+  const { system, turns } = readInput(json['input'], tools, findings);
   const instructions = findings.string(json, 'instructions') ?? '';
   return {
     model,
     stream,
     system: instructions === '' ? system : [{ kind: 'text', text: instructions, cached: null }, ...system],
     turns,
-    tools: findings.tools(readTools(json, findings), 'tools'),
+    tools: findings.tools(readTools(tools, findings), 'tools'),
     toolChoice: readChoice(json['tool_choice'], 'tool_choice', findings),
     parallelToolCalls: readParallel(json, findings),
     format: readFormat(json['text'], findings),
@@ -53,6 +73,8 @@ export function readResponses({ json, model, stream }: ParsedBody): Conversation
     endUser: readUser(json, findings),
     uses: findings.uses,
     foreign: findings.foreign,
+    hints: findings.hints,
+    thoughts: findings.thoughts,
     invalid: findings.invalid,
   };
 }
@@ -73,7 +95,7 @@ function readReasoning(reasoning: unknown, findings: Findings): ReasoningWish | 
 
 function readFormat(text: unknown, findings: Findings): OutputFormat {
   if (!isObject(text)) return { kind: 'text' };
-  if (!isNoOp(text['verbosity']) && text['verbosity'] !== 'medium') findings.use('hints', 'text.verbosity');
+  if (!isNoOp(text['verbosity']) && text['verbosity'] !== 'medium') findings.hint('text.verbosity');
   const format = text['format'];
   if (!isObject(format) || format['type'] === 'text') return { kind: 'text' };
   if (format['type'] === 'json_object') {
@@ -83,19 +105,25 @@ function readFormat(text: unknown, findings: Findings): OutputFormat {
   return readSchemaFormat(format, 'text.format', 'text.format.schema', findings);
 }
 
-function readTools(json: JsonObject, findings: Findings): readonly Tool[] {
-  const tools: Tool[] = [];
-  for (const [index, tool] of objectsOf(json['tools']).entries()) {
-    if (tool['type'] === 'function') tools.push(readFunction(tool, `tools[${index}]`, findings, null));
-    else findings.foreign.push(`tools[${index}]`);
-  }
-  return tools;
+function readTools(tools: readonly ResponseTool[], findings: Findings): readonly Tool[] {
+  return tools.flatMap(({ tool, path, plainName, origin }) => {
+    if (origin === null) {
+      findings.foreign.push(path);
+      return [];
+    }
+    if (origin.kind === 'custom') return [{ name: plainName, ...customAsFunction(tool), strict: null, cached: null }];
+    return [{ ...readFunction(tool, path, findings, null), name: plainName }];
+  });
 }
 
-function readInput(input: unknown, findings: Findings): { system: TextPart[]; turns: Conversation['turns'] } {
+function readInput(
+  input: unknown,
+  tools: readonly ResponseTool[],
+  findings: Findings,
+): { system: TextPart[]; turns: Conversation['turns'] } {
   const system: TextPart[] = [];
   const turns = new Turns();
-  const names = new Map<string, string>();
+  const names = new CallNames(tools);
   if (typeof input === 'string') {
     turns.add('user', [{ kind: 'text', text: input, cached: null }]);
     return { system, turns: turns.turns };
@@ -112,14 +140,32 @@ function readInput(input: unknown, findings: Findings): { system: TextPart[]; tu
   return { system, turns: turns.turns };
 }
 
-function readItem(
-  item: JsonObject,
-  path: string,
-  system: TextPart[],
-  turns: Turns,
-  names: Map<string, string>,
-  findings: Findings,
-): void {
+/** What the called tools are named where there are only functions. */
+class CallNames {
+  readonly #plain = new Map<string, string>();
+  readonly #byId = new Map<string, string>();
+
+  constructor(tools: readonly ResponseTool[]) {
+    for (const { plainName, origin } of tools)
+      if (origin !== null) this.#plain.set(JSON.stringify([origin.namespace, origin.name]), plainName);
+  }
+
+  called(id: string, { name, namespace }: JsonObject): string {
+    const given = stringOf(name);
+    const plain = this.#plain.get(JSON.stringify([stringOf(namespace) || null, given])) ?? given;
+    this.#byId.set(id, plain);
+    return plain;
+  }
+
+  /** Of the call with this id; '' where no such call is there. */
+  of(id: string): string {
+    return this.#byId.get(id) ?? '';
+  }
+}
+
+function readItem(item: JsonObject, path: string, system: TextPart[], turns: Turns, names: CallNames, findings: Findings): void {
+  const known = ITEM_MEMBERS[stringOf(item['type'] ?? 'message')];
+  if (known !== undefined) findings.passOver(item, known, path);
   switch (item['type'] ?? 'message') {
     case 'message': {
       const parts = readContent(item['content'], `${path}.content`, findings);
@@ -129,33 +175,46 @@ function readItem(
       else findings.refuse(`${path}.role`, `Invalid '${path}.role': expected user, assistant, system or developer.`);
       break;
     }
-    case 'function_call': {
+    case 'function_call':
+    case 'custom_tool_call': {
       const id = stringOf(item['call_id']);
-      const name = stringOf(item['name']);
-      names.set(id, name);
-      const call = { id, name, arguments: stringOf(item['arguments']) || '{}', signature: null, cached: null };
-      turns.add('assistant', [{ kind: 'toolCall', ...call }]);
+      const name = names.called(id, item);
+      const given =
+        item['type'] === 'function_call'
+          ? stringOf(item['arguments']) || '{}'
+          : JSON.stringify({ input: stringOf(item['input']) });
+      turns.add('assistant', [{ kind: 'toolCall', id, name, arguments: given, signature: null, cached: null }]);
       break;
     }
-    case 'function_call_output': {
+    case 'function_call_output':
+    case 'custom_tool_call_output': {
       const id = stringOf(item['call_id']);
       const parts = readContent(item['output'], `${path}.output`, findings);
       if (parts.some(({ kind }) => kind === 'image')) findings.use('toolResultImages', `${path}.output`);
-      turns.add('user', [{ kind: 'toolResult', id, name: names.get(id) ?? '', parts, isError: false, cached: null }]);
+      turns.add('user', [{ kind: 'toolResult', id, name: names.of(id), parts, isError: false, cached: null }]);
       break;
     }
     case 'reasoning':
-      turns.add('assistant', [reasoningPart(item)]);
+      turns.add('assistant', [reasoningPart(item, path, findings)]);
       break;
+    case 'image_generation_call': {
+      const data = stringOf(item['result']);
+      if (data === '') break;
+      findings.use('assistantImages', `${path}.result`);
+      const source = findings.base64(data, 'image/png', `${path}.result`);
+      turns.add('assistant', [{ kind: 'image', source, detail: null, cached: null }]);
+      break;
+    }
     default:
       findings.foreign.push(`${path}.type`);
   }
 }
 
 /** What OpenAI itself has encrypted means nothing elsewhere, and is not sealed. */
-function reasoningPart(item: JsonObject): Part {
+function reasoningPart(item: JsonObject, path: string, findings: Findings): Part {
   const text = [...objectsOf(item['summary']), ...objectsOf(item['content'])].map((part) => stringOf(part['text'])).join('');
   const proof = stringOf(item['encrypted_content']);
+  findings.thought(proof.startsWith(REDACTED) ? proof.slice(REDACTED.length) : proof, path);
   if (proof.startsWith(REDACTED))
     return { kind: 'reasoning', text: '', signature: null, encrypted: proof.slice(REDACTED.length) };
   return { kind: 'reasoning', text, signature: isSealed(proof) ? proof : null, encrypted: null };
@@ -171,6 +230,8 @@ function readContent(content: unknown, path: string, findings: Findings): readon
 }
 
 function readPart(part: JsonObject, path: string, findings: Findings): Part[] {
+  const known = PART_MEMBERS[stringOf(part['type'])];
+  if (known !== undefined && stringOf(part['file_id']) === '') findings.passOver(part, known, path);
   switch (part['type']) {
     case 'input_text':
     case 'output_text':
@@ -184,7 +245,9 @@ function readPart(part: JsonObject, path: string, findings: Findings): Part[] {
       findings.use('images', path);
       const source = findings.url(url, `${path}.image_url`);
       if (source.kind === 'url') findings.use('imageUrls', `${path}.image_url`);
-      return [{ kind: 'image', source, detail: stringOf(part['detail']) || null, cached: null }];
+      const detail = stringOf(part['detail']);
+      if (detail !== '' && detail !== 'auto') findings.use('imageDetail', `${path}.detail`);
+      return [{ kind: 'image', source, detail: detail || null, cached: null }];
     }
     case 'input_file': {
       const data = stringOf(part['file_data']) || stringOf(part['file_url']);

@@ -1,12 +1,13 @@
 /** Answers of another dialect as chat completions. https://platform.openai.com/docs/api-reference/chat/object, …/chat/streaming */
 import type { Usage } from '../../lib/usage.ts';
 import { unseal } from '../neutral/signature.ts';
-import type { ReplyEnd, ReplyHead, ReplyPart, ReplyStream, ReplyWriter } from '../neutral/reply.ts';
+import type { Citation, ReplyEnd, ReplyHead, ReplyPart, ReplyStream, ReplyWriter, TokenLogprob } from '../neutral/reply.ts';
+import { ReplyText } from '../neutral/reply-text.ts';
 
 export const chatWriter: ReplyWriter = {
-  whole(head, parts, end) {
+  whole(head, { parts }, end) {
     const { id, createdSeconds: created, model } = head;
-    const choice = { index: 0, message: messageOf(parts, id), logprobs: null, finish_reason: end.finish };
+    const choice = { index: 0, message: messageOf(parts, id), logprobs: logprobsOf(parts), finish_reason: end.finish };
     return Buffer.from(
       JSON.stringify({
         id: `chatcmpl-${id}`,
@@ -21,8 +22,26 @@ export const chatWriter: ReplyWriter = {
   stream: (head) => new ChatReplyStream(head),
 };
 
+function logprobsOf(parts: readonly ReplyPart[]): object | null {
+  const content = parts.flatMap((part) => (part.kind === 'text' ? part.logprobs : []));
+  return content.length === 0 ? null : { content, refusal: null };
+}
+
+/** `before`: characters of the text before the part that the citation is in. */
+function annotationOf({ url, title, span }: Citation, before: number): object {
+  const { start, end } = span ?? { start: 0, end: 0 };
+  return { type: 'url_citation', url_citation: { url, title, start_index: before + start, end_index: before + end } };
+}
+
+/** OpenRouter's form, which clients know: https://openrouter.ai/docs/features/multimodal/image-generation */
+function imageOf(mediaType: string, data: string, index: number): object {
+  return { type: 'image_url', index, image_url: { url: `data:${mediaType};base64,${data}` } };
+}
+
 function messageOf(parts: readonly ReplyPart[], head: string): object {
   let content: string | null = null;
+  const annotations: object[] = [];
+  const images: object[] = [];
   let refusal: string | null = null;
   let reasoning = '';
   const details: object[] = [];
@@ -30,7 +49,11 @@ function messageOf(parts: readonly ReplyPart[], head: string): object {
   for (const part of parts) {
     switch (part.kind) {
       case 'text':
+        for (const citation of part.citations) annotations.push(annotationOf(citation, content?.length ?? 0));
         content = (content ?? '') + part.text;
+        break;
+      case 'image':
+        images.push(imageOf(part.mediaType, part.data, images.length));
         break;
       case 'refusal':
         refusal = (refusal ?? '') + part.text;
@@ -51,6 +74,8 @@ function messageOf(parts: readonly ReplyPart[], head: string): object {
     role: 'assistant',
     content,
     refusal,
+    ...(annotations.length === 0 ? {} : { annotations }),
+    ...(images.length === 0 ? {} : { images }),
     ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
     // Plain text needs no second form; what must come back does.
     ...(parts.some((part) => part.kind === 'reasoning' && (part.signature ?? part.encrypted) !== null)
@@ -92,17 +117,21 @@ export function chatUsage(usage: Usage): object {
   };
 }
 
-class ChatReplyStream implements ReplyStream {
+class ChatReplyStream extends ReplyText implements ReplyStream {
   readonly nextSequenceNumber = 0;
   readonly #id: string;
   readonly #begin: string;
   readonly #includeUsage: boolean;
-  #out = '';
   #opened = false;
   /** Of the reasoning that is being told. */
   #details = 0;
+  #images = 0;
+  #chars = 0;
+  /** Calls that have had no arguments yet. */
+  readonly #bare = new Set<number>();
 
   constructor({ id, createdSeconds, model, includeUsage }: ReplyHead) {
+    super();
     const head = { id: `chatcmpl-${id}`, object: 'chat.completion.chunk', created: createdSeconds, model };
     this.#id = id;
     this.#begin = `data: ${JSON.stringify(head).slice(0, -1)},`;
@@ -110,7 +139,22 @@ class ChatReplyStream implements ReplyStream {
   }
 
   text(text: string): void {
-    if (text !== '') this.#delta(`"content":${JSON.stringify(text)}`);
+    if (text === '') return;
+    this.#chars += text.length;
+    this.#delta(`"content":${JSON.stringify(text)}`);
+  }
+
+  citation(citation: Citation): void {
+    const span = citation.span ?? { start: 0, end: this.#chars };
+    this.#delta(`"annotations":[${JSON.stringify(annotationOf({ ...citation, span }, 0))}]`);
+  }
+
+  image(mediaType: string, data: string): void {
+    this.#delta(`"images":[${JSON.stringify(imageOf(mediaType, data, this.#images++))}]`);
+  }
+
+  logprobs(tokens: readonly TokenLogprob[]): void {
+    if (tokens.length > 0) this.#delta('', JSON.stringify({ content: tokens, refusal: null }));
   }
 
   refusal(text: string): void {
@@ -137,24 +181,23 @@ class ChatReplyStream implements ReplyStream {
       function: { name, arguments: '' },
       ...extraContent(signature),
     };
+    this.#bare.add(index);
     this.#delta(`"tool_calls":[${JSON.stringify(call)}]`);
   }
 
   toolArguments(index: number, text: string): void {
-    if (text !== '') this.#delta(`"tool_calls":[{"index":${index},"function":{"arguments":${JSON.stringify(text)}}}]`);
-  }
-
-  take(): string {
-    const out = this.#out;
-    this.#out = '';
-    return out;
+    if (text === '') return;
+    this.#bare.delete(index);
+    this.#delta(`"tool_calls":[{"index":${index},"function":{"arguments":${JSON.stringify(text)}}}]`);
   }
 
   end({ finish, usage }: ReplyEnd): string {
     this.#open();
-    this.#out += `${this.#begin}"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"${finish}"}]}\n\n`;
+    // Clients parse arguments, and nothing is no JSON.
+    if (finish === 'tool_calls') for (const index of [...this.#bare]) this.toolArguments(index, '{}');
+    this.out += `${this.#begin}"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"${finish}"}]}\n\n`;
     if (this.#includeUsage && usage !== null)
-      this.#out += `${this.#begin}"choices":[],"usage":${JSON.stringify(chatUsage(usage))}}\n\n`;
+      this.out += `${this.#begin}"choices":[],"usage":${JSON.stringify(chatUsage(usage))}}\n\n`;
     return `${this.take()}data: [DONE]\n\n`;
   }
 
@@ -162,14 +205,14 @@ class ChatReplyStream implements ReplyStream {
     this.#delta(`"reasoning_details":[${JSON.stringify({ ...detail, index: this.#details++ })}]`);
   }
 
-  #delta(members: string): void {
+  #delta(members: string, logprobs = 'null'): void {
     this.#open();
-    this.#out += `${this.#begin}"choices":[{"index":0,"delta":{${members}},"logprobs":null,"finish_reason":null}]}\n\n`;
+    this.out += `${this.#begin}"choices":[{"index":0,"delta":{${members}},"logprobs":${logprobs},"finish_reason":null}]}\n\n`;
   }
 
   #open(): void {
     if (this.#opened) return;
     this.#opened = true;
-    this.#out += `${this.#begin}"choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n`;
+    this.out += `${this.#begin}"choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n`;
   }
 }

@@ -1,28 +1,34 @@
 /** Answers of another dialect as Responses. https://platform.openai.com/docs/api-reference/responses/object, …/responses-streaming */
 import type { Usage } from '../../lib/usage.ts';
 import {
+  type Citation,
   type ReplyEnd,
   type ReplyHead,
   type ReplyPart,
   ReplyParts,
   type ReplyStream,
   type ReplyWriter,
+  type TextReply,
+  type TokenLogprob,
 } from '../neutral/reply.ts';
+import { ReplyText } from '../neutral/reply-text.ts';
 import { REDACTED } from './read-responses.ts';
+import { customInput, type ToolOrigin, toolOrigins } from './response-tools.ts';
 
 export const responsesWriter: ReplyWriter = {
-  whole: (head, parts, end) =>
-    Buffer.from(
-      JSON.stringify(
-        responseOf(
-          head,
-          parts.map((part, index) => itemOf(part, head.id, index)),
-          end,
-        ),
-      ),
-    ),
+  whole: (head, { parts }, end) => Buffer.from(JSON.stringify(responseOf(head, itemsOf(parts, head.id, originsOf(head)), end))),
   stream: (head) => new ResponsesReplyStream(head),
 };
+
+type Origins = ReadonlyMap<string, ToolOrigin>;
+
+function originsOf({ request }: ReplyHead): Origins {
+  return request === undefined ? new Map() : toolOrigins(request);
+}
+
+function itemsOf(parts: readonly ReplyPart[], head: string, origins: Origins): readonly object[] {
+  return parts.map((part, index) => itemOf(part, head, index, origins));
+}
 
 /** `end`: null while it is in progress. */
 function responseOf({ id, createdSeconds, model }: ReplyHead, output: readonly object[], end: ReplyEnd | null): object {
@@ -63,18 +69,26 @@ function responsesUsage(usage: Usage): object {
   };
 }
 
-const ID_PREFIX: Readonly<Record<ReplyPart['kind'], string>> = { text: 'msg', refusal: 'msg', reasoning: 'rs', toolCall: 'fc' };
+const ID_PREFIX: Readonly<Record<ReplyPart['kind'], string>> = {
+  text: 'msg',
+  refusal: 'msg',
+  image: 'ig',
+  reasoning: 'rs',
+  toolCall: 'fc',
+};
 
 function itemId(kind: ReplyPart['kind'], head: string, index: number): string {
   return `${ID_PREFIX[kind]}_${head}_${index}`;
 }
 
-function itemOf(part: ReplyPart, head: string, index: number, status = 'completed'): object {
+function itemOf(part: ReplyPart, head: string, index: number, origins: Origins, status = 'completed'): object {
   const id = itemId(part.kind, head, index);
   switch (part.kind) {
     case 'text':
     case 'refusal':
       return { id, type: 'message', status, role: 'assistant', content: status === 'completed' ? [contentOf(part)] : [] };
+    case 'image':
+      return { id, type: 'image_generation_call', status, result: status === 'completed' ? part.data : null };
     case 'reasoning': {
       const proof = part.encrypted === null ? part.signature : REDACTED + part.encrypted;
       const summary = part.text === '' || status !== 'completed' ? [] : [{ type: 'summary_text', text: part.text }];
@@ -83,31 +97,56 @@ function itemOf(part: ReplyPart, head: string, index: number, status = 'complete
     case 'toolCall': {
       const call_id = part.id === '' ? `call_${head}_${part.index}` : part.id;
       const given = status === 'completed' ? part.arguments || '{}' : '';
-      return { id, type: 'function_call', status, call_id, name: part.name, arguments: given };
+      const origin = origins.get(part.name);
+      if (origin?.kind === 'custom')
+        return {
+          id,
+          type: 'custom_tool_call',
+          status,
+          call_id,
+          name: origin.name,
+          input: given === '' ? '' : customInput(given),
+        };
+      const name = origin === undefined ? { name: part.name } : { name: origin.name, namespace: origin.namespace };
+      return { id, type: 'function_call', status, call_id, ...name, arguments: given };
     }
   }
 }
 
 function contentOf(part: ReplyPart & { kind: 'text' | 'refusal' }): object {
-  return part.kind === 'text'
-    ? { type: 'output_text', text: part.text, annotations: [], logprobs: [] }
-    : { type: 'refusal', refusal: part.text };
+  if (part.kind === 'refusal') return { type: 'refusal', refusal: part.text };
+  return { type: 'output_text', text: part.text, annotations: part.citations.map(annotationOf), logprobs: part.logprobs };
+}
+
+function annotationOf({ url, title, span }: Citation): object {
+  return { type: 'url_citation', url, title, start_index: span?.start ?? 0, end_index: span?.end ?? 0 };
+}
+
+function emptied(part: ReplyPart & { kind: 'text' | 'refusal' }): ReplyPart & { kind: 'text' | 'refusal' } {
+  return part.kind === 'text' ? { kind: 'text', text: '', citations: [], logprobs: [] } : { kind: 'refusal', text: '' };
 }
 
 /** Each part is an item of the output; calls may be told in turns, so they are ended together. */
-class ResponsesReplyStream implements ReplyStream {
+class ResponsesReplyStream extends ReplyText implements ReplyStream {
   readonly #head: ReplyHead;
+  readonly #origins: Origins;
   readonly #collected = new ReplyParts();
   /** Items that have begun. */
   #begun = 0;
   /** Items that have ended, by their place. */
   readonly #ended = new Set<number>();
-  #out = '';
+  /** The last part of text, by its place; -1: none. */
+  #textAt = -1;
   #sequence = 0;
+  /** Where the text that is being told belongs, as JSON members. */
+  #deltaAt = -1;
+  #deltaPlace = '';
   #opened = false;
 
   constructor(head: ReplyHead) {
+    super();
     this.#head = head;
+    this.#origins = originsOf(head);
   }
 
   get nextSequenceNumber(): number {
@@ -117,7 +156,33 @@ class ResponsesReplyStream implements ReplyStream {
   text(text: string): void {
     if (text === '') return;
     this.#collected.text(text);
-    this.#contentDelta('response.output_text.delta', text, { logprobs: [] });
+    this.#textAt = this.#collected.parts.length - 1;
+    const at = this.#begin();
+    if (at !== this.#deltaAt) {
+      this.#deltaAt = at;
+      this.#deltaPlace = `,"item_id":${JSON.stringify(itemId('text', this.#head.id, at))},"output_index":${at},"content_index":0,"delta":`;
+    }
+    // Most of a stream: put together by hand.
+    this.out += `event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":${this.#sequence++}${this.#deltaPlace}${JSON.stringify(text)},"logprobs":[]}\n\n`;
+  }
+
+  citation(citation: Citation): void {
+    this.#collected.citation(citation);
+    const text = this.#lastText();
+    const annotation = text?.citations.at(-1);
+    if (annotation === undefined) return;
+    const place = { ...this.#at(this.#textAt), content_index: 0, annotation_index: (text?.citations.length ?? 1) - 1 };
+    this.#event('response.output_text.annotation.added', { ...place, annotation: annotationOf(annotation) });
+  }
+
+  image(mediaType: string, data: string): void {
+    this.#collected.image(mediaType, data);
+    this.#begin();
+  }
+
+  /** Told with the text when it is done: there is no event of their own. */
+  logprobs(tokens: readonly TokenLogprob[]): void {
+    if (this.#textAt !== -1) this.#collected.logprobs(tokens);
   }
 
   refusal(text: string): void {
@@ -154,22 +219,37 @@ class ResponsesReplyStream implements ReplyStream {
     if (text === '') return;
     this.#collected.toolArguments(index, text);
     const at = this.#collected.parts.findIndex((part) => part.kind === 'toolCall' && part.index === index);
-    if (at !== -1) this.#event('response.function_call_arguments.delta', { ...this.#at(at), delta: text });
-  }
-
-  take(): string {
-    const out = this.#out;
-    this.#out = '';
-    return out;
+    // A custom tool's input stands in its arguments as JSON, which is read when it is whole.
+    if (at !== -1 && !this.#isCustom(this.#collected.parts[at]))
+      this.#event('response.function_call_arguments.delta', { ...this.#at(at), delta: text });
   }
 
   end(end: ReplyEnd): string {
     this.#open();
     this.#endItems(this.#begun, true);
-    const output = this.#collected.parts.map((part, index) => itemOf(part, this.#head.id, index));
+    const output = itemsOf(this.#collected.parts, this.#head.id, this.#origins);
     const whole = end.finish === 'length' || end.finish === 'content_filter' ? 'response.incomplete' : 'response.completed';
     this.#event(whole, { response: responseOf(this.#head, output, end) });
     return this.take();
+  }
+
+  #isCustom(part: ReplyPart | undefined): boolean {
+    return part?.kind === 'toolCall' && this.#origins.get(part.name)?.kind === 'custom';
+  }
+
+  #item(part: ReplyPart, at: number, status?: string): object {
+    return itemOf(part, this.#head.id, at, this.#origins, status);
+  }
+
+  /** Sources may come before any text: then they are of an empty one. */
+  #lastText(): TextReply | undefined {
+    const { parts } = this.#collected;
+    if (this.#textAt === -1) {
+      this.#textAt = parts.length - 1;
+      this.#begin();
+    }
+    const part = parts[this.#textAt];
+    return part?.kind === 'text' ? part : undefined;
   }
 
   #contentDelta(type: string, delta: string, more: object): void {
@@ -185,9 +265,9 @@ class ResponsesReplyStream implements ReplyStream {
     if (part === undefined || at < this.#begun) return at;
     this.#endItems(at, false);
     this.#begun = at + 1;
-    this.#event('response.output_item.added', { output_index: at, item: itemOf(part, this.#head.id, at, 'in_progress') });
+    this.#event('response.output_item.added', { output_index: at, item: this.#item(part, at, 'in_progress') });
     if (part.kind === 'text' || part.kind === 'refusal')
-      this.#event('response.content_part.added', { ...this.#at(at), content_index: 0, part: contentOf({ ...part, text: '' }) });
+      this.#event('response.content_part.added', { ...this.#at(at), content_index: 0, part: contentOf(emptied(part)) });
     if (part.kind === 'reasoning' && part.text !== '')
       this.#event('response.reasoning_summary_part.added', {
         ...this.#at(at),
@@ -211,12 +291,14 @@ class ResponsesReplyStream implements ReplyStream {
     const place = this.#at(at);
     switch (part.kind) {
       case 'text':
-        this.#event('response.output_text.done', { ...place, content_index: 0, text: part.text, logprobs: [] });
-        this.#event('response.content_part.done', { ...place, content_index: 0, part: contentOf({ ...part, kind: 'text' }) });
+        this.#event('response.output_text.done', { ...place, content_index: 0, text: part.text, logprobs: part.logprobs });
+        this.#event('response.content_part.done', { ...place, content_index: 0, part: contentOf(part) });
         break;
       case 'refusal':
         this.#event('response.refusal.done', { ...place, content_index: 0, refusal: part.text });
-        this.#event('response.content_part.done', { ...place, content_index: 0, part: contentOf({ ...part, kind: 'refusal' }) });
+        this.#event('response.content_part.done', { ...place, content_index: 0, part: contentOf(part) });
+        break;
+      case 'image':
         break;
       case 'reasoning':
         if (part.text === '') break;
@@ -228,9 +310,15 @@ class ResponsesReplyStream implements ReplyStream {
         });
         break;
       case 'toolCall':
+        if (this.#isCustom(part)) {
+          const input = customInput(part.arguments);
+          this.#event('response.custom_tool_call_input.delta', { ...place, delta: input });
+          this.#event('response.custom_tool_call_input.done', { ...place, input });
+          break;
+        }
         this.#event('response.function_call_arguments.done', { ...place, name: part.name, arguments: part.arguments || '{}' });
     }
-    this.#event('response.output_item.done', { output_index: at, item: itemOf(part, this.#head.id, at) });
+    this.#event('response.output_item.done', { output_index: at, item: this.#item(part, at) });
   }
 
   #at(index: number): object {
@@ -247,6 +335,6 @@ class ResponsesReplyStream implements ReplyStream {
   }
 
   #event(type: string, members: object): void {
-    this.#out += `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: this.#sequence++, ...members })}\n\n`;
+    this.out += `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: this.#sequence++, ...members })}\n\n`;
   }
 }

@@ -4,8 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../lib/clock.ts';
-import { BEFORE_ALL, compareOrder, Replica } from '../../routetable/replica.ts';
+import { BEFORE_ALL, compareOrder, Replica, type RefusedRoute } from '../../routetable/replica.ts';
 import {
+  type ExhaustedBudget,
   type Load,
   type Nack,
   SPOKEN_VERSIONS,
@@ -39,12 +40,20 @@ export interface DeliveryOptions {
 
 /** Who serves what is delivered. */
 export interface DeliveryTarget {
-  /** Throws where the table's settings cannot be used; then what was served before still is. */
-  apply(table: RouteTable, refusedEntries: number): void;
+  /**
+   * Throws where the table's settings cannot be used; then what was served before still is. Returns the routes that are not served
+   * as the table has them.
+   */
+  apply(table: RouteTable, refusedEntries: number): readonly RefusedRoute[];
+  /** So many pods of this gateway are ready, this one included: told again and again while there is a leader that knows. */
+  countPods(readyPods: number): void;
   /** Whether it serves clients now. */
   readonly serving: boolean;
   upstreams(): readonly UpstreamReport[];
+  /** Why limits are not shared as the settings have it, free of secrets; null: they are, or are not to be. */
+  limitsProblem(): string | null;
   load(): Load;
+  exhaustedBudgets(): readonly ExhaustedBudget[];
 }
 
 export interface DeliveryEvent {
@@ -119,7 +128,9 @@ export class Delivery {
         version: options.version,
         nacks: this.#replica.nacks,
         upstreams: options.target.upstreams(),
+        limitsProblem: options.target.limitsProblem(),
         load: options.target.load(),
+        exhausted: options.target.exhaustedBudgets(),
       }),
       onEpoch: (epoch) => this.#sawEpoch(epoch),
       onProblem: (why) => this.#tell('warn', why),
@@ -250,6 +261,7 @@ export class Delivery {
           this.#streamEpoch = epoch;
           this.#reporter.begin();
         },
+        onReadyPods: (count) => this.#options.target.countPods(count),
         onCommit: () => {
           committed = true;
           this.#taken();
@@ -301,12 +313,17 @@ export class Delivery {
       this.#problem = replica.nacks.map(({ kind, reason }) => `${kind}: ${reason}`).join('; ') || 'it has no settings';
       return false;
     }
+    let refused: readonly RefusedRoute[];
     try {
-      target.apply(replica.table, replica.nacks.length);
+      refused = target.apply(replica.table, replica.nacks.length);
     } catch (error) {
       this.#tell('warn', 'the settings cannot be used; those before them are', { why: causeOf(error) });
       replica.refuseSettings(causeOf(error));
       if (replica.table === null) return false;
+      refused = target.apply(replica.table, replica.nacks.length);
+    }
+    if (refused.length > 0) {
+      replica.refuseRoutes(refused);
       target.apply(replica.table, replica.nacks.length);
     }
     return true;

@@ -2,7 +2,8 @@
 import { EPOCH_HEADER, REPORT_PATH, type Nack, type Report } from '../../routetable/stream-messages.ts';
 import { type OperatorLink, OperatorRefused } from './operator-link.ts';
 
-export const REPORT_EVERY_MS = 5_000;
+const REPORT_EVERY_MS = 5_000;
+const SETTLE_MS = 10;
 const BACKOFF_MS = 200;
 const BACKOFF_MAX_MS = 5_000;
 
@@ -30,6 +31,7 @@ export class Reporter {
   #busy = false;
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
 
   constructor(options: ReporterOptions) {
     this.#options = options;
@@ -49,11 +51,18 @@ export class Reporter {
   pause(): void {
     this.#open = false;
     clearTimeout(this.#timer);
+    clearTimeout(this.#soon);
+    this.#soon = undefined;
   }
 
+  /** What happens within a moment is told together, and what was just served goes first. */
   changed(): void {
     this.#wanted = true;
-    if (!this.#busy) this.#next(0);
+    if (this.#busy || this.#soon !== undefined || !this.#open) return;
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined;
+      if (!this.#busy) this.#next(0);
+    }, SETTLE_MS);
   }
 
   /** A last word. */

@@ -12,6 +12,8 @@ const MISSED_HEARTBEATS = 3;
 export interface StreamEvents {
   /** The leader has begun; its epoch is the newest. */
   onHello(epoch: number): void;
+  /** So many pods of this gateway are ready, this one included. */
+  onReadyPods(count: number): void;
   /** The replica's table may be another one. */
   onCommit(): void;
   /** The table that is served is the leader's, as of now. */
@@ -59,6 +61,7 @@ export async function readStream(response: IncomingMessage, replica: Replica, ev
           began = true;
           heartbeatMs = line.heartbeatMs;
           events.onHello(line.epoch);
+          if (line.readyPods !== null) events.onReadyPods(line.readyPods);
           return;
         }
         case 'entry':
@@ -81,6 +84,7 @@ export async function readStream(response: IncomingMessage, replica: Replica, ev
           return;
         }
         case 'heartbeat':
+          if (line.readyPods !== null) events.onReadyPods(line.readyPods);
           if (!between) events.onCurrent();
           return;
         case 'bye':
@@ -96,12 +100,13 @@ export async function readStream(response: IncomingMessage, replica: Replica, ev
     });
     response.on('data', (chunk: Buffer) => {
       if (ended) return;
-      listen();
       try {
         lines.push(chunk);
       } catch (error) {
         end(String(error));
       }
+      // After the lines: one of them may be the one that says how long silence is.
+      if (!ended) listen();
     });
     response.on('end', () => end('the operator ended the connection'));
     response.on('error', (error) => end(`the connection broke: ${error.message}`));

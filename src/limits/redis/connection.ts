@@ -3,6 +3,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { RedisSettings } from '../../routetable/types.ts';
 import { Breaker } from './breaker.ts';
 import { connectRedis, type RedisClient } from './client.ts';
+import { reasonOf, type RedisRun, saysNothing } from './reason.ts';
 import { PODS_SCRIPT } from './scripts.ts';
 
 /** How long a command may take before whoever waits for it goes on without. */
@@ -36,7 +37,7 @@ export function scriptOf(source: string): Script {
 
 /** A Redis that may be away: commands are answered within their time or fail, and while it is away nobody waits. */
 export class RedisConnection {
-  /** Pods that use this Redis for this gateway, this one included, when it was last heard of. */
+  /** Pods of this gateway, this one included, by the newest word: Redis' own with each heartbeat, or that of who else counts them. */
   pods = 1;
   readonly #clock: Clock;
   readonly #client: RedisClient;
@@ -47,12 +48,19 @@ export class RedisConnection {
   readonly #podsScript = scriptOf(PODS_SCRIPT);
   readonly #startedMs: number;
   readonly #commandTimeoutMs: number;
-  #lastError = 'no answer yet';
-  #answeredMs: number;
+  /** Since it last answered; empty: none. */
+  #lastError = '';
+  #heardMs: number;
   #reconnectedMs: number;
   #beat: NodeJS.Timeout | undefined;
   #told = false;
   #closed = false;
+  #answeredSinceReady = true;
+  readonly #run: RedisRun;
+  /** Of its clock before ours. */
+  #redisAheadMs = 0;
+  /** Ends with the first answer, or where there is none in time; null: that is over. */
+  firstAnswer: Promise<void> | null;
 
   /** `podsKey`: where the gateway's pods say that they are there. */
   constructor(
@@ -64,28 +72,44 @@ export class RedisConnection {
     commandTimeoutMs: number,
   ) {
     this.#commandTimeoutMs = commandTimeoutMs;
+    this.#run = { mode: settings.mode, tls: settings.address.tls };
     this.#clock = clock;
     this.#pod = pod;
     this.#podsKey = podsKey;
     this.#events = events;
     const nowMs = clock.nowMs();
     this.#startedMs = nowMs;
-    this.#answeredMs = nowMs;
+    this.#heardMs = nowMs;
     this.#reconnectedMs = nowMs;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const begun = (): void => {
+      clearTimeout(patience);
+      this.firstAnswer = null;
+      resolve();
+    };
+    const patience = setTimeout(begun, FIRST_ANSWER_MS).unref();
+    this.firstAnswer = promise;
     this.#breaker = new Breaker(clock, (closed, reason, afterMs) => {
+      begun();
+      this.#lastError = closed ? '' : reason;
       events.stateChanged(closed, reason, afterMs);
       this.#told = true;
       if (closed) void this.#inspect();
     });
     this.#client = connectRedis(settings);
-    this.#client.on('error', (error: Error) => {
-      this.#lastError = reasonOf(error);
-    });
-    this.#client.on('close', () => {
-      if (!this.#closed) this.#breaker.open(`the connection was lost (${this.#lastError})`);
-    });
+    const failed = (error: Error): void => {
+      if (!saysNothing(error)) this.#lastError = this.#reasonOf(error);
+      // It is we who hang up.
+      if (error.message.startsWith('Socket timeout')) this.#answeredSinceReady = true;
+    };
+    // The last two are a Sentinel's and a Cluster's.
+    this.#client.on('error', failed).on('sentinelError', failed).on('node error', failed);
+    this.#client.on('close', () => this.#disconnected());
     // With the connection there, the first proof should not wait for its turn.
-    this.#client.on('ready', () => this.#heartbeat());
+    this.#client.on('ready', () => {
+      this.#answeredSinceReady = false;
+      this.#heartbeat();
+    });
     this.#schedule();
   }
 
@@ -93,17 +117,47 @@ export class RedisConnection {
     return this.#breaker.closed;
   }
 
+  /** Why it is away, and what to put right, free of secrets; null: it answers, or has had no time to. */
+  get problem(): string | null {
+    return this.#told && !this.#breaker.closed ? this.#problem : null;
+  }
+
+  /** What Redis' clock shows, to about a round trip; this process' own where it has not answered yet. */
+  get redisNowMs(): number {
+    return this.#clock.nowMs() + this.#redisAheadMs;
+  }
+
+  /** To who listens at this moment. False: Redis is away, and nobody hears it. */
+  publish(channel: string, message: string): boolean {
+    if (!this.reachable) return false;
+    this.#client.publish(channel, message).catch((error: unknown) => {
+      if (!saysNothing(error)) this.#lastError = this.#reasonOf(error);
+    });
+    return true;
+  }
+
   /** Rejects where there is no answer in time, or the answer is an error. */
   async run(script: Script, key: string, args: readonly (string | number)[]): Promise<unknown> {
+    return this.command(async () => this.#evaluate(script, key, args));
+  }
+
+  /** The same for any command. A time of its own is for what nobody waits for: its failure says nothing of the others. */
+  async command<T>(send: (client: RedisClient) => Promise<T>, timeoutMs = this.#commandTimeoutMs): Promise<T> {
     const sentMs = this.#clock.nowMs();
     try {
-      const answer = await this.#inTime(this.#evaluate(script, key, args));
+      const sent = send(this.#client);
+      // One that comes too late still says that the connection is alive.
+      sent.then(
+        () => (this.#heardMs = this.#clock.nowMs()),
+        () => {},
+      );
+      const answer = await this.#inTime(sent, timeoutMs);
       this.#answered(sentMs);
       return answer;
     } catch (error) {
-      const reason = reasonOf(error);
+      const reason = this.#reasonOf(error);
       this.#events.commandEnded(this.#clock.nowMs() - sentMs, false);
-      this.#breaker.failed(sentMs, reason);
+      if (timeoutMs === this.#commandTimeoutMs) this.#breaker.failed(sentMs, reason);
       throw error;
     }
   }
@@ -116,7 +170,7 @@ export class RedisConnection {
         await this.#inTime(this.#evaluate(this.#podsScript, this.#podsKey, ['', POD_GONE_MS, this.#pod]));
       } catch (error) {
         // It is forgotten soon all the same.
-        this.#lastError = reasonOf(error);
+        this.#lastError = this.#reasonOf(error);
       }
     }
     this.#client.disconnect();
@@ -132,19 +186,34 @@ export class RedisConnection {
   }
 
   /** What comes later is not listened to: the call is repeated under its number. */
-  async #inTime<T>(answer: Promise<T>): Promise<T> {
+  async #inTime<T>(answer: Promise<T>, timeoutMs = this.#commandTimeoutMs): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const late = (): void => reject(new Error(`no answer within ${this.#commandTimeoutMs} ms`));
+    const late = (): void => reject(new Error(`no answer within ${timeoutMs} ms`));
     // Where it was this process that stood still, the answer has come meanwhile and is read before that.
-    const timer = setTimeout(() => setImmediate(late), this.#commandTimeoutMs);
+    const timer = setTimeout(() => setImmediate(late), timeoutMs);
     answer.then(resolve, reject).finally(() => clearTimeout(timer));
     return promise;
   }
 
   #answered(sentMs: number): void {
-    this.#answeredMs = this.#clock.nowMs();
-    this.#events.commandEnded(this.#answeredMs - sentMs, true);
+    this.#answeredSinceReady = true;
+    this.#events.commandEnded(this.#clock.nowMs() - sentMs, true);
     this.#breaker.succeeded();
+  }
+
+  #disconnected(): void {
+    if (this.#closed) return;
+    // A server that waits for a TLS handshake hangs up on anything else without a word.
+    if (!this.#answeredSinceReady) this.#lastError = this.#reasonOf(new Error('the connection was closed before any answer'));
+    this.#breaker.open(this.#lastError === '' ? 'the connection was lost' : `the connection was lost (${this.#lastError})`);
+  }
+
+  get #problem(): string {
+    return this.#lastError === '' ? 'no answer yet' : this.#lastError;
+  }
+
+  #reasonOf(error: unknown): string {
+    return reasonOf(error, this.#run);
   }
 
   #schedule(): void {
@@ -157,26 +226,41 @@ export class RedisConnection {
   #heartbeat(): void {
     if (this.#closed) return;
     const nowMs = this.#clock.nowMs();
-    const silent = nowMs - Math.max(this.#answeredMs, this.#reconnectedMs) > SILENCE_MS;
-    if (!this.#breaker.closed && silent && this.#client.status !== 'connecting' && this.#client.status !== 'reconnecting') {
-      this.#reconnectedMs = nowMs;
-      this.#client.disconnect(true);
-    }
+    this.#revive(nowMs);
     if (!this.#told && nowMs - this.#startedMs >= FIRST_ANSWER_MS) {
       this.#told = true;
-      this.#events.stateChanged(false, this.#lastError, nowMs - this.#startedMs);
+      this.#events.stateChanged(false, this.#problem, nowMs - this.#startedMs);
     }
     this.run(this.#podsScript, this.#podsKey, [this.#pod, POD_GONE_MS, ''])
       .then(
         (answer) => {
-          const count: unknown = Array.isArray(answer) ? answer[0] : null;
+          const fields: readonly unknown[] = Array.isArray(answer) ? answer : [];
+          const [count, redisMs] = fields;
           if (typeof count === 'number') this.pods = Math.max(1, count);
+          if (typeof redisMs === 'number') this.#redisAheadMs = redisMs - this.#clock.nowMs();
         },
         (error: unknown) => {
-          this.#lastError = reasonOf(error);
+          if (!saysNothing(error)) this.#lastError = this.#reasonOf(error);
         },
       )
       .finally(() => this.#schedule());
+  }
+
+  #revive(nowMs: number): void {
+    const { status } = this.#client;
+    if (status === 'end') {
+      // A failover that is told while the client asks for the master ends it for good.
+      this.#client.connect().catch((error: unknown) => {
+        if (!saysNothing(error)) this.#lastError = this.#reasonOf(error);
+      });
+      return;
+    }
+    const silent = nowMs - Math.max(this.#heardMs, this.#reconnectedMs) > SILENCE_MS;
+    if (this.#breaker.closed || !silent || status === 'connecting' || status === 'reconnecting') return;
+    this.#reconnectedMs = nowMs;
+    // It is we who hang up.
+    this.#answeredSinceReady = true;
+    this.#client.disconnect(true);
   }
 
   /** A Redis that evicts keys forgets limits; not everybody may ask it. */
@@ -189,8 +273,8 @@ export class RedisConnection {
           `Redis may evict limits when its memory is full: maxmemory-policy is ${policy}, and must be noeviction for limits to hold`,
         );
       }
-    } catch (error) {
-      this.#lastError = reasonOf(error);
+    } catch {
+      // Then the README's word must do.
     }
   }
 }
@@ -201,10 +285,4 @@ function configured(answer: unknown, name: string): string | null {
   const at = fields.indexOf(name);
   const value = at === -1 ? null : fields[at + 1];
   return typeof value === 'string' ? value : null;
-}
-
-/** What Redis or the network said, in one line; neither repeats a password. */
-function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? error.message || error.name : String(error);
-  return text.split('\n')[0]?.slice(0, 200) ?? '';
 }

@@ -10,6 +10,8 @@ export interface LeaseCall {
   readonly limit: number;
   /** sliding: the window; fixed: the period's end, on Redis' clock; slots: 0. */
   readonly spanMs: number;
+  /** fixed: the period's beginning; else 0. */
+  readonly startMs: number;
   readonly call: number;
   readonly hold: number;
   readonly need: number;
@@ -58,6 +60,7 @@ export function leaseArguments(call: LeaseCall, pod: string, nowMs: number | nul
     call.epoch,
     STANDING[call.standing],
     call.keep ? 1 : 0,
+    call.startMs,
     ...call.used,
   ];
 }

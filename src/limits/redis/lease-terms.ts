@@ -3,7 +3,7 @@ import { type CounterKind, PARTS } from './lease-call.ts';
 
 export interface LeaseTerms {
   readonly leaseMs: number;
-  /** Demand for this long is leased ahead. */
+  /** Demand for this long is leased ahead: with less than half a lease, a counter asks more often than its lease wants to be renewed. */
   readonly horizonMs: number;
   /** A refusal is believed for so long at most. */
   readonly quietMs: number;
@@ -11,7 +11,6 @@ export interface LeaseTerms {
 
 const LONGEST_LEASE_MS = 10_000;
 const SHORTEST_LEASE_MS = 250;
-const LONGEST_HORIZON_MS = 4_000;
 const LONGEST_QUIET_MS = 250;
 /** A dead pod's slots are free after this. */
 const SLOT_LEASE_MS = 8_000;
@@ -25,10 +24,10 @@ export function leaseTerms(kind: CounterKind, windowMs: number): LeaseTerms {
     case 'sliding': {
       const leaseMs = Math.round(Math.min(LONGEST_LEASE_MS, Math.max(SHORTEST_LEASE_MS, windowMs / 4)));
       const quietMs = Math.min(LONGEST_QUIET_MS, Math.max(5, windowMs / PARTS));
-      return { leaseMs, horizonMs: Math.min(LONGEST_HORIZON_MS, leaseMs / 2), quietMs };
+      return { leaseMs, horizonMs: leaseMs / 2, quietMs };
     }
     case 'fixed':
-      return { leaseMs: LONGEST_LEASE_MS, horizonMs: LONGEST_HORIZON_MS, quietMs: LONGEST_QUIET_MS };
+      return { leaseMs: LONGEST_LEASE_MS, horizonMs: LONGEST_LEASE_MS / 2, quietMs: LONGEST_QUIET_MS };
     case 'slots':
       return { leaseMs: SLOT_LEASE_MS, horizonMs: SLOT_HORIZON_MS, quietMs: SLOT_QUIET_MS };
   }

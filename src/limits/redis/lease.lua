@@ -15,9 +15,10 @@
 --         13 0; 1 join: takes the call as it is, whatever is known of the pod; 2 known: the pod must be known (its last call
 --            was answered within the window)
 --         14 keep: 1 where slots in use stay the pod's own even beyond the limit (it could not reach Redis)
---         15 … pairs of part, amount: what was used since the last call; an amount below zero gives back
+--         15 fixed: beginning of the period in ms; else 0
+--         16 … pairs of part, amount: what was used since the last call; an amount below zero gives back
 --
--- Answers  1 status: OK, LOST (another epoch: tell everything), GAP (calls were lost: repeat those after [5]), OVER (the period ended)
+-- Answers  1 status: OK, LOST (another epoch: tell everything), GAP (calls were lost: repeat those after [5]), OVER (the period ended, or has not begun)
 --          2 epoch   3 now   4 units granted; below zero: slots in use that are the pod's no more
 --          5 GAP: the last call that is known; else ms until the lease ends
 --          6 units left for others   7 ms until `step` more are free, as far as is known   8 ms until nothing is counted
@@ -25,7 +26,7 @@
 local kind, limit, span, pod, call = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local hold, need, want, step = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local lease, epoch, join, keep = tonumber(ARGV[11]), ARGV[12], ARGV[13] == '1', ARGV[14] == '1'
-local known = ARGV[13] == '2'
+local known, start = ARGV[13] == '2', tonumber(ARGV[15])
 local sliding, slots = kind == 'sliding', kind == 'slots'
 local PARTS = 64
 local part = sliding and span / PARTS or 1
@@ -135,7 +136,7 @@ local function answer(status, granted, fifth)
   return { status, s.e, now, granted, fifth, free, waitMs(step, free), resetMs(), live }
 end
 
-if kind == 'fixed' and now >= span then return answer('OVER', 0, 0) end
+if kind == 'fixed' and (now >= span or now < start) then return answer('OVER', 0, 0) end
 
 local mine = s.p[pod]
 if mine and mine.c == call then
@@ -161,7 +162,7 @@ if mine and mine.f then
   mine.f, mine.k = nil, nil
 end
 local lapsed = not (mine and mine.x > now)
-for i = 15, #ARGV, 2 do
+for i = 16, #ARGV, 2 do
   local k, amount = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
   if not sliding then
     add(0, amount)
@@ -183,6 +184,7 @@ if free > 0 then
 elseif slots and lapsed and not keep then
   granted = math.max(free, -hold)
 end
+if kind == 'fixed' then lease = math.min(lease, span - now) end
 s.p[pod] = { c = call, o = hold + granted, x = now + lease, g = granted }
 save()
 return answer('OK', granted, lease)

@@ -1,6 +1,8 @@
+import type { Period } from '../../lib/calendar.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { StoredCounter } from '../counter-store.ts';
 import type { OwnUse } from '../counters.ts';
+import { AloneShare } from './alone-share.ts';
 import { type CounterKind, leaseArguments, type LeaseCall, type LeaseReply, PARTS } from './lease-call.ts';
 import { leaseTerms, type LeaseTerms } from './lease-terms.ts';
 import { Reports } from './reports.ts';
@@ -14,7 +16,9 @@ export interface LeaseHost {
   readonly reachable: boolean;
   /** Runs lease.lua; rejects where no answer came in time. */
   lease(key: string, args: readonly (string | number)[]): Promise<LeaseReply>;
-  /** Has `upkeep` called again and again until it says that nothing is left to do. */
+  /** Redis' clock showed this a moment ago. */
+  tellDate(redisMs: number): void;
+  /** Has `upkeep` called again and again until it says that nothing is left to do; not asked again before that. */
   tend(counter: LeasedCounter): void;
 }
 
@@ -28,6 +32,8 @@ export interface CounterIdentity {
   readonly kind: CounterKind;
   /** sliding: the window; else 0. */
   readonly windowMs: number;
+  /** fixed: what is counted, on Redis' clock; else null. */
+  readonly period: Period | null;
 }
 
 interface Waiter {
@@ -41,11 +47,14 @@ interface OpenCall {
   waiters: readonly Waiter[];
 }
 
-/** The part in which it was booked (0 or more), or one of the two below. */
+/** The part in which it was booked (0 or more), or one of those below. */
 export type Acquired = number;
 export const REFUSED = -1;
 /** No answer from Redis: the gateway's policy decides. */
 export const AWAY = -2;
+
+/** The counter's period is not now: the limit has another counter. */
+export const NOT_NOW = -3;
 
 /** Clocks of machines differ by less than this share. */
 const DRIFT = 0.001;
@@ -55,8 +64,12 @@ const UNTIMED = 0;
 const CALLS_BASE = 1e12;
 /** What was learned of a counter is kept a while, though nothing depends on it. */
 const FORGOTTEN_AFTER_MS = 10_000;
+/** After so many calls without an answer nobody waits for the next one: a Cluster may have lost the master of this key alone. */
+const PATIENCE = 2;
 /** A lease is worth giving back, but not waiting for. */
 const FAREWELLS = 3;
+/** What Redis said is believed so long where it is only told on. */
+const FRESH_MS = 1_000;
 const SHORTEST_DEMAND_MS = 20;
 /** A failure that is told this late says that this process was paused, not that Redis was away. */
 const LATE_MS = 1_000;
@@ -68,6 +81,8 @@ const LATE_MS = 1_000;
 export class LeasedCounter implements StoredCounter {
   /** Everything this pod admitted within the window, by its own clock. */
   readonly own: OwnUse;
+  /** For when Redis is away. */
+  readonly alone: AloneShare;
   readonly #host: LeaseHost;
   readonly #identity: CounterIdentity;
   readonly #terms: LeaseTerms;
@@ -95,11 +110,17 @@ export class LeasedCounter implements StoredCounter {
   /** Requests were admitted that no lease covers, because Redis was away. */
   #beyond = false;
   #cutOff = false;
+  /** Its period is over: nothing that is still said of it matters. */
+  #ended = false;
+  /** Calls in a row without an answer. */
+  #failures = 0;
 
   #usedSince = 0;
   #composedMs: number;
   #perMs = 0;
   #tending = false;
+  /** `upkeep` is called. */
+  #tended = false;
   /** What it keeps beyond what requests wait for. */
   #share = 0;
   /** Asks for more before it has less than this. */
@@ -120,9 +141,16 @@ export class LeasedCounter implements StoredCounter {
     this.#limit = limit;
     this.#terms = leaseTerms(identity.kind, identity.windowMs);
     this.#slots = identity.kind === 'slots';
+    const agesMs = { sliding: identity.windowMs, slots: this.#terms.leaseMs, fixed: null }[identity.kind];
+    this.alone = new AloneShare(own, agesMs);
     this.#partMs = identity.windowMs / PARTS;
     this.#composedMs = host.clock.nowMs();
     this.#calls = Math.floor(this.#composedMs * 1_000) + CALLS_BASE;
+  }
+
+  /** Redis has told of it. */
+  get known(): boolean {
+    return this.#epoch !== '';
   }
 
   /** May be taken from the lease at once. */
@@ -147,16 +175,29 @@ export class LeasedCounter implements StoredCounter {
     if (this.#slots) this.#busy += 1;
     else if (amount !== 0) part = this.#book(amount, nowMs);
     if (this.#hold < this.#low && !this.#inFlight && nowMs >= this.#prefetchMs && this.#host.reachable) this.#pump();
-    this.#host.tend(this);
+    this.#tend();
     return part;
   }
 
   /** Asks Redis, as part of the next call. */
   async acquire(amount: number): Promise<Acquired> {
+    if (this.#ended) return NOT_NOW;
+    if (this.#failures >= PATIENCE) {
+      // `upkeep` tries again.
+      this.#tend();
+      return AWAY;
+    }
     const { promise, resolve } = Promise.withResolvers<Acquired>();
     this.#waiters.push({ amount, resolve });
     if (!this.#inFlight) this.#pump();
     return promise;
+  }
+
+  /** Asks Redis where it stands, where that is not known from a moment ago. False: its period is over, or has not begun. */
+  async refresh(): Promise<boolean> {
+    const known = this.#epoch !== '' && this.#host.clock.nowMs() - this.#answeredMs < FRESH_MS;
+    if (known || !this.#host.reachable) return !this.#ended;
+    return (await this.acquire(0)) !== NOT_NOW;
   }
 
   /** Ends one `take`, once: the difference goes back, or is owed. */
@@ -167,7 +208,7 @@ export class LeasedCounter implements StoredCounter {
       this.#hold += 1;
       return;
     }
-    if (used === taken) return;
+    if (used === taken || this.#ended) return;
     this.#usedSince += used - taken;
     if (used > taken) {
       this.#hold -= used - taken;
@@ -177,7 +218,7 @@ export class LeasedCounter implements StoredCounter {
     } else if (part !== UNTIMED || this.#identity.kind === 'fixed') {
       if (this.#reports.giveBack(part, taken - used)) this.#hold += taken - used;
     }
-    this.#host.tend(this);
+    this.#tend();
   }
 
   holdSlot(holder: SlotHolder): void {
@@ -185,7 +226,7 @@ export class LeasedCounter implements StoredCounter {
   }
 
   freeSlot(holder: SlotHolder): void {
-    this.#running.delete(holder);
+    if (this.#slots) this.#running.delete(holder);
   }
 
   /** What all pods have left together, as far as this one knows. */
@@ -208,6 +249,17 @@ export class LeasedCounter implements StoredCounter {
 
   /** Renews the lease in time, or gives it back. False: nothing is left to do. */
   upkeep(nowMs: number): boolean {
+    this.#tended = this.#renew(nowMs);
+    return this.#tended;
+  }
+
+  #tend(): void {
+    if (this.#tended) return;
+    this.#tended = true;
+    this.#host.tend(this);
+  }
+
+  #renew(nowMs: number): boolean {
     if (this.#inFlight) return true;
     if (!this.#host.reachable) {
       this.#cutOff = true;
@@ -268,7 +320,7 @@ export class LeasedCounter implements StoredCounter {
   }
 
   #compose(nowMs: number): OpenCall {
-    const { kind, windowMs } = this.#identity;
+    const { kind, windowMs, period } = this.#identity;
     const { leaseMs, horizonMs } = this.#terms;
     const lapsed = nowMs >= this.#deadlineMs;
     if (lapsed || (this.#hold < 0 && (this.#beyond || !this.#slots))) this.#hold = 0;
@@ -291,7 +343,8 @@ export class LeasedCounter implements StoredCounter {
     const lease: LeaseCall = {
       kind,
       limit: this.#limit,
-      spanMs: windowMs,
+      spanMs: period?.endMs ?? windowMs,
+      startMs: period?.startMs ?? 0,
       call: this.#calls,
       hold: this.#hold + this.#busy,
       need: Math.max(0, need - this.#hold),
@@ -334,11 +387,12 @@ export class LeasedCounter implements StoredCounter {
       (reply) => this.#answered(open, reply),
       () => this.#unanswered(open),
     );
-    this.#host.tend(this);
+    this.#tend();
   }
 
   #unanswered(open: OpenCall): void {
     this.#inFlight = false;
+    this.#failures += 1;
     // After a pause of this process every timer has passed at once: that says nothing about Redis.
     if (this.#host.clock.nowMs() - open.sentMs < LATE_MS) this.#cutOff = true;
     const waiters = [...open.waiters, ...this.#waiters];
@@ -349,6 +403,7 @@ export class LeasedCounter implements StoredCounter {
 
   #answered(open: OpenCall, reply: LeaseReply): void {
     this.#inFlight = false;
+    this.#failures = 0;
     this.#open = null;
     const nowMs = this.#host.clock.nowMs();
     this.#epoch = reply.epoch;
@@ -362,14 +417,31 @@ export class LeasedCounter implements StoredCounter {
     this.#waitMs = reply.waitMs;
     this.#resetMs = reply.resetMs;
     this.#answeredMs = nowMs;
+    this.#host.tellDate(reply.nowMs);
     if (reply.status === 'OK') {
       this.#granted(open, reply, nowMs);
+      return;
+    }
+    if (reply.status === 'OVER') {
+      this.#outside(open, reply);
       return;
     }
     this.#waiters.unshift(...open.waiters);
     if (reply.status === 'LOST') this.#join = true;
     else this.#repeat(open, reply);
     this.#pump();
+  }
+
+  /** The period has ended on Redis' clock, or (this process' clock is fast) not begun. */
+  #outside(open: OpenCall, { nowMs }: LeaseReply): void {
+    this.#ended = nowMs >= (this.#identity.period?.endMs ?? 0);
+    this.#hold = 0;
+    this.#deadlineMs = Number.NEGATIVE_INFINITY;
+    if (this.#ended) this.#reports.clear();
+    else this.#reports.lostAfter(open.lease.call - 1);
+    const waiters = [...open.waiters, ...this.#waiters];
+    this.#waiters = [];
+    for (const { resolve } of waiters) resolve(NOT_NOW);
   }
 
   /** Redis knows this counter, but has lost calls: their reports are told again, with a call that it takes as it is. */
@@ -384,6 +456,7 @@ export class LeasedCounter implements StoredCounter {
     this.#cutOff = false;
     this.#beyond = false;
     this.#hold += reply.granted;
+    this.alone.heard(this.#limit, reply.free, this.#hold, nowMs);
     this.#deadlineMs = open.sentMs + reply.leaseMs * (1 - DRIFT) - 1;
     if (reply.granted < 0 && this.#hold < 0) this.#endSlots(-this.#hold);
     const { quietMs } = this.#terms;
@@ -392,11 +465,14 @@ export class LeasedCounter implements StoredCounter {
     for (const { amount, resolve } of open.waiters) {
       if (amount <= this.#hold && nowMs < this.#deadlineMs) {
         resolve(this.take(amount, nowMs));
-      } else if (nowMs >= this.#deadlineMs) {
-        resolve(AWAY);
-      } else {
+      } else if (amount > this.#hold) {
         this.#refusedUntilMs = nowMs + Math.min(quietMs, Math.max(1, reply.waitMs));
         resolve(REFUSED);
+      } else if (this.#identity.kind === 'fixed' && reply.leaseMs < this.#terms.leaseMs) {
+        // The period ends too soon for a lease: the next one decides.
+        setTimeout(resolve, reply.leaseMs, NOT_NOW);
+      } else {
+        resolve(AWAY);
       }
     }
     const waiting = this.#waiters;

@@ -1,23 +1,41 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { BoundLimit } from '../bound-limit.ts';
-import { remainingByUnit } from '../decision.ts';
-import type { RemainingByUnit, Reservation } from '../limiter.ts';
+import { demandOf, remainingByUnit, usedOf, usedUnits } from '../decision.ts';
+import type { Demand, HeldTo, LimitedRequest, RemainingByUnit, Reservation } from '../limiter.ts';
+import { NOTHING } from '../local.ts';
 import type { LeasedCounter, SlotHolder } from './leased-counter.ts';
+
+/** Parts of a window are whole numbers from 0 on. */
+const NOT_TAKEN = -1;
 
 /** What one request takes of its counters, one after the other. */
 export class Claim {
   readonly limits: readonly BoundLimit<LeasedCounter>[];
   readonly counters: readonly LeasedCounter[];
-  readonly tokens: number;
-  /** By limit: the part it was booked in; undefined: not taken. */
-  readonly #parts: (number | undefined)[] = [];
+  readonly request: LimitedRequest;
+  readonly demand: Demand;
+  /** By limit: the part it was booked in, or NOT_TAKEN. */
+  readonly #parts: number[];
   /** By limit, monotonic. */
-  readonly #takenMs: number[] = [];
+  readonly #takenMs: number[];
 
-  constructor(limits: readonly BoundLimit<LeasedCounter>[], counters: readonly LeasedCounter[], tokens: number) {
+  constructor(request: LimitedRequest, limits: readonly BoundLimit<LeasedCounter>[]) {
+    this.request = request;
     this.limits = limits;
-    this.counters = counters;
-    this.tokens = tokens;
+    this.counters = limits.map((limit) => limit.counter(request));
+    this.demand = demandOf(request);
+    // Of their length from the start: an array that grows keeps room for many more.
+    this.#parts = limits.map(() => NOT_TAKEN);
+    this.#takenMs = limits.map(() => 0);
+  }
+
+  /** All of it is in leases. */
+  warm(nowMs: number): boolean {
+    let warm = true;
+    for (let i = 0; i < this.counters.length; i++) {
+      if (this.counters[i]?.ready(this.limits[i]?.limit ?? 0, this.amount(i), nowMs) !== true) warm = false;
+    }
+    return warm;
   }
 
   counter(index: number): LeasedCounter {
@@ -27,7 +45,7 @@ export class Claim {
   }
 
   amount(index: number): number {
-    return this.limits[index]?.amount(this.tokens) ?? 0;
+    return this.limits[index]?.amount(this.demand) ?? 0;
   }
 
   /** It is larger than the limit itself. */
@@ -36,7 +54,7 @@ export class Claim {
   }
 
   open(): number[] {
-    return this.counters.flatMap((_, i) => (this.#parts[i] === undefined ? [i] : []));
+    return this.counters.flatMap((_, i) => (this.#parts[i] === NOT_TAKEN ? [i] : []));
   }
 
   /** What is neither taken nor to be had from a lease at once. */
@@ -51,21 +69,21 @@ export class Claim {
 
   takeRest(nowMs: number): void {
     for (let i = 0; i < this.counters.length; i++) {
-      if (this.#parts[i] !== undefined) continue;
+      if (this.#parts[i] !== NOT_TAKEN) continue;
       this.#parts[i] = this.counter(i).take(this.amount(i), nowMs);
       this.#takenMs[i] = nowMs;
     }
   }
 
   giveBack(nowMs: number): void {
-    this.settle(0, 0, nowMs);
+    this.settle(0, NOTHING, nowMs);
   }
 
-  settle(requests: number, tokens: number, nowMs: number): void {
+  settle(requests: number, actual: Demand, nowMs: number): void {
     for (let i = 0; i < this.counters.length; i++) {
-      const part = this.#parts[i];
-      if (part === undefined) continue;
-      const used = this.limits[i]?.unit === 'Tokens' ? tokens : requests;
+      const part = this.#parts[i] ?? NOT_TAKEN;
+      if (part === NOT_TAKEN) continue;
+      const used = usedUnits(this.limits[i]?.unit, requests, actual);
       this.counter(i).settle(part, this.amount(i), used, this.#takenMs[i] ?? nowMs, nowMs);
     }
   }
@@ -77,26 +95,29 @@ export class SharedReservation implements Reservation, SlotHolder {
   readonly #claim: Claim;
   #revoked: (() => void) | null = null;
   #open = true;
+  readonly #heldTo: HeldTo | null;
 
-  constructor(clock: Clock, claim: Claim) {
+  /** `heldTo`: what was held to while Redis is away; null: the limits themselves. */
+  constructor(clock: Clock, claim: Claim, heldTo: HeldTo | null = null) {
     this.#clock = clock;
     this.#claim = claim;
+    this.#heldTo = heldTo;
     for (const counter of claim.counters) counter.holdSlot(this);
   }
 
   /** What is left at the moment of reading. */
   get remaining(): RemainingByUnit {
-    return remainingByUnit(this.#claim.limits, this.#claim.counters, this.#clock.nowMs());
+    const remaining = remainingByUnit(this.#claim.limits, this.#claim.counters, this.#clock.nowMs());
+    return this.#heldTo === null ? remaining : { ...remaining, heldTo: this.#heldTo };
   }
 
-  settle(actualTokens: number): void {
-    // What is not a number of tokens proves nothing, so the estimate stands.
-    const known = Number.isFinite(actualTokens) && actualTokens >= 0;
-    this.#end(1, known ? Math.ceil(actualTokens) : this.#claim.tokens);
+  settle(actualTokens: number, actualNanoUsd?: number | null): void {
+    const { tokens, nanoUsd } = this.#claim.demand;
+    this.#end(1, { tokens: usedOf(actualTokens, tokens), nanoUsd: usedOf(actualNanoUsd, nanoUsd) });
   }
 
   release(): void {
-    this.#end(0, 0);
+    this.#end(0, NOTHING);
   }
 
   onRevoked(end: () => void): void {
@@ -108,10 +129,10 @@ export class SharedReservation implements Reservation, SlotHolder {
     this.#revoked = null;
   }
 
-  #end(requests: number, tokens: number): void {
+  #end(requests: number, used: Demand): void {
     if (!this.#open) return;
     this.#open = false;
     for (const counter of this.#claim.counters) counter.freeSlot(this);
-    this.#claim.settle(requests, tokens, this.#clock.nowMs());
+    this.#claim.settle(requests, used, this.#clock.nowMs());
   }
 }

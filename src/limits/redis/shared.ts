@@ -3,12 +3,12 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Limit, RedisSettings } from '../../routetable/types.ts';
 import { bindLimits, type BoundLimits } from '../bound-limit.ts';
 import { type CounterPlace, CounterStore } from '../counter-store.ts';
-import { InFlight, SlidingWindow } from '../counters.ts';
-import { type Measured, rejection } from '../decision.ts';
-import type { Decision, LimitedRequest, Limiter, Rejection } from '../limiter.ts';
+import { newCounter } from '../counters.ts';
+import { limitUse, rejection, usedShares } from '../decision.ts';
+import type { Decision, LimitedRequest, Limiter, LimitUse, Rejection, Unavailable } from '../limiter.ts';
 import { NO_LIMITS } from '../local.ts';
 import { type LeaseReply, readLeaseReply } from './lease-call.ts';
-import { AWAY, type LeaseHost, LeasedCounter, REFUSED } from './leased-counter.ts';
+import { AWAY, type CounterIdentity, type LeaseHost, LeasedCounter, NOT_NOW, REFUSED } from './leased-counter.ts';
 import { type Script, scriptOf } from './connection.ts';
 import { LEASE_SCRIPT } from './scripts.ts';
 import { Claim, SharedReservation } from './shared-reservation.ts';
@@ -18,12 +18,17 @@ const MAX_COUNTERS = 100_000;
 const TEND_MS = 50;
 /** What a client is told to wait where nothing can be said but that Redis is away. */
 const AWAY_RETRY_MS = 1_000;
+const UNAVAILABLE: Unavailable = { ok: false, reason: 'unavailable', retryAfterMs: AWAY_RETRY_MS };
 /** After this many answers that others were quicker to use, everything is asked for at once and held. */
 const ROUNDS = 2;
+/** A period can end while a request is decided; a clock that disagrees more often than this is no clock. */
+const PERIOD_ROUNDS = 5;
 
 /** What the limiter needs of Redis. */
 export interface LimitStore {
   readonly reachable: boolean;
+  /** Set while this process has only just begun to ask. */
+  readonly firstAnswer?: Promise<void> | null;
   /** Ready pods of this gateway, at least 1. */
   readonly pods: number;
   run(script: Script, key: string, args: readonly (string | number)[]): Promise<unknown>;
@@ -57,6 +62,11 @@ export class SharedLimiter implements Limiter, LeaseHost {
   readonly #counters: CounterStore<LeasedCounter>;
   readonly #bound = new WeakMap<readonly Limit[], BoundLimits<LeasedCounter>>();
   readonly #tended = new Set<LeasedCounter>();
+  /** Redis' clock showed at least #redisMs at #seenMs of ours; NaN: it has not said. */
+  #redisMs = Number.NaN;
+  #seenMs = 0;
+  readonly #dateMs = (): number =>
+    Number.isNaN(this.#redisMs) ? this.clock.wallMs() : this.#redisMs + (this.clock.nowMs() - this.#seenMs);
   #timer: NodeJS.Timeout | undefined;
 
   constructor({ clock, store, prefix, pod, onUnavailable, events, maxCounters = MAX_COUNTERS }: SharedLimiterOptions) {
@@ -83,29 +93,60 @@ export class SharedLimiter implements Limiter, LeaseHost {
     return readLeaseReply(await this.#redis.run(this.#script, key, args));
   }
 
+  tellDate(redisMs: number): void {
+    this.#redisMs = redisMs;
+    this.#seenMs = this.clock.nowMs();
+  }
+
   tend(counter: LeasedCounter): void {
     this.#tended.add(counter);
     this.#timer ??= setInterval(() => this.#tendAll(), TEND_MS).unref();
   }
 
   reserve(request: LimitedRequest): Decision | Promise<Decision> {
-    if (request.limits.length === 0) return NO_LIMITS;
+    return request.limits.length === 0 ? NO_LIMITS : this.#begin(request, 1);
+  }
+
+  #begin(request: LimitedRequest, attempt: number): Decision | Promise<Decision> {
     const nowMs = this.clock.nowMs();
     const { limits } = this.#boundLimits(request);
-    // One more than a request can add, so that forgetting keeps up with an attack that invents values.
-    this.#counters.evictIdle(limits.length + 1, nowMs);
-    const tokens = request.tokens > 0 ? Math.ceil(request.tokens) : 0;
-    const counters: LeasedCounter[] = [];
-    let warm = true;
-    for (const limit of limits) {
-      const counter = limit.counter(request);
-      counters.push(counter);
-      if (!counter.ready(limit.limit, limit.amount(tokens), nowMs)) warm = false;
-    }
-    const claim = new Claim(limits, counters, tokens);
-    if (!warm) return this.#ask(claim, 1);
+    this.#counters.evictIdle(nowMs);
+    const claim = new Claim(request, limits);
+    if (!claim.warm(nowMs)) return this.#ask(claim, 1, attempt);
     claim.takeRest(nowMs);
     return new SharedReservation(this.clock, claim);
+  }
+
+  usedShares(routeId: string, limits: readonly Limit[], index: number): Iterable<number> {
+    const limit = this.#boundLimits({ routeId, limits }).limits[index];
+    return limit === undefined ? [] : usedShares(limit.counters(), limit.limit, this.clock.nowMs(), ({ known }) => known);
+  }
+
+  refusal(request: LimitedRequest): Rejection | null {
+    const nowMs = this.clock.nowMs();
+    const claim = new Claim(request, this.#boundLimits(request).limits);
+    if (claim.warm(nowMs)) return null;
+    const lacking = claim.lacking(nowMs);
+    const refused = this.#refusedAmong(claim, lacking, nowMs);
+    if (refused.length > 0) return rejection(claim.limits, claim.counters, claim.demand, nowMs, (i) => refused.includes(i));
+    const alone = !this.#redis.reachable && this.#redis.firstAnswer == null && this.onUnavailable === 'LocalShare';
+    const short = alone ? this.#beyondShare(claim, lacking, nowMs) : [];
+    return short.length === 0 ? null : this.#refuseByShare(claim, short, nowMs);
+  }
+
+  async look(request: LimitedRequest): Promise<readonly LimitUse[]> {
+    // Twice, where a period ended meanwhile: then the limit has another counter.
+    for (let attempt = 1; ; attempt++) {
+      const { limits } = this.#boundLimits(request);
+      const counters = limits.map((limit) => limit.counter(request));
+      const current = await Promise.all(counters.map(async (counter) => counter.refresh()));
+      if (attempt === 1 && current.includes(false)) continue;
+      const nowMs = this.clock.nowMs();
+      return limits.flatMap((limit, i) => {
+        const counter = counters[i];
+        return counter === undefined ? [] : [limitUse(limit, counter, nowMs)];
+      });
+    }
   }
 
   async close(): Promise<void> {
@@ -114,38 +155,48 @@ export class SharedLimiter implements Limiter, LeaseHost {
   }
 
   /** The second half of a decision: asks Redis for what is lacking, until all is there or something is refused. */
-  #ask(claim: Claim, round: number): Decision | Promise<Decision> {
+  #ask(claim: Claim, round: number, attempt: number): Decision | Promise<Decision> {
     const nowMs = this.clock.nowMs();
     const lacking = claim.lacking(nowMs);
     if (lacking.length === 0) {
       claim.takeRest(nowMs);
       return new SharedReservation(this.clock, claim);
     }
-    const refused = lacking.filter((i) => claim.exceeds(i) || claim.counter(i).refuses(claim.amount(i), nowMs));
+    const refused = this.#refusedAmong(claim, lacking, nowMs);
     if (refused.length > 0) return this.#refuse(claim, refused, nowMs);
-    if (!this.#redis.reachable) return this.#alone(claim, lacking, nowMs);
-    return this.#acquire(claim, round < ROUNDS ? lacking : claim.open(), round);
+    if (!this.#redis.reachable) {
+      const first = this.#redis.firstAnswer ?? null;
+      // A pod that has just started knows nothing of what the others have used, or that they are there.
+      return first === null ? this.#alone(claim, lacking, nowMs) : first.then(async () => this.#ask(claim, round, attempt));
+    }
+    return this.#acquire(claim, round < ROUNDS ? lacking : claim.open(), round, attempt);
   }
 
-  async #acquire(claim: Claim, asked: readonly number[], round: number): Promise<Decision> {
+  async #acquire(claim: Claim, asked: readonly number[], round: number, attempt: number): Promise<Decision> {
     const outcomes = await Promise.all(asked.map(async (i) => claim.counter(i).acquire(claim.amount(i))));
     const nowMs = this.clock.nowMs();
     const refused: number[] = [];
     const away: number[] = [];
+    let elsewhen = false;
     for (const [at, outcome] of outcomes.entries()) {
       const i = asked[at] ?? 0;
       if (outcome === REFUSED) refused.push(i);
       else if (outcome === AWAY) away.push(i);
+      else if (outcome === NOT_NOW) elsewhen = true;
       else claim.taken(i, outcome, nowMs);
+    }
+    if (elsewhen) {
+      claim.giveBack(nowMs);
+      return attempt < PERIOD_ROUNDS ? this.#begin(claim.request, attempt + 1) : UNAVAILABLE;
     }
     if (refused.length > 0) return this.#refuse(claim, refused, nowMs);
     if (away.length > 0) return this.#alone(claim, claim.lacking(nowMs), nowMs);
-    return this.#ask(claim, round + 1);
+    return this.#ask(claim, round + 1, attempt);
   }
 
   #refuse(claim: Claim, refused: readonly number[], nowMs: number): Rejection {
     claim.giveBack(nowMs);
-    return rejection(claim.limits, claim.counters, claim.tokens, nowMs, (i) => refused.includes(i));
+    return rejection(claim.limits, claim.counters, claim.demand, nowMs, (i) => refused.includes(i));
   }
 
   /** Redis does not answer: the gateway's policy decides about what no lease covers. */
@@ -161,42 +212,51 @@ export class SharedLimiter implements Limiter, LeaseHost {
         break;
       case 'FailClosed':
         claim.giveBack(nowMs);
-        return { ok: false, reason: 'unavailable', retryAfterMs: AWAY_RETRY_MS };
+        return UNAVAILABLE;
       case 'LocalShare': {
-        const shares = claim.limits.map((limit) => Math.max(1, Math.floor(limit.limit / this.#redis.pods)));
-        const short = lacking.filter((i) => claim.counter(i).own.room(shares[i] ?? 1, nowMs) < claim.amount(i));
+        const short = this.#beyondShare(claim, lacking, nowMs);
         if (short.length === 0) break;
         claim.giveBack(nowMs);
-        const own = claim.counters.map((counter, i): Measured => ownShare(counter, shares[i] ?? 1));
-        return rejection(claim.limits, own, claim.tokens, nowMs, (i) => short.includes(i));
+        return this.#refuseByShare(claim, short, nowMs);
       }
     }
     claim.takeRest(nowMs);
-    return new SharedReservation(this.clock, claim);
+    return new SharedReservation(this.clock, claim, this.onUnavailable === 'FailOpen' ? 'none' : 'share');
   }
 
-  #boundLimits(request: LimitedRequest): BoundLimits<LeasedCounter> {
+  /** Of those that no lease covers, the ones that Redis is known to refuse. */
+  #refusedAmong(claim: Claim, lacking: readonly number[], nowMs: number): number[] {
+    return lacking.filter((i) => claim.exceeds(i) || claim.counter(i).refuses(claim.amount(i), nowMs));
+  }
+
+  /** Of those that no lease covers, the ones of which this pod has no room in its share. */
+  #beyondShare(claim: Claim, lacking: readonly number[], nowMs: number): number[] {
+    const { pods } = this.#redis;
+    return lacking.filter((i) => claim.counter(i).alone.room(claim.limits[i]?.limit ?? 0, pods, nowMs) < claim.amount(i));
+  }
+
+  #refuseByShare(claim: Claim, short: readonly number[], nowMs: number): Rejection {
+    const own = claim.counters.map(({ alone }) => alone.measured(this.#redis.pods));
+    return rejection(claim.limits, own, claim.demand, nowMs, (i) => short.includes(i));
+  }
+
+  #boundLimits(request: Pick<LimitedRequest, 'routeId' | 'limits'>): BoundLimits<LeasedCounter> {
     const known = this.#bound.get(request.limits);
     if (known?.routeId === request.routeId) return known;
-    const bound = bindLimits(request.routeId, request.limits, this.#counters);
+    const bound = bindLimits(request.routeId, request.limits, this.#counters, this.#dateMs);
     this.#bound.set(request.limits, bound);
     return bound;
   }
 
-  #newCounter({ setId, limit, group, value }: CounterPlace): LeasedCounter {
+  #newCounter({ setId, limit, period, group, value }: CounterPlace): LeasedCounter {
     const hash = createHash('sha256')
       .update(JSON.stringify([setId, group, value]))
       .digest('base64url')
       .slice(0, 22);
     const key = `${this.#prefix}{${hash}}`;
-    return limit.windowMs === null
-      ? new LeasedCounter(this, { key, kind: 'slots', windowMs: 0 }, new InFlight(), limit.limit)
-      : new LeasedCounter(
-          this,
-          { key, kind: 'sliding', windowMs: limit.windowMs },
-          new SlidingWindow(limit.windowMs),
-          limit.limit,
-        );
+    const kind: CounterIdentity['kind'] = period !== null ? 'fixed' : limit.windowMs === null ? 'slots' : 'sliding';
+    const identity: CounterIdentity = { key, kind, windowMs: limit.windowMs ?? 0, period };
+    return new LeasedCounter(this, identity, newCounter(limit, period, this.#dateMs), limit.limit);
   }
 
   #tendAll(): void {
@@ -206,13 +266,4 @@ export class SharedLimiter implements Limiter, LeaseHost {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
-}
-
-/** This pod's part of a limit, for as long as nothing is known of the others. */
-function ownShare({ own }: LeasedCounter, share: number): Measured {
-  return {
-    room: (_limit, nowMs) => own.room(share, nowMs),
-    waitMs: (_limit, amount, nowMs) => own.waitMs(share, Math.min(amount, share), nowMs),
-    resetMs: (nowMs) => own.resetMs(nowMs),
-  };
 }

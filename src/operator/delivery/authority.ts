@@ -16,7 +16,7 @@ const DAY_MS = 86_400_000;
 const BACKDATED_MS = 3_600_000;
 export const AUTHORITY_LIFE_MS = 365 * DAY_MS;
 /** Before its authority's end: a certificate lives this long at most, and is renewed after two thirds. */
-export const SERVING_LIFE_MS = 30 * DAY_MS;
+const SERVING_LIFE_MS = 30 * DAY_MS;
 /** A successor is published so long before the end. */
 const SUCCESSION_MS = 120 * DAY_MS;
 /** From the ConfigMap's write until pods trust what is in it: the kubelet takes up to two minutes, pods read the file for each connection. */

@@ -5,7 +5,7 @@
 import type { SecretValue } from '../../lib/secret.ts';
 import type { EntryName } from '../../routetable/entries.ts';
 import type { RouteTable } from '../../routetable/types.ts';
-import type { Load, Nack, UpstreamReport } from '../../routetable/stream-messages.ts';
+import type { ExhaustedBudget, Load, Nack, UpstreamReport } from '../../routetable/stream-messages.ts';
 
 /** Who a pod is, read from its projected ServiceAccount token by a TokenReview for `TOKEN_AUDIENCE`. */
 export interface PodIdentity {
@@ -39,7 +39,10 @@ export interface PodState extends PodIdentity {
   readonly lastSeenMs: number;
   /** Upstreams that it does not send everything to now; those it does not name are well. */
   readonly upstreams: readonly UpstreamReport[];
+  /** Why it does not share limits with the others, though it is to; null: it does, or is not to. */
+  readonly limitsProblem: string | null;
   readonly load: Load;
+  readonly exhausted: readonly ExhaustedBudget[];
 }
 
 /** How far the pods of a gateway are with one entry, as it compiles to now. */
@@ -86,6 +89,8 @@ export interface TableServer {
   forget(gateway: string): void;
   /** Sequence of the last change of a gateway's table; 0: none was published. */
   sequence(gateway: string): number;
+  /** The same of the last change that is a change of configuration, and not only of which pods a Service has. */
+  configSequence(gateway: string): number;
   pods(gateway: string): readonly PodState[];
   progress(gateway: string, routeId: string): EntryProgress;
   onProgress(listener: (change: ProgressChange) => void): () => void;

@@ -15,7 +15,9 @@ interface Pod extends PodState {
   version: string;
   lastSeenMs: number;
   upstreams: PodState['upstreams'];
+  limitsProblem: string | null;
   load: PodState['load'];
+  exhausted: PodState['exhausted'];
   reportNumber: number;
   /** Monotonic, since its stream is gone. */
   goneSinceMs: number;
@@ -39,6 +41,13 @@ export class Fleet {
 
   pods(gateway: string): readonly PodState[] {
     return [...(this.#pods.get(gateway)?.values() ?? [])];
+  }
+
+  /** Of its gateway, counting this one as ready. */
+  readyPods({ gateway, uid }: PodIdentity): number {
+    let count = 1;
+    for (const pod of this.#pods.get(gateway)?.values() ?? []) if (pod.ready && pod.uid !== uid) count++;
+    return count;
   }
 
   /** Its stream is open. What it had acknowledged on an earlier one it will say again. */
@@ -76,7 +85,9 @@ export class Fleet {
     pod.nacks = report.nacks ?? pod.nacks;
     pod.version = report.version;
     pod.upstreams = report.upstreams;
+    pod.limitsProblem = report.limitsProblem;
     pod.load = report.load;
+    pod.exhausted = report.exhausted;
     const routes = this.#concerned(pod, before);
     if (routes === null || routes.length > 0) this.#listeners.onProgress({ gateway: pod.gateway, routes });
     this.#listeners.onPod(pod);
@@ -87,7 +98,8 @@ export class Fleet {
     const publication = this.#publications.get(gateway);
     const name = { kind: 'route', key: routeId } as const;
     const digest = publication?.find(name)?.digest;
-    const changedAt = publication?.changedAt(name.kind, name.key) ?? 1;
+    // Of what is not published nobody has anything.
+    const changedAt = publication?.changedAt(name.kind, name.key) ?? Infinity;
     let readyPods = 0;
     let programmedPods = 0;
     const rejected: { pod: string; reason: string }[] = [];
@@ -128,7 +140,9 @@ export class Fleet {
         version: '',
         lastSeenMs: wallMs,
         upstreams: [],
+        limitsProblem: null,
         load: { inFlightRequests: 0, inFlightStreams: 0, requestsTotal: 0 },
+        exhausted: [],
         reportNumber: 0,
         goneSinceMs: 0,
       };

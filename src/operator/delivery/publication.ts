@@ -2,6 +2,7 @@
 import {
   findByKey,
   keyOfClientKey,
+  keyOfEndpoints,
   keyOfRoute,
   tableChanges,
   type Change,
@@ -17,15 +18,21 @@ const MAX_REMEMBERED = 1_000;
 
 export class Publication {
   #table: RouteTable;
-  #sequence = 1;
+  /** Of what was published first: all that has not changed since is of then. */
+  readonly #first: number;
+  #sequence: number;
+  #configSequence: number;
   /** By `kind key`, of what changed after the first publication. What is gone stays until every pod has taken it away. */
   readonly #changedAt = new Map<string, number>();
   #steps: { readonly sequence: number; readonly routes: readonly string[] }[] = [];
   /** Lines of what changed last: each is encoded once, however many pods it goes to. */
   readonly #lines = new Map<string, string>();
 
-  constructor(table: RouteTable) {
+  constructor(table: RouteTable, first = 1) {
     this.#table = table;
+    this.#first = first;
+    this.#sequence = first;
+    this.#configSequence = first;
   }
 
   get table(): RouteTable {
@@ -36,6 +43,11 @@ export class Publication {
     return this.#sequence;
   }
 
+  /** Of the last change that somebody made, and not only pods behind a Service that came or went. */
+  get configSequence(): number {
+    return this.#configSequence;
+  }
+
   /** Returns what is to be told to whoever has all that was published before. */
   update(table: RouteTable): readonly Change[] {
     if (table === this.#table) return [];
@@ -43,6 +55,7 @@ export class Publication {
     this.#table = table;
     if (changes.length === 0) return changes;
     this.#sequence++;
+    if (changes.some(({ kind }) => kind !== 'endpoints')) this.#configSequence = this.#sequence;
     this.#lines.clear();
     for (const { kind, key } of changes) this.#changedAt.set(`${kind} ${key}`, this.#sequence);
     const routes = changes.filter(({ kind }) => kind === 'route').map(({ key }) => key);
@@ -57,6 +70,8 @@ export class Publication {
         return this.#table.settings;
       case 'clientKey':
         return findByKey(this.#table.clientKeys, key, keyOfClientKey);
+      case 'endpoints':
+        return findByKey(this.#table.endpoints, key, keyOfEndpoints);
       case 'route':
         return findByKey(this.#table.routes, key, keyOfRoute);
     }
@@ -79,7 +94,7 @@ export class Publication {
   }
 
   changedAt(kind: EntryKind, key: string): number {
-    return this.#changedAt.get(`${kind} ${key}`) ?? 1;
+    return this.#changedAt.get(`${kind} ${key}`) ?? this.#first;
   }
 
   /** The routes that changed after `after` and up to `upTo`; null: it is not known which. */

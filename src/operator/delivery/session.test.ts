@@ -13,6 +13,7 @@ import { Identities } from './identity.ts';
 import { Publication } from './publication.ts';
 import { Session } from './session.ts';
 
+const HELLO = { version: 1, epoch: 1, heartbeatMs: 2_000, readyPods: null };
 const POD = { namespace: 'n', name: 'p', uid: 'u', gateway: 'n/g' };
 
 /** The server's end of a connection whose other end reads when it is told to. */
@@ -53,14 +54,14 @@ describe('the stream to a pod that does not read', () => {
     let table = tableOf(manyRoutes(2_000));
     const publication = new Publication(table);
     const { session, response } = sessionOn(publication);
-    session.begin(1, 1, 2_000, tableChanges(null, table));
+    session.begin(HELLO, tableChanges(null, table));
     const held = response.text.length;
     expect(held).toBeLessThan(100_000);
     const edited = manyRoutes(2_000)[1_999]?.id ?? '';
     for (let step = 1; step <= 500; step++) {
       table = tableOf([...manyRoutes(20), routeEntry(edited, step)]);
       session.publish(publication.update(table));
-      session.heartbeat();
+      session.heartbeat(3);
     }
     expect(response.text.length).toBe(held);
     response.reading = true;
@@ -75,12 +76,12 @@ describe('the stream to a pod that does not read', () => {
     const publication = new Publication(table);
     const { session, response } = sessionOn(publication);
     response.reading = true;
-    session.begin(1, 1, 2_000, []);
+    session.begin(HELLO, []);
     const before = response.text;
     expect(before.split('\n').map((line) => line.slice(0, 16))).toEqual(['{"type":"hello",', '{"type":"commit"', '']);
     session.publish(publication.update(tableOf(manyRoutes(3))));
-    session.heartbeat();
-    expect(response.text.slice(before.length)).toBe('{"type":"heartbeat"}\n');
+    session.heartbeat(3);
+    expect(response.text.slice(before.length)).toBe('{"type":"heartbeat","readyPods":3}\n');
   });
 });
 

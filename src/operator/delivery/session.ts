@@ -1,7 +1,7 @@
 /** One pod's stream: what it still has to be told, written as fast as it reads. */
 import type { ServerResponse } from 'node:http';
 import type { Change, EntryName } from '../../routetable/entries.ts';
-import { messageLine } from '../../routetable/stream-messages.ts';
+import { messageLine, type HelloLine } from '../../routetable/stream-messages.ts';
 import type { PodIdentity } from './delivery.ts';
 import type { Publication } from './publication.ts';
 
@@ -27,11 +27,11 @@ export class Session {
   }
 
   /** `changes`: from what the pod has to what is published. */
-  begin(version: number, epoch: number, heartbeatMs: number, changes: readonly Change[]): void {
+  begin(hello: Omit<HelloLine, 'type' | 'gateway'>, changes: readonly Change[]): void {
     const response = this.#response;
     response.writeHead(200, { 'content-type': 'application/jsonl', 'cache-control': 'no-store' });
     const { gateway } = this.#publication.table;
-    response.write(messageLine({ type: 'hello', version, epoch, gateway, heartbeatMs }));
+    response.write(messageLine({ type: 'hello', gateway, ...hello }));
     response.on('drain', () => {
       this.#blocked = false;
       this.#write();
@@ -44,9 +44,9 @@ export class Session {
     this.#write();
   }
 
-  heartbeat(): void {
+  heartbeat(readyPods: number | null): void {
     // One that does not read gets none: it would only fill memory.
-    if (!this.#blocked) this.#send(messageLine({ type: 'heartbeat' }));
+    if (!this.#blocked) this.#send(messageLine({ type: 'heartbeat', readyPods }));
   }
 
   /** The pod shall come again at once. */

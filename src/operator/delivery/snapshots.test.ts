@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { systemClock } from '../../lib/clock.ts';
+import { partOf } from '../../routetable/parts.ts';
 import { Replica } from '../../routetable/replica.ts';
-import { partOf, unpackPart } from '../../routetable/snapshot-pack.ts';
+import { unpackPart } from '../../routetable/snapshot-pack.ts';
 import { GATEWAY, keyEntry, manyRoutes, routeEntry, settingsEntry, tableOf } from '../../routetable/testdata/tables.ts';
 import { Snapshots, type SnapshotPart, type SnapshotStore } from './snapshots.ts';
 

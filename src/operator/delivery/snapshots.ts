@@ -1,7 +1,8 @@
 /** Keeps the Secrets of every gateway's snapshot as its table is, without writing any of them too often. */
 import type { Clock } from '../../lib/clock.ts';
 import { tableChanges } from '../../routetable/entries.ts';
-import { packPart, partOf, sharesOf, SNAPSHOT_PARTS, type Share } from '../../routetable/snapshot-pack.ts';
+import { changedParts, partOf, partsOf, type TableParts } from '../../routetable/parts.ts';
+import { packPart, shareOf, SNAPSHOT_PARTS, type Share } from '../../routetable/snapshot-pack.ts';
 import type { TableOrder } from '../../routetable/stream-messages.ts';
 import type { ObjectName, RouteTable } from '../../routetable/types.ts';
 import type { LeftOut, SnapshotKeeper } from './delivery.ts';
@@ -55,7 +56,7 @@ class GatewaySnapshot {
   /** What is stored has been asked for. */
   known = false;
   readonly parts: readonly Part[];
-  #shares: { readonly of: RouteTable; readonly all: readonly Share[] } | null = null;
+  #parts: { readonly of: RouteTable; readonly all: TableParts } | null = null;
 
   constructor(table: RouteTable, sequence: number) {
     this.table = table;
@@ -70,8 +71,13 @@ class GatewaySnapshot {
   }
 
   share(part: number): Share | undefined {
-    if (this.#shares?.of !== this.table) this.#shares = { of: this.table, all: sharesOf(this.table) };
-    return this.#shares.all[part];
+    const { table } = this;
+    const known = this.#parts;
+    const all =
+      known === null ? partsOf(table) : changedParts(known.all, known.of === table ? [] : tableChanges(known.of, table));
+    this.#parts = { of: table, all };
+    const found = all[part];
+    return found === undefined ? undefined : shareOf(table, found, part);
   }
 }
 

@@ -25,7 +25,7 @@ import type {
   TableServer,
   TokenReview,
 } from './delivery.ts';
-import { Fleet } from './fleet.ts';
+import { Fleet, FORGET_AFTER_MS } from './fleet.ts';
 import { Identities } from './identity.ts';
 import { Publication } from './publication.ts';
 import { Session } from './session.ts';
@@ -55,6 +55,8 @@ export class HttpsTableServer implements TableServer {
   readonly #server: https.Server;
   readonly #identities: Identities;
   readonly #publications = new Map<string, Publication>();
+  /** The last sequence under which anything was published that is forgotten now. */
+  #forgottenSequence = SEQUENCE_OF_NOTHING;
   readonly #fleet: Fleet;
   /** By the pod's uid. */
   readonly #sessions = new Map<string, Session>();
@@ -65,6 +67,7 @@ export class HttpsTableServer implements TableServer {
   readonly #beat: NodeJS.Timeout;
   /** null: this process does not lead. */
   #epoch: number | null = null;
+  #leadsSinceMs = 0;
 
   constructor(options: TableServerOptions) {
     this.#options = options;
@@ -104,6 +107,7 @@ export class HttpsTableServer implements TableServer {
     }
     if (this.#epoch !== null) this.#endSessions();
     this.#epoch = epoch;
+    this.#leadsSinceMs = this.#options.clock.nowMs();
   }
 
   resign(): void {
@@ -116,7 +120,8 @@ export class HttpsTableServer implements TableServer {
     for (const [gateway, table] of tables) {
       const publication = this.#publications.get(gateway);
       if (publication === undefined) {
-        this.#publications.set(gateway, new Publication(table));
+        // Pods of a gateway that was deleted and made again may live on, and take nothing that is older than what they have.
+        this.#publications.set(gateway, new Publication(table, this.#forgottenSequence + 1));
         continue;
       }
       const changes = publication.update(table);
@@ -126,12 +131,17 @@ export class HttpsTableServer implements TableServer {
   }
 
   forget(gateway: string): void {
+    this.#forgottenSequence = Math.max(this.#forgottenSequence, this.sequence(gateway));
     this.#publications.delete(gateway);
     for (const session of this.#sessions.values()) if (session.pod.gateway === gateway) session.cut();
   }
 
   sequence(gateway: string): number {
     return this.#publications.get(gateway)?.sequence ?? SEQUENCE_OF_NOTHING;
+  }
+
+  configSequence(gateway: string): number {
+    return this.#publications.get(gateway)?.configSequence ?? SEQUENCE_OF_NOTHING;
   }
 
   pods(gateway: string): readonly PodState[] {
@@ -246,7 +256,8 @@ export class HttpsTableServer implements TableServer {
     this.#fleet.connected(pod, wanted.version, clock.wallMs());
     const { table } = publication;
     const changes = wanted.have === null ? tableChanges(null, table) : changesFrom(wanted.have, table);
-    session.begin(version, epoch, this.#heartbeatMs, changes);
+    const readyPods = this.#readyPods(pod, clock.nowMs());
+    session.begin({ version, epoch, heartbeatMs: this.#heartbeatMs, readyPods }, changes);
   }
 
   #report(pod: PodIdentity, body: unknown, epoch: number, response: ServerResponse): void {
@@ -271,9 +282,14 @@ export class HttpsTableServer implements TableServer {
     const nowMs = this.#options.clock.nowMs();
     for (const session of this.#sessions.values()) {
       if (nowMs - session.aliveMs > SILENT_AFTER_MS) session.cut();
-      else session.heartbeat();
+      else session.heartbeat(this.#readyPods(session.pod, nowMs));
     }
     this.#fleet.sweep(nowMs);
+  }
+
+  /** As the pod is told it. null: of those that have not come to this leader yet some may be ready. */
+  #readyPods(pod: PodIdentity, nowMs: number): number | null {
+    return nowMs - this.#leadsSinceMs < FORGET_AFTER_MS ? null : this.#fleet.readyPods(pod);
   }
 
   #endSessions(): void {

@@ -68,6 +68,27 @@ describe('ObjectBook', () => {
     expect(routes.list()).toEqual([]);
   });
 
+  it('keeps the last good version of what it fails on, says so without repeating what was thrown, and tries again', () => {
+    const failing = (generation: number): KubeObject =>
+      Object.defineProperty(route({ metadata: { generation } }), 'spec', {
+        enumerable: true,
+        get: () => {
+          throw new Error('planted: sk-secret');
+        },
+      });
+    const routes = book();
+    expect(routes.put(failing(1))).toBe(true);
+    expect(routes.list()).toEqual([]);
+    routes.put(route({ metadata: { generation: 2 } }));
+    expect(routes.put(failing(3))).toBe(true);
+    expect(routes.list()[0]?.metadata.generation).toBe(2);
+    const refused = routes.get('team-a/chat')?.refused;
+    expect(refused).toMatchObject({ reason: 'ParseFailed', generation: 3, keptGeneration: 2, fault: expect.any(Error) });
+    expect(JSON.stringify(refused?.issues)).not.toContain('sk-secret');
+    routes.put(route({ metadata: { generation: 3 } }));
+    expect(routes.get('team-a/chat')).toMatchObject({ refused: null, object: { metadata: { generation: 3 } } });
+  });
+
   it('forgets what is removed', () => {
     const routes = book();
     routes.put(route());

@@ -7,12 +7,15 @@ import { hash } from 'node:crypto';
 import type { ApiObject } from '../../api/parse.ts';
 import { parseObject } from '../../api/parse.ts';
 import { keyOf, type KubeObject } from '../../kube/objects.ts';
-import type { Issue } from '../../lib/issue.ts';
+import { issue, type Issue } from '../../lib/issue.ts';
 import type { Result } from '../../lib/result.ts';
 
-/** What parse refused. */
+/** What parse refused, or failed on. */
 export interface Refused {
+  readonly reason: 'InvalidSpec' | 'ParseFailed';
   readonly issues: readonly Issue[];
+  /** What was thrown, for the log alone: it may repeat what it read. */
+  readonly fault?: unknown;
   readonly generation: number | undefined;
   /** Generation of the version that serves on; null: none was seen since this process started. */
   readonly keptGeneration: number | null;
@@ -42,6 +45,10 @@ export interface BookOptions {
 }
 
 const OWN_PREFIX = 'fairlead.dev/';
+const NOT_PARSED =
+  'this operator failed to read it, which is a fault of the operator and not of the object: its log has the error';
+/** Of what could not be read: another look at it may go better. */
+const NO_FINGERPRINT = '';
 
 export class ObjectBook<T extends ApiObject> {
   readonly #kind: T['kind'];
@@ -54,22 +61,32 @@ export class ObjectBook<T extends ApiObject> {
     this.#options = options;
   }
 
-  /** What the object is to us, given what it was; changes nothing. An edit of status or of foreign metadata gives the same `object`. */
+  /**
+   * What the object is to us, given what it was; changes nothing and never throws. An edit of status or of foreign metadata gives the
+   * same `object`.
+   */
   parse(raw: KubeObject): Entry<T> {
     const id = keyOf(raw.metadata);
     const before = this.#entries.get(id);
     const { uid = '', resourceVersion = '', generation } = raw.metadata;
-    const slim = this.#slim(raw);
-    const fingerprint = hash('sha1', JSON.stringify(slim));
-    const seen = { id, uid, resourceVersion, generation, status: raw['status'], fingerprint };
-    if (before !== undefined && before.fingerprint === fingerprint)
-      return { ...seen, object: before.object, refused: before.refused };
-    const parsed = parseObject(slim) as Result<T, readonly Issue[]>;
-    if (parsed.ok) return { ...seen, object: parsed.value, refused: null };
+    const seen = { id, uid, resourceVersion, generation, status: raw['status'] };
     // Another object of the same name has no claim to what the one before it was.
     const last = this.#options.keepLastGood && before?.uid === uid ? before.object : null;
     const keptGeneration = last?.metadata.generation ?? null;
-    return { ...seen, object: last, refused: { issues: parsed.error, generation, keptGeneration } };
+    try {
+      const slim = this.#slim(raw);
+      const fingerprint = hash('sha1', JSON.stringify(slim));
+      if (before !== undefined && before.fingerprint === fingerprint)
+        return { ...seen, fingerprint, object: before.object, refused: before.refused };
+      const parsed = parseObject(slim) as Result<T, readonly Issue[]>;
+      if (parsed.ok) return { ...seen, fingerprint, object: parsed.value, refused: null };
+      const refused: Refused = { reason: 'InvalidSpec', issues: parsed.error, generation, keptGeneration };
+      return { ...seen, fingerprint, object: last, refused };
+    } catch (fault) {
+      const issues = [issue('', 'ParseFailed', NOT_PARSED)];
+      const refused: Refused = { reason: 'ParseFailed', issues, fault, generation, keptGeneration };
+      return { ...seen, fingerprint: NO_FINGERPRINT, object: last, refused };
+    }
   }
 
   /** null: it is gone. True: what compile sees, or the refusal, is another than before. */

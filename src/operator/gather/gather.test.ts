@@ -150,6 +150,23 @@ describe('Gather', () => {
     gather.stop();
   });
 
+  it('tells of an object that it fails to read, and goes on with all others', () => {
+    const { world, gather } = gathering({ secretNamespaces: ['team-a'] });
+    const failing = Object.defineProperty(route(1, 'first'), 'spec', {
+      enumerable: true,
+      get: () => {
+        throw new Error('planted');
+      },
+    });
+    world.tell(failing);
+    world.tell(gateway('fairlead-system'));
+    expect(world.errors).toEqual(['LLMRoute team-a/chat']);
+    expect(gather.entry('LLMRoute', 'team-a/chat')?.refused?.reason).toBe('ParseFailed');
+    expect(gather.snapshot().gateways).toHaveLength(1);
+    expect(gather.snapshot().routes).toEqual([]);
+    gather.stop();
+  });
+
   it('gives the same lists until something changes', async () => {
     const { world, gather } = gathering();
     world.hold(secret('team-a', 'first', 'k1'));
@@ -218,6 +235,27 @@ describe('Gather', () => {
     world.tell(gateway('team-a'));
     expect(gather.snapshot().gateways).toEqual([]);
     expect(gather.entry('LLMGateway', 'team-a/default')?.object).not.toBeNull();
+    gather.stop();
+  });
+
+  it('gives quotas, and the last good one for an edit that cannot be read', () => {
+    const { world, gather } = gathering();
+    const quota = (generation: number, limit: number): KubeObject => ({
+      apiVersion: 'fairlead.dev/v1alpha1',
+      kind: 'LLMQuota',
+      metadata: { name: 'fair', namespace: 'fairlead-system', uid: 'u', generation },
+      spec: {
+        targetRefs: [{ kind: 'LLMGateway', name: 'default' }],
+        limits: [{ name: 'all', unit: 'Requests', limit, window: '1m' }],
+      },
+    });
+    expect(gather.snapshot().quotas).toEqual([]);
+    world.tell(quota(1, 5));
+    const { quotas } = gather.snapshot();
+    expect(quotas?.map(({ spec }) => spec.limits[0]?.limit)).toEqual([5]);
+    world.tell(quota(2, 0));
+    expect(gather.snapshot().quotas).toBe(quotas);
+    expect(gather.entry('LLMQuota', 'fairlead-system/fair')?.refused?.issues[0]?.path).toBe('spec.limits[0].limit');
     gather.stop();
   });
 

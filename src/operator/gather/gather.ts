@@ -3,6 +3,7 @@ import type { ConfigMap, Namespace, ReferenceGrant } from '../../api/core.ts';
 import type { ApiObject } from '../../api/parse.ts';
 import type { LLMBackend } from '../../api/v1alpha1/llmbackend.ts';
 import type { LLMGateway } from '../../api/v1alpha1/llmgateway.ts';
+import type { LLMQuota } from '../../api/v1alpha1/llmquota.ts';
 import type { LLMRoute } from '../../api/v1alpha1/llmroute.ts';
 import type { Snapshot } from '../../compile/snapshot.ts';
 import type { KubeClient } from '../../kube/client.ts';
@@ -13,12 +14,14 @@ import {
   CONFIG_MAPS,
   LLM_BACKENDS,
   LLM_GATEWAYS,
+  LLM_QUOTAS,
   LLM_ROUTES,
   NAMESPACES,
   REFERENCE_GRANTS,
   SECRETS,
   SERVICES,
 } from '../resources.ts';
+import { EndpointBook } from './endpoints.ts';
 import { ServiceBook } from './services.ts';
 import { ObjectBook, type BookOptions, type Entry } from './book.ts';
 import { HeldList } from './held.ts';
@@ -26,7 +29,9 @@ import { NamedReader, type ReadOutcome, type Wanted } from './named-reader.ts';
 import { SecretSources, type KeyOwner, type StartWatch } from './secrets.ts';
 
 /** The kinds whose status the operator writes. */
-export type OwnKind = 'LLMRoute' | 'LLMGateway' | 'LLMBackend';
+export const OWN_KINDS = ['LLMGateway', 'LLMBackend', 'LLMQuota', 'LLMRoute'] as const;
+export type OwnKind = (typeof OWN_KINDS)[number];
+export type OwnObject = LLMRoute | LLMGateway | LLMBackend | LLMQuota;
 
 export interface GatherOptions {
   readonly watch: StartWatch;
@@ -60,15 +65,18 @@ export class Gather {
   readonly #secrets: SecretSources;
   readonly #configMaps = new ObjectBook<ConfigMap>('ConfigMap', OTHERS);
   readonly #services = new ServiceBook();
+  readonly #endpoints: EndpointBook;
   readonly #routes: Source<LLMRoute>;
   readonly #gateways: Source<LLMGateway>;
   readonly #backends: Source<LLMBackend>;
+  readonly #quotas: Source<LLMQuota>;
   readonly #namespaces: Source<Namespace>;
   readonly #grants: readonly Source<ReferenceGrant>[];
   readonly #held: {
     readonly LLMRoute: HeldList<LLMRoute>;
     readonly LLMGateway: HeldList<LLMGateway>;
     readonly LLMBackend: HeldList<LLMBackend>;
+    readonly LLMQuota: HeldList<LLMQuota>;
   };
   #grantList: readonly ReferenceGrant[] | null = null;
   #followed: readonly LLMGateway[] = [];
@@ -83,12 +91,15 @@ export class Gather {
       onChange: (wanted, outcome) => this.#told(wanted, outcome),
     });
     this.#secrets = new SecretSources({ watch, watchedNamespaces: secretNamespaces, keyNamespaces, onChange, onError });
+    this.#endpoints = new EndpointBook({ watch, onChange, onError });
     const held = {
       isKnown: (wanted: Wanted) => this.#isKnown(wanted),
       acquire: (wanted: Wanted) => {
+        if (wanted.kind === 'Service') this.#endpoints.acquire(wanted.namespace);
         if (!this.#isOfWatched(wanted)) this.#reader.acquire(wanted);
       },
       release: (wanted: Wanted) => {
+        if (wanted.kind === 'Service') this.#endpoints.release(wanted.namespace);
         if (!this.#isOfWatched(wanted) && this.#reader.release(wanted)) this.#told(wanted, null);
       },
     };
@@ -96,10 +107,12 @@ export class Gather {
       LLMRoute: new HeldList<LLMRoute>(held),
       LLMGateway: new HeldList<LLMGateway>({ ...held, isReady: (gateway) => this.#secrets.hasKeysOf(keyOwner(gateway)) }),
       LLMBackend: new HeldList<LLMBackend>(held),
+      LLMQuota: new HeldList<LLMQuota>(held),
     };
     this.#routes = this.#own(LLM_ROUTES, 'LLMRoute', this.#held.LLMRoute);
     this.#gateways = this.#own(LLM_GATEWAYS, 'LLMGateway', this.#held.LLMGateway);
     this.#backends = this.#own(LLM_BACKENDS, 'LLMBackend', this.#held.LLMBackend);
+    this.#quotas = this.#own(LLM_QUOTAS, 'LLMQuota', this.#held.LLMQuota);
     this.#namespaces = this.#source<Namespace>(NAMESPACES, 'Namespace', OTHERS, onChange);
     this.#grants = REFERENCE_GRANTS.map((resource) =>
       this.#source<ReferenceGrant>(resource, 'ReferenceGrant', OTHERS, () => {
@@ -114,10 +127,9 @@ export class Gather {
    * be taken away from pods that serve it.
    */
   get synced(): boolean {
-    const views = [this.#routes, this.#gateways, this.#backends, this.#namespaces, ...this.#grants];
-    if (!views.every(({ view }) => view.synced)) return false;
+    if (!this.#sources().every(({ view }) => view.synced)) return false;
     this.#followKeys();
-    return this.#secrets.synced && this.#reader.unread === 0;
+    return this.#secrets.synced && this.#endpoints.synced && this.#reader.unread === 0;
   }
 
   snapshot(): Snapshot {
@@ -126,20 +138,22 @@ export class Gather {
       routes: this.#held.LLMRoute.list(),
       gateways: this.#held.LLMGateway.list(),
       backends: this.#held.LLMBackend.list(),
+      quotas: this.#held.LLMQuota.list(),
       secrets: this.#secrets.list(),
       configMaps: this.#configMaps.list(),
       namespaces: this.#namespaces.book.list(),
       referenceGrants: this.#grantsNow(),
       forbiddenSecrets: this.#secrets.forbidden(),
       services: this.#services.list(),
+      endpoints: this.#endpoints.list(),
     };
   }
 
-  book(kind: OwnKind): ObjectBook<LLMRoute> | ObjectBook<LLMGateway> | ObjectBook<LLMBackend> {
-    return { LLMRoute: this.#routes, LLMGateway: this.#gateways, LLMBackend: this.#backends }[kind].book;
+  book(kind: OwnKind): ObjectBook<LLMRoute> | ObjectBook<LLMGateway> | ObjectBook<LLMBackend> | ObjectBook<LLMQuota> {
+    return this.#ofKind(kind).book;
   }
 
-  entry(kind: OwnKind, id: string): Entry<LLMRoute | LLMGateway | LLMBackend> | undefined {
+  entry(kind: OwnKind, id: string): Entry<OwnObject> | undefined {
     return this.book(kind).get(id);
   }
 
@@ -155,11 +169,8 @@ export class Gather {
 
   /** For metrics and health: each kind by name with how it is followed. */
   views(): readonly { readonly kind: string; readonly view: ListWatchView<unknown> }[] {
-    const { kind } = LLM_ROUTES;
     return [
-      { kind, view: this.#routes.view },
-      { kind: LLM_GATEWAYS.kind, view: this.#gateways.view },
-      { kind: LLM_BACKENDS.kind, view: this.#backends.view },
+      ...OWN_KINDS.map((kind) => ({ kind, view: this.#ofKind(kind).view })),
       { kind: NAMESPACES.kind, view: this.#namespaces.view },
     ];
   }
@@ -171,10 +182,19 @@ export class Gather {
   stop(): void {
     this.#reader.stop();
     this.#secrets.stop();
-    for (const { view } of [this.#routes, this.#gateways, this.#backends, this.#namespaces, ...this.#grants]) view.stop();
+    this.#endpoints.stop();
+    for (const { view } of this.#sources()) view.stop();
   }
 
-  #own<T extends LLMRoute | LLMGateway | LLMBackend>(resource: Resource, kind: OwnKind, held: HeldList<T>): Source<T> {
+  #ofKind(kind: OwnKind): Source<LLMRoute> | Source<LLMGateway> | Source<LLMBackend> | Source<LLMQuota> {
+    return { LLMRoute: this.#routes, LLMGateway: this.#gateways, LLMBackend: this.#backends, LLMQuota: this.#quotas }[kind];
+  }
+
+  #sources(): readonly { readonly view: ListWatchView<unknown> }[] {
+    return [...OWN_KINDS.map((kind) => this.#ofKind(kind)), this.#namespaces, ...this.#grants];
+  }
+
+  #own<T extends OwnObject>(resource: Resource, kind: OwnKind, held: HeldList<T>): Source<T> {
     const { onChange, onSeen } = this.#options;
     return this.#source<T>(resource, kind, OURS, (id, entry, changed) => {
       if (changed) {
@@ -200,7 +220,8 @@ export class Gather {
       parse: (raw) => book.parse(raw),
       onChange: (id, entry) => {
         const changed = book.accept(id, entry);
-        if (changed && entry?.refused != null && !options.keepLastGood)
+        if (entry?.refused?.fault !== undefined) onError(entry.refused.fault, `${kind} ${id}`);
+        else if (changed && entry?.refused != null && !options.keepLastGood)
           onError(new Error(entry.refused.issues.map(({ path, message }) => `${path}: ${message}`).join('; ')), `${kind} ${id}`);
         seen(id, entry, changed);
       },
@@ -234,7 +255,9 @@ export class Gather {
   }
 
   #isKnown(wanted: Wanted): boolean {
-    return this.#isOfWatched(wanted) ? this.#secrets.synced : this.#reader.known(wanted) !== null;
+    if (this.#isOfWatched(wanted)) return this.#secrets.synced;
+    if (wanted.kind === 'Service' && !this.#endpoints.isKnown(wanted.namespace)) return false;
+    return this.#reader.known(wanted) !== null;
   }
 
   async #read({ kind, namespace, name }: Wanted): Promise<ReadOutcome> {
@@ -259,8 +282,10 @@ export class Gather {
     }
     const id = `${namespace}/${name}`;
     const object: KubeObject | null = outcome?.outcome === 'Found' ? outcome.object : null;
-    if (kind === 'Service') this.#services.set(id, object);
-    else if (object === null) this.#configMaps.accept(id, null);
+    if (kind === 'Service') {
+      this.#services.set(id, object);
+      this.#endpoints.setService(id, object);
+    } else if (object === null) this.#configMaps.accept(id, null);
     else this.#configMaps.put(object);
     this.#options.onChange();
   }

@@ -4,11 +4,12 @@
  */
 import type { LLMBackend } from '../../api/v1alpha1/llmbackend.ts';
 import type { LLMGateway } from '../../api/v1alpha1/llmgateway.ts';
+import type { LLMQuota } from '../../api/v1alpha1/llmquota.ts';
 import type { LLMRoute } from '../../api/v1alpha1/llmroute.ts';
 import type { Wanted } from './named-reader.ts';
 import { namedBy, type Named } from './references.ts';
 
-type Naming = LLMRoute | LLMGateway | LLMBackend;
+type Naming = LLMRoute | LLMGateway | LLMBackend | LLMQuota;
 
 export interface HeldOptions<T> {
   /** What else has to be read for it. */
@@ -26,6 +27,8 @@ interface Version<T> {
 interface Pair<T> {
   /** What compile is given; null: nothing yet. */
   released: Version<T> | null;
+  /** Where in the list that is; -1: it is in none. */
+  at: number;
   /** What is to replace it; null: nothing waits. */
   waiting: Version<T> | null;
 }
@@ -54,12 +57,13 @@ export class HeldList<T extends Naming> {
     }
     const next: Version<T> = { object, named: this.#wantedBy(object) };
     for (const wanted of next.named) this.#options.acquire(wanted);
-    const known = pair ?? { released: null, waiting: null };
+    const known = pair ?? { released: null, at: -1, waiting: null };
     this.#drop(known.waiting);
     // Of another object with the same name nothing goes on.
     if (known.released !== null && known.released.object.metadata.uid !== object.metadata.uid) {
       this.#drop(known.released);
       known.released = null;
+      known.at = -1;
       this.#list = null;
     }
     known.waiting = next;
@@ -69,6 +73,8 @@ export class HeldList<T extends Naming> {
 
   /** What is released, and what of the rest can be by now. The same list until something of it changes. */
   list(): readonly T[] {
+    /** A copy of the list: who was given that one has it as it was. */
+    let edited: T[] | null = null;
     for (const id of this.#waiting) {
       const pair = this.#pairs.get(id);
       if (pair?.waiting == null || !this.#isReady(pair.waiting)) continue;
@@ -76,14 +82,16 @@ export class HeldList<T extends Naming> {
       pair.released = pair.waiting;
       pair.waiting = null;
       this.#waiting.delete(id);
-      this.#list = null;
+      if (this.#list === null) continue;
+      edited ??= [...this.#list];
+      if (pair.at < 0) pair.at = edited.length;
+      edited[pair.at] = pair.released.object;
     }
     if (this.#list === null) {
-      const list: T[] = [];
-      for (const { released } of this.#pairs.values()) if (released !== null) list.push(released.object);
-      this.#list = list;
+      edited = [];
+      for (const pair of this.#pairs.values()) if (pair.released !== null) pair.at = edited.push(pair.released.object) - 1;
     }
-    return this.#list;
+    return (this.#list = edited ?? this.#list ?? []);
   }
 
   /** What a waiting object waits for; empty: it does not wait. */

@@ -1,6 +1,7 @@
 /** Which Secrets, ConfigMaps and Services an object names: what has to be read before it can be compiled. */
 import type { LLMBackend } from '../../api/v1alpha1/llmbackend.ts';
 import type { LLMGateway } from '../../api/v1alpha1/llmgateway.ts';
+import type { LLMQuota } from '../../api/v1alpha1/llmquota.ts';
 import type { LLMRoute } from '../../api/v1alpha1/llmroute.ts';
 import type { Auth, Provider } from '../../api/v1alpha1/model.ts';
 
@@ -15,7 +16,7 @@ type Settings = Pick<LLMRoute['spec']['models'][number], 'tls'> & {
   readonly auth?: Auth | undefined;
 };
 
-export function namedBy(object: LLMRoute | LLMGateway | LLMBackend): readonly Named[] {
+export function namedBy(object: LLMRoute | LLMGateway | LLMBackend | LLMQuota): readonly Named[] {
   const found: Named[] = [];
   switch (object.kind) {
     case 'LLMRoute':
@@ -32,7 +33,10 @@ export function namedBy(object: LLMRoute | LLMGateway | LLMBackend): readonly Na
     case 'LLMGateway':
       add(found, 'Secret', object.spec.listener.tls?.secretRef.name);
       add(found, 'Secret', object.spec.redis?.addressRef.name);
+      addAuthorities(found, object.spec.redis?.tls);
       add(found, 'ConfigMap', object.spec.prices?.configMapRef.name);
+      break;
+    case 'LLMQuota':
       break;
   }
   return found;
@@ -41,8 +45,12 @@ export function namedBy(object: LLMRoute | LLMGateway | LLMBackend): readonly Na
 function addModel(found: Named[], { provider, auth, tls }: Settings): void {
   add(found, 'Secret', auth?.apiKey?.secretKeyRef.name);
   for (const ref of [auth?.aws?.secretRef, auth?.gcp?.secretRef, auth?.entra?.secretRef]) add(found, 'Secret', ref?.name);
-  add(found, tls?.caRef?.kind ?? 'ConfigMap', tls?.caRef?.name);
+  addAuthorities(found, tls);
   add(found, 'Service', provider?.openAICompatible?.serviceRef?.name);
+}
+
+function addAuthorities(found: Named[], tls: Settings['tls']): void {
+  add(found, tls?.caRef?.kind ?? 'ConfigMap', tls?.caRef?.name);
 }
 
 function add(found: Named[], kind: Named['kind'], name: string | undefined): void {

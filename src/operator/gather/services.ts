@@ -1,6 +1,7 @@
 /** The Services that serviceRefs name: of each the few facts that decide whether it may be called. */
 import type { ServiceFacts } from '../../compile/snapshot.ts';
 import type { KubeObject } from '../../kube/objects.ts';
+import { isObject } from '../../lib/json.ts';
 
 export class ServiceBook {
   readonly #services = new Map<string, ServiceFacts>();
@@ -22,15 +23,11 @@ export class ServiceBook {
 }
 
 function factsOf({ metadata, ...object }: KubeObject): ServiceFacts {
-  const spec = isRecord(object['spec']) ? object['spec'] : {};
+  const spec = isObject(object['spec']) ? object['spec'] : {};
   const ports = Array.isArray(spec['ports']) ? (spec['ports'] as readonly unknown[]) : [];
   return {
     metadata: { namespace: metadata.namespace ?? '', name: metadata.name },
     type: typeof spec['type'] === 'string' ? spec['type'] : 'ClusterIP',
-    ports: ports.flatMap((entry) => (isRecord(entry) && typeof entry['port'] === 'number' ? [entry['port']] : [])),
+    ports: ports.flatMap((entry) => (isObject(entry) && typeof entry['port'] === 'number' ? [entry['port']] : [])),
   };
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

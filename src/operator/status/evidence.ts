@@ -16,8 +16,17 @@ export interface Outage {
   readonly sinceMs: number;
 }
 
+export interface QuotaEvidence {
+  readonly gatewayId: string;
+  readonly progress: Progress;
+}
+
 export interface Evidence {
   progress(gatewayId: string, routeId: string): Progress;
+  /** At each gateway where it limits, or has limited, any route. */
+  quota(quotaId: string): readonly QuotaEvidence[];
   /** null: it is well, or nobody has said otherwise. */
   outage(gatewayId: string, target: { readonly upstreamId: string; readonly credentialId: string }): Outage | null;
+  /** The same of the Redis that a gateway's limits are to be shared over; its reason is what pods say of it. */
+  limitStore(gatewayId: string): Outage | null;
 }

@@ -18,13 +18,17 @@ export interface GatewayConditions {
   readonly rendered: Rendered | null;
   /** `namespace/name` of routes and client keys that the snapshot has no room for. */
   readonly leftOut: readonly string[];
+  /** Why pods do not share limits over `spec.redis`, as most of them say; null: they do. */
+  readonly limitsProblem: string | null;
+  /** What pods do meanwhile; null: there is no `spec.redis`. */
+  readonly onUnavailable: string | null;
   readonly generation: number | undefined;
 }
 
 const NAMED_AT_MOST = 10;
 
 export function conditionsOfGateway(input: GatewayConditions): readonly Condition[] {
-  const { compiled, programmed, rendered, leftOut, generation } = input;
+  const { compiled, programmed, rendered, leftOut, limitsProblem, onUnavailable, generation } = input;
   const own = (type: Condition['type']): readonly Condition[] => compiled.conditions.filter((found) => found.type === type);
   const named = leftOut.slice(0, NAMED_AT_MOST).join(', ');
   const more = leftOut.length > NAMED_AT_MOST ? ` and ${leftOut.length - NAMED_AT_MOST} more` : '';
@@ -34,6 +38,17 @@ export function conditionsOfGateway(input: GatewayConditions): readonly Conditio
     ...(rendered === null ? [] : [renderedCondition(rendered, generation)]),
     programmed,
     ...own('FullyServed'),
+    ...(limitsProblem === null || onUnavailable === null
+      ? []
+      : [
+          condition(
+            'LimitsShared',
+            'False',
+            'RedisUnavailable',
+            `Redis is away, and each pod decides by spec.redis.onUnavailable, ${onUnavailable}: ${limitsProblem}`,
+            generation,
+          ),
+        ]),
     ...(leftOut.length === 0
       ? []
       : [

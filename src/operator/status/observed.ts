@@ -100,7 +100,7 @@ function timed(conditions: readonly Condition[], before: unknown, now: string): 
 }
 
 /** Equal as JSON, whatever the order of members. */
-export function sameJson(a: unknown, b: unknown): boolean {
+function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (Array.isArray(a) || Array.isArray(b)) {
     if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false;

@@ -105,7 +105,12 @@ function parentStatus(parent: ParentStatus, { generation, entryAt, gatewayAt, ev
   return { parent, entry, endpoint, outages, Programmed, Ready };
 }
 
-export function programmed({ readyPods, programmedPods, rejected }: Progress, generation: number | undefined): Condition {
+/** `does`: what pods do with the object. */
+export function programmed(
+  { readyPods, programmedPods, rejected }: Progress,
+  generation: number | undefined,
+  does: 'serves' | 'holds' = 'serves',
+): Condition {
   const make = (status: 'True' | 'False', reason: string, message: string): Condition =>
     condition('Programmed', status, reason, message, generation);
   const [first] = rejected;
@@ -114,12 +119,12 @@ export function programmed({ readyPods, programmedPods, rejected }: Progress, ge
     return make('False', 'RejectedByDataPlane', `pod ${first.pod}${others} refuses it: ${first.reason}`);
   }
   if (readyPods === 0) return make('False', 'NoGatewayPods', 'no gateway pod is ready');
-  if (programmedPods >= readyPods) return make('True', 'Programmed', 'every ready gateway pod serves this');
-  if (programmedPods === 0) return make('False', 'Pending', 'no ready gateway pod serves this yet');
-  return make('False', 'PartiallyProgrammed', `${programmedPods} of ${readyPods} ready gateway pods serve this`);
+  if (programmedPods >= readyPods) return make('True', 'Programmed', `every ready gateway pod ${does} this`);
+  if (programmedPods === 0) return make('False', 'Pending', `no ready gateway pod ${does} this yet`);
+  return make('False', 'PartiallyProgrammed', `${programmedPods} of ${readyPods} ready gateway pods ${does.slice(0, -1)} this`);
 }
 
-function notServed(accepted: Condition | undefined, generation: number | undefined): Condition {
+export function notServed(accepted: Condition | undefined, generation: number | undefined): Condition {
   return condition('Programmed', 'False', 'Pending', `it is not accepted: ${accepted?.reason ?? 'Pending'}`, generation);
 }
 

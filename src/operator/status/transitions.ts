@@ -1,4 +1,5 @@
 /** Which events a written status is worth: transitions only. Messages are those of conditions, which hold no secret. */
+import { sharedEnds } from '../../lib/shared-ends.ts';
 import type { Route, RouteTable } from '../../routetable/types.ts';
 import { observedBackends, observedCondition } from './observed.ts';
 
@@ -9,13 +10,13 @@ export interface Transition {
 }
 
 /** Every reason of an event. */
-export const EVENT_REASONS = {
+const EVENT_REASONS = {
   Programmed: 'Every ready gateway pod serves the object, after some did not.',
   ConfigRejected: 'The object is not accepted, or a gateway pod refuses it.',
   SecretNotFound: 'A Secret that it names is not there.',
   BackendEjected: 'Gateway pods send no requests to a model any more.',
   BackendRecovered: 'They do again.',
-  BudgetExhausted: 'A limit in USD is used up.',
+  BudgetExhausted: 'A limit in USD is used up, to its last twentieth, by somebody whom it counts; once a window.',
   CredentialRotated: 'A model is called with another credential than before.',
 } as const;
 export type EventReason = keyof typeof EVENT_REASONS;
@@ -58,9 +59,11 @@ export function changedRoutes(
 ): readonly { readonly id: string; readonly before: Route | null; readonly after: Route | null }[] {
   const found: { readonly id: string; readonly before: Route | null; readonly after: Route | null }[] = [];
   if (before === after) return found;
-  const old = before?.routes ?? [];
+  const allOld = before?.routes ?? [];
+  const { head, tail } = sharedEnds(allOld, after.routes);
+  const old = allOld.slice(head, allOld.length - tail);
   let at = 0;
-  for (const route of after.routes) {
+  for (const route of after.routes.slice(head, after.routes.length - tail)) {
     let known = old[at];
     while (known !== undefined && known.id < route.id) {
       found.push({ id: known.id, before: known, after: null });

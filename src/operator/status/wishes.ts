@@ -1,28 +1,25 @@
 /** What the status of each object is to be now: from what was compiled, what the pods say and what became of the rendered objects. */
 import type { LLMBackend } from '../../api/v1alpha1/llmbackend.ts';
 import type { LLMGateway } from '../../api/v1alpha1/llmgateway.ts';
+import type { LLMQuota } from '../../api/v1alpha1/llmquota.ts';
 import type { LLMRoute } from '../../api/v1alpha1/llmroute.ts';
+import type { Compilation } from '../../compile/compile.ts';
 import { condition, rejectedStatus, type Condition, type ObjectStatus } from '../../compile/status.ts';
-import type { Issue } from '../../lib/issue.ts';
 import type { Route, RouteTable } from '../../routetable/types.ts';
-import type { Entry } from '../gather/book.ts';
-import type { OwnKind } from '../gather/gather.ts';
+import type { Entry, Refused } from '../gather/book.ts';
+import type { OwnKind, OwnObject } from '../gather/gather.ts';
 import type { Wanted } from '../gather/named-reader.ts';
 import { conditionsOfGateway, type Rendered } from './gateway-status.ts';
 import type { Evidence, Outage } from './evidence.ts';
 import { observedCondition } from './observed.ts';
+import { quotaProgrammed } from './quota-status.ts';
 import { endpointOf, find, programmed, routeStatus, type DesiredStatus } from './route-status.ts';
 import type { Standing, Wish } from './writer.ts';
 
-/** The outcome of the last compile. */
-export interface Compiled {
-  readonly tables: ReadonlyMap<string, RouteTable>;
-  readonly statuses: ReadonlyMap<string, ObjectStatus>;
-}
-
 export interface WishSources {
-  readonly compiled: () => Compiled | null;
-  entry(kind: OwnKind, id: string): Entry<LLMRoute | LLMGateway | LLMBackend> | undefined;
+  /** The outcome of the last compile. */
+  readonly compiled: () => Pick<Compilation, 'tables' | 'statusOf'> | null;
+  entry(kind: OwnKind, id: string): Entry<OwnObject> | undefined;
   missing(kind: OwnKind, id: string): readonly Wanted[];
   isRun(gatewayNamespace: string): boolean;
   readonly gatewayNamespaces: readonly string[];
@@ -50,12 +47,12 @@ export class Wishes {
     const entry = this.#sources.entry(kind, id);
     if (entry === undefined) return null;
     const { generation, refused } = entry;
-    if (refused !== null) return { desired: this.#refused(kind, entry, refused.issues), stage: 'decided' };
+    if (refused !== null) return { desired: this.#refused(kind, entry, refused), stage: 'decided' };
     const missing = this.#sources.missing(kind, id);
     if (missing.length > 0) return { desired: this.#waiting(kind, entry, missing), stage: 'waiting' };
     if (kind === 'LLMGateway' && !this.#sources.isRun(id.slice(0, id.indexOf('/'))))
       return { desired: notRun(generation, this.#sources.gatewayNamespaces), stage: 'decided' };
-    const status = this.#sources.compiled()?.statuses.get(`${kind}/${id}`);
+    const status = this.#sources.compiled()?.statusOf(`${kind}/${id}`);
     // The compile that has seen this version tells of it when it is done.
     if (status === undefined || status.conditions[0]?.observedGeneration !== generation) return null;
     switch (kind) {
@@ -65,6 +62,8 @@ export class Wishes {
         return this.#gateway(entry as Entry<LLMGateway>, status, standing);
       case 'LLMBackend':
         return { desired: this.#backend(entry as Entry<LLMBackend>, status), stage: 'decided' };
+      case 'LLMQuota':
+        return this.#quota(entry as Entry<LLMQuota>, status, standing);
     }
   }
 
@@ -97,10 +96,38 @@ export class Wishes {
         programmed: shown,
         rendered: this.#sources.rendered(entry.id),
         leftOut: this.#sources.leftOut(entry.id),
+        limitsProblem: this.#sources.evidence.limitStore(entry.id)?.reason ?? null,
+        onUnavailable: object.spec.redis?.onUnavailable ?? null,
         generation,
       }),
     };
     return this.#staged(desired, [entry.id], standing, generation);
+  }
+
+  #quota({ id, object, generation }: Entry<LLMQuota>, compiled: ObjectStatus, standing: Standing): Wish | null {
+    if (object === null) return null;
+    const tables = this.#sources.compiled()?.tables;
+    const places = this.#sources.evidence.quota(id);
+    const shown = quotaProgrammed({
+      compiled,
+      unserved: object.spec.targetRefs.flatMap(({ kind, name, namespace = object.metadata.namespace }) => {
+        const gatewayId = `${namespace}/${name}`;
+        const unserved = kind === 'LLMGateway' && this.#gatewayAt(gatewayId) !== null && tables?.has(gatewayId) !== true;
+        return unserved ? [gatewayId] : [];
+      }),
+      progress: places.map(({ progress }) => progress),
+      generation,
+    });
+    const desired = {
+      ...(generation === undefined ? {} : { observedGeneration: generation }),
+      conditions: [...compiled.conditions, shown],
+    };
+    return this.#staged(
+      desired,
+      places.map(({ gatewayId }) => gatewayId),
+      standing,
+      generation,
+    );
   }
 
   /** Where it is about to become true by itself, it is not told at once. */
@@ -164,17 +191,16 @@ export class Wishes {
     return used ? null : 'Unused';
   }
 
-  #refused(kind: OwnKind, { id, generation, refused }: Entry<unknown>, issues: readonly Issue[]): Desired {
+  #refused(kind: OwnKind, { id, generation }: Entry<unknown>, { reason, issues, keptGeneration }: Refused): Desired {
     const { namespace, name } = nameOf(id);
     const about = { kind, namespace, name, ...(generation === undefined ? {} : { generation }) };
-    const kept = refused?.keptGeneration ?? null;
     const what =
-      kept === null
+      keptGeneration === null
         ? 'no valid version of it was seen since this operator started, so none is served'
-        : `generation ${kept}, the last valid one, is served on`;
+        : `generation ${keptGeneration}, the last valid one, is served on`;
     const [accepted] = rejectedStatus(about, issues).conditions;
     const message = `${accepted?.message ?? ''}; ${what}`;
-    return notAccepted('InvalidSpec', message, generation, kind);
+    return notAccepted(reason, message, generation, kind);
   }
 
   #waiting(kind: OwnKind, { generation }: Entry<unknown>, missing: readonly Wanted[]): Desired {
@@ -198,7 +224,7 @@ function notAccepted(reason: string, message: string, generation: number | undef
   const conditions: Condition[] = [condition('Accepted', 'False', reason, message, generation)];
   if (kind !== 'LLMBackend')
     conditions.push(condition('Programmed', 'False', 'Pending', `it is not accepted: ${reason}`, generation));
-  if (kind !== 'LLMGateway')
+  if (kind === 'LLMRoute' || kind === 'LLMBackend')
     conditions.push(condition('Ready', 'False', 'NotAccepted', `it is not accepted: ${reason}`, generation));
   return { ...(generation === undefined ? {} : { observedGeneration: generation }), conditions };
 }

@@ -20,13 +20,17 @@ class Server {
   readonly failures: string[] = [];
   fail: KubeFailureKind | null = null;
   watching = true;
+  looks = 0;
   #version = 0;
   readonly writer = new StatusWriter({
     timers: this.timers,
     patch: (_, ref, resourceVersion, status) =>
       Promise.resolve(this.#patch(`${ref.namespace ?? ''}/${ref.name}`, resourceVersion, status)),
     standing: (_, id) => this.store.get(id) ?? null,
-    wish: (_, id) => this.wishes.get(id) ?? null,
+    wish: (_, id) => {
+      this.looks++;
+      return this.wishes.get(id) ?? null;
+    },
     onWritten: () => {},
     onFailure: (_, id, { kind }) => this.failures.push(`${id} ${kind}`),
   });
@@ -93,6 +97,19 @@ describe('StatusWriter', () => {
       await server.timers.run(1_000);
     }
     expect(server.writes).toHaveLength(1);
+  });
+
+  it('looks once at what happens within a moment, and writes no later for it', async () => {
+    const server = new Server();
+    server.add('a/x');
+    for (let pod = 0; pod < 3; pod++) {
+      server.want('a/x', { readyPods: 3, programmedPods: pod, rejected: [] }, 'waiting');
+      await server.timers.run(3);
+    }
+    server.want('a/x', ALL, 'decided');
+    expect(server.looks).toBe(0);
+    await server.timers.run(11);
+    expect(server).toMatchObject({ looks: 2, writes: [{ atMs: 20 }] });
   });
 
   it('writes twice at most where pods take their time', async () => {

@@ -44,10 +44,11 @@ export interface StatusWriterOptions {
 }
 
 /** Members of `status` that the operator owns, by kind; what else stands there is not touched. */
-export const OWN_MEMBERS: Readonly<Record<OwnKind, readonly string[]>> = {
+const OWN_MEMBERS: Readonly<Record<OwnKind, readonly string[]>> = {
   LLMRoute: ['observedGeneration', 'endpoint', 'models', 'conditions', 'parents', 'backends'],
   LLMGateway: ['observedGeneration', 'replicas', 'programmed', 'endpoint', 'conditions'],
   LLMBackend: ['observedGeneration', 'state', 'reason', 'since', 'conditions'],
+  LLMQuota: ['observedGeneration', 'conditions'],
 };
 
 /** Gathers what happens together: Accepted, and a pod's word a millisecond later, are one write. */
@@ -65,7 +66,7 @@ interface Item {
   readonly key: string;
   readonly kind: OwnKind;
   readonly id: string;
-  /** Since when it is other than it should be; null: it is not. */
+  /** Since when it is, or may be, other than it should be; null: it is not. */
   sinceMs: number | null;
   queued: boolean;
   writing: boolean;
@@ -84,6 +85,7 @@ export class StatusWriter {
   #tokensAtMs: number;
   #inFlight = 0;
   #wake: (() => void) | null = null;
+  #wakeAtMs = 0;
   #active = false;
   #writes = 0;
 
@@ -119,7 +121,10 @@ export class StatusWriter {
     while (this.#queue.shift() !== undefined);
   }
 
-  /** Something that its status depends on may have changed. */
+  /**
+   * Something that its status depends on may have changed. It is looked at a moment later, once for all that happens until then: an
+   * edit and the word of each pod about it come within milliseconds, in which the machine has requests to serve.
+   */
   touch(kind: OwnKind, id: string): void {
     if (!this.#active) return;
     const key = `${kind}/${id}`;
@@ -128,8 +133,9 @@ export class StatusWriter {
       item = { key, kind, id, sinceMs: null, queued: false, writing: false, failures: 0, cancel: null, written: null };
       this.#items.set(key, item);
     }
+    item.sinceMs ??= this.#options.timers.nowMs();
     this.#enqueue(item);
-    this.#schedule(0);
+    this.#schedule(SETTLE_MS);
   }
 
   #enqueue(item: Item): void {
@@ -141,7 +147,13 @@ export class StatusWriter {
   }
 
   #schedule(ms: number): void {
-    if (this.#wake !== null || !this.#active) return;
+    if (!this.#active) return;
+    const atMs = this.#options.timers.nowMs() + ms;
+    if (this.#wake !== null) {
+      if (this.#wakeAtMs <= atMs) return;
+      this.#wake();
+    }
+    this.#wakeAtMs = atMs;
     this.#wake = this.#options.timers.after(ms, () => {
       this.#wake = null;
       this.#run();

@@ -1,15 +1,15 @@
 /** Reads a message that is whole. */
-import type { ReplySink } from '../../dialects/neutral/reply.ts';
+import type { Citation, LostPart, ReplySink } from '../../dialects/neutral/reply.ts';
 import { seal } from '../../dialects/neutral/signature.ts';
 import { isObject, objectsOf, stringOf, type JsonObject } from '../../lib/json.ts';
 import type { Usage } from '../../lib/usage.ts';
 import { classifyError, type ErrorOrigin } from '../shared/classify.ts';
 import { readErrorFacts } from '../shared/error-facts.ts';
 import { finishOf } from '../shared/finish.ts';
+import { JSON_ANSWER_TOOL } from '../shared/json-answer.ts';
 import { failedReading, shapeless, type Reading } from '../shared/upstream-dialect.ts';
 import { tokenCount } from '../shared/tokens.ts';
 import { ANTHROPIC_FINISHES, ANTHROPIC_RULES } from './failure.ts';
-import { JSON_ANSWER_TOOL } from './request.ts';
 
 export function readMessage(answer: unknown, sink: ReplySink, origin: ErrorOrigin): Reading {
   if (!isObject(answer)) return shapeless('the answer is not a JSON object', origin);
@@ -25,6 +25,7 @@ export function readMessage(answer: unknown, sink: ReplySink, origin: ErrorOrigi
   }
   if (!Array.isArray(answer['content'])) return shapeless('the answer has no content', origin);
   let calls = 0;
+  let chars = 0;
   let answered = false;
   for (const block of objectsOf(answer['content'])) {
     if (block['type'] === 'tool_use' && block['name'] === JSON_ANSWER_TOOL) {
@@ -34,7 +35,7 @@ export function readMessage(answer: unknown, sink: ReplySink, origin: ErrorOrigi
       sink.toolCall(calls, stringOf(block['id']), stringOf(block['name']), null);
       sink.toolArguments(calls, JSON.stringify(block['input'] ?? {}));
       calls++;
-    } else readShown(block, sink);
+    } else chars += readShown(block, sink, chars);
   }
   const usage = readUsage(answer['usage'], null);
   const raw = stringOf(answer['stop_reason']);
@@ -44,12 +45,16 @@ export function readMessage(answer: unknown, sink: ReplySink, origin: ErrorOrigi
   return { failure, usage, finish, stopSequence: stringOf(answer['stop_sequence']) || null };
 }
 
-/** Text and thinking; what the service's own tools did is told in the text. */
-export function readShown(block: JsonObject, sink: ReplySink): void {
+/** Text and thinking. Characters of text in it; `before`: of all before it. */
+function readShown(block: JsonObject, sink: ReplySink, before: number): number {
   switch (block['type']) {
-    case 'text':
-      sink.text(stringOf(block['text']));
-      break;
+    case 'text': {
+      const text = stringOf(block['text']);
+      sink.text(text);
+      const span = { start: before, end: before + text.length };
+      for (const citation of objectsOf(block['citations'])) readCitation(citation, sink, span);
+      return text.length;
+    }
     case 'thinking': {
       sink.reasoning(stringOf(block['thinking']));
       const signature = stringOf(block['signature']);
@@ -59,7 +64,38 @@ export function readShown(block: JsonObject, sink: ReplySink): void {
     case 'redacted_thinking':
       sink.encryptedReasoning(seal('anthropic', stringOf(block['data'])));
       break;
+    default:
+      sink.lost(lostBlock(block['type']));
   }
+  return 0;
+}
+
+/** What the service's own tools did: what came of it is told in the text. https://docs.claude.com/en/api/messages */
+export function lostBlock(type: unknown): LostPart {
+  switch (type) {
+    case 'server_tool_use':
+    case 'mcp_tool_use':
+    case 'mcp_tool_result':
+    case 'web_fetch_tool_result':
+      return 'server_tools';
+    case 'web_search_tool_result':
+      return 'search_results';
+    case 'code_execution_tool_result':
+    case 'bash_code_execution_tool_result':
+    case 'text_editor_code_execution_tool_result':
+      return 'code_execution';
+    case 'container_upload':
+      return 'files';
+    default:
+      return 'unknown_parts';
+  }
+}
+
+/** Sources with an address: those of a search. Others are places in documents that the client gave. */
+export function readCitation(citation: JsonObject, sink: ReplySink, span: Citation['span']): void {
+  const url = stringOf(citation['url']);
+  if (url === '') sink.lost('citations');
+  else sink.citation({ url, title: stringOf(citation['title']), quote: stringOf(citation['cited_text']), span });
 }
 
 /** `stop_details` names what a refusal was about. */
@@ -69,6 +105,8 @@ export function stopCategories(holder: JsonObject): readonly string[] {
   return category === '' ? [] : [category.slice(0, 64)];
 }
 
+const INPUT_COUNTS = ['input_tokens', 'cache_read_input_tokens', 'cache_creation_input_tokens'];
+
 /** Anthropic counts what came from the cache, and what went into it, beside the input. `before`: what a stream told at its start. */
 export function readUsage(value: unknown, before: Usage | null): Usage | null {
   if (!isObject(value)) return before;
@@ -76,15 +114,21 @@ export function readUsage(value: unknown, before: Usage | null): Usage | null {
   const output = value['output_tokens'];
   if (typeof fresh !== 'number' && typeof output !== 'number') return before;
   const oldFresh = before === null ? 0 : before.inputTokens - before.cachedInputTokens - (before.cacheWriteTokens ?? 0);
-  const cached = tokenCount(value['cache_read_input_tokens'] ?? before?.cachedInputTokens);
-  const written = tokenCount(value['cache_creation_input_tokens'] ?? before?.cacheWriteTokens);
+  // A stream's end may tell less than its start (compaction), but not that there was no input, as some relays write.
+  const silent = before !== null && INPUT_COUNTS.every((name) => tokenCount(value[name]) === 0);
+  const inputs: JsonObject = silent ? {} : value;
+  const cached = tokenCount(inputs['cache_read_input_tokens'] ?? before?.cachedInputTokens);
+  const written = tokenCount(inputs['cache_creation_input_tokens'] ?? before?.cacheWriteTokens);
+  const creation = inputs['cache_creation'];
+  const hour = isObject(creation) ? tokenCount(creation['ephemeral_1h_input_tokens']) : (before?.cacheWriteHourTokens ?? 0);
   const details = value['output_tokens_details'];
   const reasoning = isObject(details) ? (details['thinking_tokens'] ?? details['reasoning_tokens']) : before?.reasoningTokens;
   return {
-    inputTokens: tokenCount(fresh ?? oldFresh) + cached + written,
+    inputTokens: tokenCount(inputs['input_tokens'] ?? oldFresh) + cached + written,
     outputTokens: tokenCount(output ?? before?.outputTokens),
     cachedInputTokens: cached,
     cacheWriteTokens: written,
+    ...(hour > 0 ? { cacheWriteHourTokens: hour } : {}),
     reasoningTokens: tokenCount(reasoning),
     estimated: false,
   };

@@ -8,6 +8,7 @@ import { httpErrorFacts } from '../shared/http-error.ts';
 import { ReplyParts } from '../../dialects/neutral/reply.ts';
 import { readMessage } from './answer.ts';
 import { ANTHROPIC_RULES } from './failure.ts';
+import { withoutForeignThoughts } from './own-thoughts.ts';
 import { MessagesStream } from './stream.ts';
 
 export function anthropicExchange(target: Target, path: string, headers: readonly string[]): Exchange {
@@ -22,6 +23,7 @@ export function anthropicExchange(target: Target, path: string, headers: readonl
       readAnthropicAnswer(path.endsWith('/count_tokens'), secret, status, answerHeaders, body, complete),
     readStream: (answerHeaders) => new MessagesStream(null, { headers: answerHeaders, secret }),
     translation: null,
+    adapt: ({ json }) => withoutForeignThoughts(json),
   };
 }
 

@@ -13,9 +13,17 @@ export const ANTHROPIC_RULES: readonly ErrorRule[] = [
   // A 400: https://github.com/anthropics/claude-code/issues/1473
   { message: /^Your credit balance is too low/, verdict: 'quota_exhausted' },
   { names: ['billing_error'], verdict: 'quota_exhausted' },
+  // A 400 about who is asking: https://github.com/anthropics/claude-code/issues/19028
+  { message: /^This organization has been disabled/, verdict: 'permission' },
   // https://docs.claude.com/en/docs/build-with-claude/context-windows
   { message: /^prompt is too long: \d+ tokens > \d/, verdict: 'context_exceeded' },
   { message: /^input length and `max_tokens` exceed context limit/, verdict: 'context_exceeded' },
+  // One request longer than the account may send: https://github.com/anthropics/claude-code/issues/41054
+  {
+    names: ['rate_limit_error'],
+    message: /^(?:Extra usage is|Usage credits are) required for long context/,
+    verdict: 'larger_than_limit',
+  },
   // An acceleration limit has no other word than its message; it is a rate limit by its type.
   { names: ['rate_limit_error'], verdict: 'rate_limited' },
   { names: ['overloaded_error'], verdict: 'overloaded' },

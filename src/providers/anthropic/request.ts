@@ -10,15 +10,14 @@ import type {
 } from '../../dialects/neutral/conversation.ts';
 import { unseal } from '../../dialects/neutral/signature.ts';
 import { isObject, parseJson } from '../../lib/json.ts';
+import { answeredByTool } from '../shared/json-answer.ts';
+import { ANTHROPIC_SCHEMA, subsetOf } from '../shared/schema-subset.ts';
 
 export interface AnthropicModel {
   readonly name: string;
   /** Of the target's capabilities; null: unknown. */
   readonly maxOutputTokens: number | null;
 }
-
-/** The tool that stands for an answer in JSON where a model has no form for that; its call is read as the answer's text. */
-export const JSON_ANSWER_TOOL = 'fairlead_json_answer';
 
 /** https://docs.claude.com/en/docs/about-claude/models: what the API asks for is required, so an absent bound needs a value. */
 const DEFAULT_MAX_TOKENS = 8_192;
@@ -55,26 +54,22 @@ export function writeMessages(conversation: Conversation, model: AnthropicModel)
   if (conversation.stop.length > 0) body['stop_sequences'] = conversation.stop;
   if (conversation.endUser !== null) body['metadata'] = { user_id: conversation.endUser };
 
-  const tools: object[] = conversation.tools.map(({ name, description, parameters, strict, cached }) => ({
+  const asked = emulated ? answeredByTool(conversation, true) : conversation;
+  const tools: object[] = asked.tools.map(({ name, description, parameters, strict, cached }) => ({
     name,
     ...(description === null ? {} : { description }),
     input_schema: parameters,
     ...(strict === true ? { strict } : {}),
     ...marker(cached),
   }));
-  let choice = conversation.toolChoice;
-  if (emulated) {
-    const schema = format.kind === 'schema' ? format.schema : { type: 'object', additionalProperties: true };
-    tools.push({ name: JSON_ANSWER_TOOL, description: 'Gives the answer to the user, as JSON.', input_schema: schema });
-    choice = conversation.tools.length === 0 ? { kind: 'tool', name: JSON_ANSWER_TOOL } : { kind: 'required' };
-  }
   if (tools.length > 0) {
     body['tools'] = tools;
-    const wanted = choiceOf(choice, conversation.parallelToolCalls);
+    const wanted = choiceOf(asked.toolChoice, conversation.parallelToolCalls);
     if (wanted !== null) body['tool_choice'] = wanted;
   }
   const config: Record<string, unknown> = {};
-  if (format.kind === 'schema' && !emulated) config['format'] = { type: 'json_schema', schema: format.schema };
+  if (format.kind === 'schema' && !emulated)
+    config['format'] = { type: 'json_schema', schema: subsetOf(format.schema, ANTHROPIC_SCHEMA) };
   const { reasoning } = conversation;
   if (reasoning !== null && reasoning.effort !== 'none') {
     const { thinking, effort } = reasoningOf(reasoning, generationOf(model.name), maxTokens);

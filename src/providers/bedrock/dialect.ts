@@ -1,5 +1,6 @@
 import type { Feature } from '../../dialects/neutral/conversation.ts';
 import type { Target } from '../../routetable/types.ts';
+import { lacksOfClaude } from '../anthropic/dialect.ts';
 import type { AnswerHeaders } from '../provider.ts';
 import type { ErrorFacts } from '../shared/error-facts.ts';
 import { EventStreamFrames } from '../shared/frames.ts';
@@ -18,19 +19,22 @@ const LACKS: ReadonlySet<Feature> = new Set<Feature>([
   'logprobs',
   'toolChoiceNone',
   'parallelToolCalls',
-  'jsonMode',
   'imageUrls',
   'fileUrls',
   'audio',
   'endUser',
-  'hints',
+  'assistantImages',
+  'imageDetail',
+  'strictTools',
 ]);
 
 export function converseDialect(target: Target): UpstreamDialect {
   const guarded = isGuarded(target);
   return {
-    lacks: LACKS,
+    lacks: lacksOfClaude(target.model, LACKS),
+    thoughts: 'bedrock',
     errors: BEDROCK_RULES,
+    bounds: [['inferenceConfig', 'maxTokens']],
     streamType: EVENT_STREAM,
     frames: () => new EventStreamFrames(),
     write: writeConverse,

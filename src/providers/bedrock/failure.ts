@@ -11,9 +11,13 @@ export const BEDROCK_RULES: readonly ErrorRule[] = [
     verdict: 'context_exceeded',
   },
   {
-    message:
-      /^(?:The model returned the following errors: )?(?:This model's maximum context length is|Maximum tokens you requested exceeds)/,
+    message: /^(?:The model returned the following errors: )?This model's maximum context length is/,
     verdict: 'context_exceeded',
+  },
+  // Anthropic's, of a model behind it
+  {
+    message: /^(?:The model returned the following errors: )?Output blocked by content filtering policy/,
+    verdict: 'completion_filtered',
   },
   // bedrock/converse-json-400-not-found, and the ways in which a model is not to be had at this address
   { message: /^The provided model identifier is invalid/, verdict: 'not_found' },
@@ -23,7 +27,7 @@ export const BEDROCK_RULES: readonly ErrorRule[] = [
   // A day's allowance, in the words of a minute's: https://repost.aws/questions/QUtYWgmf6QQlqWqFmCLxRCDw
   { message: /^Too many tokens per day/, verdict: 'quota_exhausted' },
   { names: ['servicequotaexceededexception'], verdict: 'quota_exhausted' },
-  { names: ['throttlingexception', 'toomanyrequestsexception'], verdict: 'rate_limited' },
+  { names: ['throttlingexception', 'toomanyrequestsexception', 'throttling'], verdict: 'rate_limited' },
   // A 429 about the model, not about us: bedrock/converse-429-modelnotready-doc
   { names: ['modelnotreadyexception', 'serviceunavailableexception'], verdict: 'overloaded' },
   { names: ['modeltimeoutexception'], verdict: 'timeout' },
@@ -38,9 +42,17 @@ export const BEDROCK_RULES: readonly ErrorRule[] = [
       'expiredtokenexception',
       'expiredtoken',
       'notauthorized',
+      // https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html, without their package's ending
+      'incompletesignature',
+      'missingauthenticationtoken',
+      'requestexpired',
     ],
     verdict: 'auth',
   },
+  // An AccessDeniedException about who is asking, and what proxies pass on without the name
+  { message: /^(?:Authentication failed|Bearer Token has expired|Signature expired)\b/, verdict: 'auth' },
+  { message: /^The security token included in the request is (?:invalid|expired)/, verdict: 'auth' },
+  { message: /^The request signature we calculated does not match/, verdict: 'auth' },
   { names: ['accessdeniedexception', 'optinrequired'], verdict: 'permission' },
   {
     names: ['modelerrorexception', 'modelstreamerrorexception', 'internalserverexception', 'internalfailure'],

@@ -4,13 +4,9 @@
  */
 import type { Failure } from '../../lib/failure.ts';
 import { isObject, objectsOf, stringOf, type JsonObject } from '../../lib/json.ts';
-import type { Masked } from '../provider.ts';
 import { failureOf, type ErrorOrigin } from '../shared/classify.ts';
 import { NO_FACTS } from '../shared/error-facts.ts';
-
-export type Intervention =
-  | { readonly kind: 'failed'; readonly failure: Failure }
-  | { readonly kind: 'masked'; readonly masked: Masked };
+import type { Intervention } from '../shared/raw-messages.ts';
 
 const MAX_CATEGORIES = 16;
 const MAX_CATEGORY_CHARS = 64;
@@ -42,6 +38,19 @@ export function interventionOf(trace: unknown, origin: ErrorOrigin): Interventio
   if (output.masked.length > 0) return { kind: 'masked', masked: { phase: 'completion', categories: output.masked } };
   if (input.masked.length > 0) return { kind: 'masked', masked: { phase: 'prompt', categories: input.masked } };
   return { kind: 'failed', failure: filtered('unknown', [], origin) };
+}
+
+/**
+ * InvokeModel tells it in two members beside the model's own, in a stream in those of the last event; null: nothing intervened.
+ * https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-use-invoke.html
+ */
+export function invokeInterventionOf(answer: JsonObject, origin: ErrorOrigin): Intervention | null {
+  if (answer['amazon-bedrock-guardrailAction'] !== 'INTERVENED') return null;
+  const trace = answer['amazon-bedrock-trace'];
+  const guardrail = isObject(trace) && isObject(trace['guardrail']) ? trace['guardrail'] : {};
+  const { input: inputAssessment, outputs } = guardrail;
+  const outputAssessments = Object.fromEntries(objectsOf(outputs).flatMap((each) => Object.entries(each)));
+  return interventionOf({ guardrail: { inputAssessment, outputAssessments } }, origin);
 }
 
 function filtered(phase: 'prompt' | 'completion' | 'unknown', categories: readonly string[], origin: ErrorOrigin): Failure {

@@ -1,6 +1,7 @@
 import type { Target } from '../../routetable/types.ts';
 import { requestHeaders } from '../openai/exchange.ts';
 import type { Exchange, Provider } from '../provider.ts';
+import { embeddingsExchange } from '../shared/embeddings.ts';
 import type { Frame } from '../shared/frames.ts';
 import { EventStreamFrames } from '../shared/frames.ts';
 import { segment } from '../shared/path.ts';
@@ -8,7 +9,9 @@ import { RawMessagesTranslation } from '../shared/raw-messages.ts';
 import { exchangeOf, translated } from '../shared/translate.ts';
 import { isObject, parseJson, stringOf } from '../../lib/json.ts';
 import { converseDialect, EVENT_STREAM, withErrorType } from './dialect.ts';
+import { bedrockEmbeddings } from './embeddings.ts';
 import { BEDROCK_RULES } from './failure.ts';
+import { invokeInterventionOf } from './guardrail.ts';
 import { isClaude } from './request.ts';
 import { signerOf } from './sign.ts';
 
@@ -18,9 +21,15 @@ const VERSION = 'bedrock-2023-05-31';
 /** `baseUrl` is the runtime's endpoint, `https://bedrock-runtime.{region}.amazonaws.com`. */
 export const bedrock: Provider = {
   kind: 'Bedrock',
+  headroom: [],
   exchange(target, operation) {
     // Anthropic's own clients get Anthropic's own dialect, all of it; Converse is for everything else.
     if (operation === 'messages' && target.model !== null && isClaude(target.model)) return invokeExchange(target);
+    if (operation === 'embeddings') {
+      const embeddings = bedrockEmbeddings(target.model);
+      if (embeddings === null) return null;
+      return { ...embeddingsExchange(target, headersOf(target), embeddings), sign: signerOf(target) };
+    }
     const exchange = translated({
       target,
       operation,
@@ -42,6 +51,7 @@ function invokeExchange(target: Target): Exchange {
     streamType: EVENT_STREAM,
     frames: () => new EventStreamFrames(),
     unwrap,
+    interventionOf: invokeInterventionOf,
   });
   const path = (model: string, stream: boolean): string =>
     `/model/${segment(model)}/${stream ? 'invoke-with-response-stream' : 'invoke'}`;

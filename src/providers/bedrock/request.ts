@@ -2,9 +2,13 @@
 import type { CacheTtl, Conversation, OutputFormat, Part, ToolChoice, Turn } from '../../dialects/neutral/conversation.ts';
 import { unseal } from '../../dialects/neutral/signature.ts';
 import { isObject, parseJson } from '../../lib/json.ts';
+import { answeredByTool } from '../shared/json-answer.ts';
+import { ANTHROPIC_SCHEMA, subsetOf } from '../shared/schema-subset.ts';
 import { generationOf, reasoningOf } from '../anthropic/request.ts';
 
-export function writeConverse(conversation: Conversation, model: string): Record<string, unknown> {
+export function writeConverse(asked: Conversation, model: string): Record<string, unknown> {
+  const emulated = asked.format.kind === 'json' || (asked.format.kind === 'schema' && !hasNativeSchema(model));
+  const conversation = emulated ? answeredByTool(asked, takesToolChoice(model)) : asked;
   const { system, turns, tools } = conversation;
   const body: Record<string, unknown> = { messages: turns.map(messageOf).filter(({ content }) => content.length > 0) };
   const instructions = system.filter(({ text }) => text !== '').flatMap(({ text, cached }) => [{ text }, ...cachePoint(cached)]);
@@ -23,7 +27,7 @@ export function writeConverse(conversation: Conversation, model: string): Record
     const choice = choiceOf(conversation.toolChoice);
     body['toolConfig'] = { tools: specs, ...(choice === null ? {} : { toolChoice: choice }) };
   }
-  const format = textFormat(conversation.format);
+  const format = emulated ? null : textFormat(conversation.format);
   if (format !== null) body['outputConfig'] = { textFormat: format };
   const more = additionalFields(conversation, model);
   if (Object.keys(more).length > 0) body['additionalModelRequestFields'] = more;
@@ -54,10 +58,24 @@ export function isClaude(model: string): boolean {
   return /(?:^|[./])anthropic\.|claude/.test(model);
 }
 
+/** https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html: of Claude from 4.5, and the newer open models. */
+function hasNativeSchema(model: string): boolean {
+  return isClaude(model) ? generationOf(model) >= 4.5 : !/nova|titan|llama|cohere\.|ai21\./.test(model);
+}
+
+/** https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolChoice.html: one tool by its name is for these alone. */
+function takesToolChoice(model: string): boolean {
+  return isClaude(model) || model.includes('nova');
+}
+
 function textFormat(format: OutputFormat): object | null {
   if (format.kind !== 'schema') return null;
   const { name, description, schema } = format;
-  const jsonSchema = { schema: JSON.stringify(schema), name, ...(description === null ? {} : { description }) };
+  const jsonSchema = {
+    schema: JSON.stringify(subsetOf(schema, ANTHROPIC_SCHEMA)),
+    name,
+    ...(description === null ? {} : { description }),
+  };
   return { type: 'json_schema', structure: { jsonSchema } };
 }
 

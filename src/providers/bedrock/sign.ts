@@ -2,7 +2,7 @@
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { Target } from '../../routetable/types.ts';
-import type { Sign } from '../provider.ts';
+import type { Sign, SigningKeys } from '../provider.ts';
 
 const SERVICE = 'bedrock';
 
@@ -41,18 +41,21 @@ class Sha256 {
 }
 
 /** null: the target has no AWS credentials, and proves itself by a header that is always the same. */
-export function signerOf({ credential, baseUrl }: Target): Sign | null {
+export function signerOf({ credential, identity, baseUrl }: Target): Sign | null {
   const aws = credential?.aws;
-  if (credential === null || aws === undefined) return null;
+  const region = identity?.kind === 'AwsPods' ? identity.region : aws?.region;
+  if (region === undefined) return null;
   const { protocol, hostname, host } = new URL(baseUrl);
-  const sessionToken = aws.sessionToken === null ? {} : { sessionToken: aws.sessionToken.reveal() };
-  const signer = new SignatureV4({
-    service: SERVICE,
-    region: aws.region,
-    credentials: { accessKeyId: aws.accessKeyId, secretAccessKey: credential.value.reveal(), ...sessionToken },
-    sha256: Sha256,
-  });
-  return async (path, body, wallMs) => {
+  const own =
+    credential === null || aws === undefined ? null : signatureV4(region, { ...aws, secretAccessKey: credential.value });
+  const temporary = new WeakMap<SigningKeys, SignatureV4>();
+  return async (path, body, wallMs, keys) => {
+    let signs = own;
+    if (keys !== undefined) {
+      signs = temporary.get(keys) ?? signatureV4(region, keys);
+      temporary.set(keys, signs);
+    }
+    if (signs === null) throw new Error(`a call to ${host} without keys to sign it with`);
     const [pathname = '', search = ''] = path.split('?', 2);
     const query = Object.fromEntries(new URLSearchParams(search));
     const unsigned = {
@@ -65,8 +68,21 @@ export function signerOf({ credential, baseUrl }: Target): Sign | null {
       body,
     };
     // A number is taken for seconds.
-    const { headers } = await signer.sign(unsigned, { signingDate: wallMs / 1000 });
+    const { headers } = await signs.sign(unsigned, { signingDate: wallMs / 1000 });
     // The connection itself says the host, and content-type is the caller's.
     return Object.entries(headers).flatMap(([name, value]) => (name === 'host' || name === 'content-type' ? [] : [name, value]));
   };
+}
+
+function signatureV4(region: string, { accessKeyId, secretAccessKey, sessionToken }: SigningKeys): SignatureV4 {
+  return new SignatureV4({
+    service: SERVICE,
+    region,
+    credentials: {
+      accessKeyId,
+      secretAccessKey: secretAccessKey.reveal(),
+      ...(sessionToken === null ? {} : { sessionToken: sessionToken.reveal() }),
+    },
+    sha256: Sha256,
+  });
 }

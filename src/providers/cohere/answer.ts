@@ -1,14 +1,14 @@
 /** Reads what chat answers, whole and streamed. https://docs.cohere.com/reference/chat, …/chat-stream */
-import type { FinishReason, ReplySink } from '../../dialects/neutral/reply.ts';
-import type { Failure } from '../../lib/failure.ts';
+import type { ReplySink } from '../../dialects/neutral/reply.ts';
 import { isObject, objectsOf, parseJson, stringOf, type JsonObject } from '../../lib/json.ts';
 import type { Usage } from '../../lib/usage.ts';
 import { StreamEvent } from '../provider.ts';
-import { classifyError, failureOf, type ErrorOrigin } from '../shared/classify.ts';
-import { NO_FACTS, readErrorFacts } from '../shared/error-facts.ts';
+import { classifyError, type ErrorOrigin } from '../shared/classify.ts';
+import { readErrorFacts } from '../shared/error-facts.ts';
 import { finishOf } from '../shared/finish.ts';
+import { UpstreamReader } from '../shared/reader.ts';
 import { tokenCount } from '../shared/tokens.ts';
-import { shapeless, type Reading, type StreamOrigin, type UpstreamStream } from '../shared/upstream-dialect.ts';
+import { shapeless, type Reading } from '../shared/upstream-dialect.ts';
 import { COHERE_FINISHES, COHERE_RULES } from './failure.ts';
 
 export function readCohere(answer: unknown, sink: ReplySink, origin: ErrorOrigin): Reading {
@@ -18,6 +18,7 @@ export function readCohere(answer: unknown, sink: ReplySink, origin: ErrorOrigin
     sink.reasoning(stringOf(message['tool_plan']));
     readContent(message['content'], sink);
     for (const [index, call] of objectsOf(message['tool_calls']).entries()) readCall(index, call, sink);
+    for (const citation of objectsOf(message['citations'])) readCitation(citation, sink);
     // Version 1 has its text at the top, and an error nothing but a message.
   } else if (typeof answer['text'] === 'string') sink.text(answer['text']);
   const usage = readUsage(answer['usage']) ?? readUsage(answer['meta']);
@@ -27,13 +28,31 @@ export function readCohere(answer: unknown, sink: ReplySink, origin: ErrorOrigin
   return { failure, usage, finish: reason, stopSequence: null };
 }
 
+/** Its sources are documents and results of tools that the client gave; only one that has an address can be told elsewhere. */
+function readCitation(citation: JsonObject, sink: ReplySink): void {
+  const { start, end } = citation;
+  const span = typeof start === 'number' && typeof end === 'number' ? { start, end } : null;
+  for (const source of objectsOf(citation['sources'])) {
+    const given = source['document'] ?? source['tool_output'];
+    const document: JsonObject = isObject(given) ? given : {};
+    const url = stringOf(document['url']);
+    if (url === '') sink.lost('citations');
+    else sink.citation({ url, title: stringOf(document['title']), quote: '', span });
+  }
+}
+
+/** Streams have one where whole answers have a list. */
+function listOf(value: unknown): readonly JsonObject[] {
+  return isObject(value) ? [value] : objectsOf(value);
+}
+
 function readContent(content: unknown, sink: ReplySink): number {
   if (typeof content === 'string') {
     sink.text(content);
     return content.length;
   }
   let chars = 0;
-  for (const part of isObject(content) ? [content] : objectsOf(content)) {
+  for (const part of listOf(content)) {
     const text = stringOf(part['text']);
     const thinking = stringOf(part['thinking']);
     sink.reasoning(thinking);
@@ -68,95 +87,64 @@ export function readUsage(value: unknown): Usage | null {
   };
 }
 
-export class CohereStream implements UpstreamStream {
-  finishReason: FinishReason | null = null;
-  readonly stopSequence = null;
-  failure: Failure | null = null;
-  usage: Usage | null = null;
-  outputChars = 0;
-  readonly #sink: ReplySink;
-  readonly #context: StreamOrigin;
+export class CohereStream extends UpstreamReader {
   /** Cohere's number of a call → ours. */
   readonly #calls = new Map<unknown, number>();
-  #outputSeen = false;
-
-  constructor(sink: ReplySink, context: StreamOrigin) {
-    this.#sink = sink;
-    this.#context = context;
-  }
-
-  get finished(): boolean {
-    return this.finishReason !== null && this.failure === null;
-  }
 
   read(event: string, data: string): number {
     if (data === '' || data === '[DONE]') return 0;
     const parsed = parseJson(data);
-    if (!isObject(parsed))
-      return this.#fail(failureOf('malformed', { ...NO_FACTS, message: 'an event is not a JSON object' }, this.#origin()));
+    if (!isObject(parsed)) return this.malformed('an event is not a JSON object');
     const delta = isObject(parsed['delta']) ? parsed['delta'] : {};
     const message = isObject(delta['message']) ? delta['message'] : {};
     switch (stringOf(parsed['type']) || event) {
       case 'content-start':
       case 'content-delta':
-        return this.#output(readContent(message['content'], this.#sink));
+        return this.outputIfAny(readContent(message['content'], this.sink));
       case 'tool-plan-delta': {
         const plan = stringOf(message['tool_plan']);
-        this.#sink.reasoning(plan);
-        return this.#output(plan.length);
+        this.sink.reasoning(plan);
+        return this.outputIfAny(plan.length);
       }
       case 'tool-call-start':
       case 'tool-call-delta':
         return this.#readCalls(parsed['index'], message['tool_calls']);
+      case 'citation-start':
+        for (const citation of listOf(message['citations'])) readCitation(citation, this.sink);
+        return 0;
       case 'message-end':
         return this.#readEnd(delta);
       default: {
         const facts = isObject(parsed['error']) || event === 'error' ? readErrorFacts(parsed) : null;
-        return facts === null ? 0 : this.#fail(classifyError(COHERE_RULES, facts, this.#origin()));
+        return facts === null ? 0 : this.fail(classifyError(COHERE_RULES, facts, this.origin()));
       }
     }
   }
 
   #readCalls(index: unknown, calls: unknown): number {
     let chars = 0;
-    for (const call of isObject(calls) ? [calls] : objectsOf(calls)) {
+    for (const call of listOf(calls)) {
       const known = this.#calls.get(index);
       if (known === undefined) {
         const next = this.#calls.size;
         this.#calls.set(index, next);
-        chars += readCall(next, call, this.#sink);
+        chars += readCall(next, call, this.sink);
         continue;
       }
       const called = isObject(call['function']) ? call['function'] : {};
       const written = stringOf(called['arguments']);
-      this.#sink.toolArguments(known, written);
+      this.sink.toolArguments(known, written);
       chars += written.length;
     }
-    return this.#output(chars);
+    return this.outputIfAny(chars);
   }
 
   #readEnd(delta: JsonObject): number {
     this.usage = readUsage(delta['usage']) ?? this.usage;
     const raw = stringOf(delta['finish_reason']);
     if (raw === '') return 0;
-    const { reason, failure } = finishOf(COHERE_FINISHES, raw, [], this.#origin());
+    const { reason, failure } = finishOf(COHERE_FINISHES, raw, [], this.origin());
     this.finishReason = reason;
-    return failure === null ? StreamEvent.Done : this.#fail(failure);
-  }
-
-  #output(chars: number): number {
-    if (chars === 0) return 0;
-    this.#outputSeen = true;
-    this.outputChars += chars;
-    return StreamEvent.Output;
-  }
-
-  #fail(failure: Failure): number {
-    this.failure ??= failure;
-    return StreamEvent.Failed;
-  }
-
-  #origin(): ErrorOrigin {
-    return { httpStatus: 200, headers: this.#context.headers, outputSeen: this.#outputSeen, secret: this.#context.secret };
+    return failure === null ? StreamEvent.Done : this.fail(failure);
   }
 }

@@ -12,9 +12,13 @@ export const COHERE_RULES: readonly ErrorRule[] = [
   },
   { message: /^(?:invalid request: )?too many tokens\b/, verdict: 'context_exceeded' },
   { message: /^(?:invalid request: )?(?:the )?(?:input|prompt) (?:is too long|exceeds)/i, verdict: 'context_exceeded' },
+  // https://docs.cohere.com/docs/tokens-and-tokenizers
+  { message: /^(?:invalid request: )?total number of tokens in the (?:input|prompt) cannot exceed/, verdict: 'context_exceeded' },
   { status: [404], message: /^model /, verdict: 'not_found' },
-  // 498: the key is blocked; 499: we hung up
-  { status: [498], verdict: 'auth' },
+  // A model that has gone: https://docs.cohere.com/docs/deprecations
+  { status: [400], message: /^model '[^']{1,100}' (?:was removed|not found)/, verdict: 'not_found' },
+  // "a request or response contains a deny-listed token": https://docs.cohere.com/reference/chat
+  { status: [498], verdict: 'filtered' },
   { message: /^(?:invalid api token|no api key supplied)/i, verdict: 'auth' },
   ...STATUS_RULES,
 ];

@@ -24,6 +24,7 @@ export function writeCohere(conversation: Conversation, model: string): Record<s
       type: 'function',
       function: { name, ...(description === null ? {} : { description }), parameters },
     }));
+    if (tools.some(({ strict }) => strict === true)) body['strict_tools'] = true;
     if (toolChoice?.kind === 'required') body['tool_choice'] = 'REQUIRED';
     if (toolChoice?.kind === 'none') body['tool_choice'] = 'NONE';
   }
@@ -71,11 +72,14 @@ function contentOf(parts: readonly Part[]): string | object[] {
   return parts.flatMap((part): object[] => {
     if (part.kind === 'text') return [{ type: 'text', text: part.text }];
     if (part.kind !== 'image') return [];
-    const { source } = part;
+    const { source, detail } = part;
     return [
       {
         type: 'image_url',
-        image_url: { url: source.kind === 'url' ? source.url : `data:${source.mediaType};base64,${source.data}` },
+        image_url: {
+          url: source.kind === 'url' ? source.url : `data:${source.mediaType};base64,${source.data}`,
+          ...(detail === null ? {} : { detail }),
+        },
       },
     ];
   });

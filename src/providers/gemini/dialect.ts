@@ -5,19 +5,21 @@ import { GenerateStream, readGenerated } from './answer.ts';
 import { GEMINI_RULES } from './failure.ts';
 import { writeGenerate } from './request.ts';
 
-/** Its own caches are objects of their own, and likelihoods come in a form that chat has no place for. */
+/** Its own caches are objects of their own. */
 const LACKS: ReadonlySet<Feature> = new Set<Feature>([
-  'logprobs',
   'parallelToolCalls',
   'toolResultImages',
   'cacheMarkers',
   'endUser',
-  'hints',
+  'imageDetail',
+  'strictTools',
 ]);
 
 export const geminiDialect: UpstreamDialect = {
   lacks: LACKS,
+  thoughts: 'gemini',
   errors: GEMINI_RULES,
+  bounds: [['generationConfig', 'maxOutputTokens']],
   streamType: 'text/event-stream',
   frames: () => new SseFrames(),
   write: writeGenerate,

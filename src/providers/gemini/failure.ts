@@ -11,6 +11,9 @@ export const GEMINI_RULES: readonly ErrorRule[] = [
   { message: /^User location is not supported/, verdict: 'permission' },
   // The same 429 for a minute and for a day: gemini/generatecontent-429-daily-quota-doc
   { names: ['quota_per_day'], verdict: 'quota_exhausted' },
+  // Money, in the code of a minute's limit: https://ai.google.dev/gemini-api/docs/billing
+  { message: /^Your prepayment credits are depleted/, verdict: 'quota_exhausted' },
+  { message: /^Your project has exceeded its monthly spending cap/, verdict: 'quota_exhausted' },
   { names: ['billing_disabled'], verdict: 'quota_exhausted' },
   // https://ai.google.dev/gemini-api/docs/troubleshooting: the free tier where it is not offered
   { names: ['failed_precondition'], message: /^(?:Gemini API free tier|Billing)/, verdict: 'quota_exhausted' },
@@ -22,6 +25,9 @@ export const GEMINI_RULES: readonly ErrorRule[] = [
     verdict: 'context_exceeded',
   },
   { message: /^Request payload size exceeds the limit/, verdict: 'payload_too_large' },
+  // Vertex AI, 400s about the target: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude
+  { message: /^Publisher Model .{0,300}is not servable in region/, verdict: 'not_found' },
+  { message: /^Project .{0,100}is not allowed to use Publisher Model/, verdict: 'permission' },
   { names: ['service_disabled', 'iam_permission_denied', 'api_key_service_blocked'], verdict: 'permission' },
   { names: ['unauthenticated', 'access_token_expired'], verdict: 'auth' },
   { names: ['permission_denied'], verdict: 'permission' },
@@ -54,6 +60,26 @@ const FILTERS = [
   'IMAGE_PROHIBITED_CONTENT',
   'IMAGE_RECITATION',
 ];
+
+/** By number, as `enum-encoding=int` has them: the same in both APIs as far as this. https://cloud.google.com/apis/docs/system-parameters */
+const BY_NUMBER = [
+  '',
+  'STOP',
+  'MAX_TOKENS',
+  'SAFETY',
+  'RECITATION',
+  'OTHER',
+  'BLOCKLIST',
+  'PROHIBITED_CONTENT',
+  'SPII',
+  'MALFORMED_FUNCTION_CALL',
+];
+
+/** '': not finished. */
+export function finishName(reason: unknown): string {
+  if (typeof reason === 'number') return BY_NUMBER[reason] ?? `FINISH_REASON_${reason}`;
+  return typeof reason === 'string' && reason !== 'FINISH_REASON_UNSPECIFIED' ? reason : '';
+}
 
 /** Everything else (OTHER, MALFORMED_FUNCTION_CALL, UNEXPECTED_TOOL_CALL, …, and what is new) is no answer. */
 export const GEMINI_FINISHES: FinishTable = {

@@ -2,6 +2,7 @@
 import type { Conversation, Part, Source, ToolChoice, Turn } from '../../dialects/neutral/conversation.ts';
 import { unseal } from '../../dialects/neutral/signature.ts';
 import { isObject, parseJson, type JsonObject } from '../../lib/json.ts';
+import { GEMINI_SCHEMA, subsetOf } from '../shared/schema-subset.ts';
 
 /** Google's own word for calls that another model made: https://ai.google.dev/gemini-api/docs/thought-signatures */
 const NO_SIGNATURE = 'skip_thought_signature_validator';
@@ -64,8 +65,12 @@ function generationConfig(conversation: Conversation, model: string): Record<str
   set('presencePenalty', conversation.presencePenalty);
   set('frequencyPenalty', conversation.frequencyPenalty);
   if (conversation.stop.length > 0) config['stopSequences'] = conversation.stop;
+  if (conversation.topLogprobs !== null) {
+    config['responseLogprobs'] = true;
+    if (conversation.topLogprobs > 0) config['logprobs'] = conversation.topLogprobs;
+  }
   if (format.kind !== 'text') config['responseMimeType'] = 'application/json';
-  if (format.kind === 'schema') config['responseJsonSchema'] = schemaOf(format.schema);
+  if (format.kind === 'schema') config['responseJsonSchema'] = subsetOf(format.schema, GEMINI_SCHEMA);
   const thinking = thinkingConfig(conversation, model);
   if (thinking !== null) config['thinkingConfig'] = thinking;
   return config;
@@ -134,6 +139,9 @@ function contentOf({ role, parts }: Turn, signed: boolean): { role: string; part
     const call = { name: part.name, args: objectOf(part.arguments) };
     written.push({ functionCall: call, ...(own === null ? {} : { thoughtSignature: own }) });
   }
+  // Without calls the proof was on the last part.
+  const last = written.at(-1);
+  if (proof !== null && last !== undefined) written[written.length - 1] = { ...last, thoughtSignature: proof };
   return { role: role === 'assistant' ? 'model' : 'user', parts: written };
 }
 

@@ -3,11 +3,12 @@
  * and is refused by Mistral by its name. https://docs.mistral.ai/api/endpoint/chat
  */
 import { isObject, type JsonObject } from '../../lib/json.ts';
+import type { Adapted } from '../provider.ts';
 
 const RENAMED: Readonly<Record<string, string>> = { max_completion_tokens: 'max_tokens', seed: 'random_seed' };
 
 /** null: there is nothing to change. */
-export function adaptChat(json: JsonObject): Record<string, unknown> | null {
+export function adaptChat(json: JsonObject): Adapted | null {
   const adapted: Record<string, unknown> = {};
   let changed = false;
   for (const [name, value] of Object.entries(json)) {
@@ -21,7 +22,14 @@ export function adaptChat(json: JsonObject): Record<string, unknown> | null {
     if (renamed !== name || written !== value) changed = true;
     adapted[renamed] = written;
   }
-  return changed ? adapted : null;
+  return changed ? { json: adapted, dropped: [] } : null;
+}
+
+/** https://docs.mistral.ai/api/endpoint/embeddings; null: there is nothing to change. */
+export function adaptEmbeddings(json: JsonObject): Adapted | null {
+  if (json['dimensions'] === undefined) return null;
+  const { dimensions, ...rest } = json;
+  return { json: { ...rest, output_dimension: dimensions }, dropped: [] };
 }
 
 function adaptMessages(messages: unknown): unknown {

@@ -1,23 +1,16 @@
 /** Ollama's native API, which tells more than its OpenAI one (thinking, token counts). https://docs.ollama.com/api/chat */
 import type { Conversation, Feature, Part, Turn } from '../../dialects/neutral/conversation.ts';
-import type { FinishReason, ReplySink } from '../../dialects/neutral/reply.ts';
-import type { Failure } from '../../lib/failure.ts';
+import type { ReplySink } from '../../dialects/neutral/reply.ts';
 import { isObject, objectsOf, parseJson, stringOf, type JsonObject } from '../../lib/json.ts';
-import type { Usage } from '../../lib/usage.ts';
 import { COMPATIBLE_FAILURES } from '../openai-compatible/failure.ts';
 import { StreamEvent } from '../provider.ts';
-import { classifyError, failureOf, type ErrorOrigin } from '../shared/classify.ts';
+import { classifyError, type ErrorOrigin } from '../shared/classify.ts';
 import { NO_FACTS, readErrorFacts } from '../shared/error-facts.ts';
+import { finishOf, type FinishTable } from '../shared/finish.ts';
 import { LineFrames } from '../shared/frames.ts';
+import { UpstreamReader } from '../shared/reader.ts';
 import { tokenCount } from '../shared/tokens.ts';
-import {
-  failedReading,
-  shapeless,
-  type Reading,
-  type StreamOrigin,
-  type UpstreamDialect,
-  type UpstreamStream,
-} from '../shared/upstream-dialect.ts';
+import { failedReading, shapeless, type Reading, type UpstreamDialect } from '../shared/upstream-dialect.ts';
 
 const LACKS: ReadonlySet<Feature> = new Set<Feature>([
   'logprobs',
@@ -32,12 +25,28 @@ const LACKS: ReadonlySet<Feature> = new Set<Feature>([
   'toolResultImages',
   'cacheMarkers',
   'endUser',
-  'hints',
+  'assistantImages',
+  'imageDetail',
+  'strictTools',
+  'toolErrors',
 ]);
+
+/** https://github.com/ollama/ollama/blob/main/llm/server.go; `load` and `unload` answer a request without messages. */
+const FINISHES: FinishTable = {
+  good: new Map([
+    ['stop', 'stop'],
+    ['length', 'length'],
+    ['load', 'stop'],
+    ['unload', 'stop'],
+  ]),
+  bad: new Map(),
+};
 
 export const ollamaDialect: UpstreamDialect = {
   lacks: LACKS,
+  thoughts: 'all',
   errors: COMPATIBLE_FAILURES.errors,
+  bounds: [['options', 'num_predict']],
   streamType: 'application/x-ndjson',
   frames: () => new LineFrames(),
   write,
@@ -116,40 +125,24 @@ function read(answer: unknown, sink: ReplySink, origin: ErrorOrigin): Reading {
   return { failure: null, usage, finish: finishReason, stopSequence: null };
 }
 
-class OllamaStream implements UpstreamStream {
-  finishReason: FinishReason | null = null;
-  readonly stopSequence = null;
-  failure: Failure | null = null;
-  usage: Usage | null = null;
-  outputChars = 0;
-  readonly #sink: ReplySink;
-  readonly #context: StreamOrigin;
+class OllamaStream extends UpstreamReader {
   #calls = 0;
-  #outputSeen = false;
-
-  constructor(sink: ReplySink, context: StreamOrigin) {
-    this.#sink = sink;
-    this.#context = context;
-  }
-
-  get finished(): boolean {
-    return this.finishReason !== null && this.failure === null;
-  }
 
   read(_event: string, data: string): number {
     const parsed = parseJson(data);
     if (isObject(parsed)) return this.readObject(parsed);
-    return this.#fail(failureOf('malformed', { ...NO_FACTS, message: 'a line is not a JSON object' }, this.#origin()));
+    return this.malformed('a line is not a JSON object');
   }
 
   readObject(line: JsonObject): number {
     if (line['error'] !== undefined) {
       const facts = readErrorFacts(line) ?? NO_FACTS;
-      return this.#fail(classifyError(COMPATIBLE_FAILURES.errors, facts, this.#origin()));
+      return this.fail(classifyError(COMPATIBLE_FAILURES.errors, facts, this.origin()));
     }
     let bits = 0;
     const message = line['message'];
     if (isObject(message)) bits = this.#readMessage(message);
+    if (Array.isArray(line['logprobs'])) this.sink.logprobs(objectsOf(line['logprobs']));
     if (line['done'] !== true) return bits;
     if (typeof line['prompt_eval_count'] === 'number' || typeof line['eval_count'] === 'number') {
       this.usage = {
@@ -160,37 +153,32 @@ class OllamaStream implements UpstreamStream {
         estimated: false,
       };
     }
-    const reason = stringOf(line['done_reason']);
-    this.finishReason = reason === 'length' ? 'length' : this.#calls > 0 ? 'tool_calls' : 'stop';
-    return bits | StreamEvent.Done;
+    const raw = stringOf(line['done_reason']);
+    // Old servers give none.
+    const { reason, failure } = finishOf(FINISHES, raw === '' ? 'stop' : raw, [], this.origin());
+    this.finishReason = reason === 'stop' && this.#calls > 0 ? 'tool_calls' : reason;
+    return failure === null ? bits | StreamEvent.Done : bits | this.fail(failure);
   }
 
   #readMessage(message: JsonObject): number {
     const text = stringOf(message['content']);
     const thinking = stringOf(message['thinking']);
     let chars = text.length + thinking.length;
-    this.#sink.reasoning(thinking);
-    this.#sink.text(text);
+    this.sink.reasoning(thinking);
+    this.sink.text(text);
     for (const call of objectsOf(message['tool_calls'])) {
       const called = isObject(call['function']) ? call['function'] : {};
       const name = stringOf(called['name']);
       const written = JSON.stringify(called['arguments'] ?? {});
-      this.#sink.toolCall(this.#calls, stringOf(call['id']), name, null);
-      this.#sink.toolArguments(this.#calls++, written);
+      this.sink.toolCall(this.#calls, stringOf(call['id']), name, null);
+      this.sink.toolArguments(this.#calls++, written);
       chars += name.length + written.length;
     }
-    if (chars === 0) return 0;
-    this.outputChars += chars;
-    this.#outputSeen = true;
-    return StreamEvent.Output;
-  }
-
-  #fail(failure: Failure): number {
-    this.failure ??= failure;
-    return StreamEvent.Failed;
-  }
-
-  #origin(): ErrorOrigin {
-    return { httpStatus: 200, headers: this.#context.headers, outputSeen: this.#outputSeen, secret: this.#context.secret };
+    // Models that draw: https://docs.ollama.com/api/chat
+    for (const data of Array.isArray(message['images']) ? (message['images'] as readonly unknown[]) : []) {
+      this.sink.image('image/png', stringOf(data));
+      chars++;
+    }
+    return this.outputIfAny(chars);
   }
 }

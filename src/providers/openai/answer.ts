@@ -1,9 +1,11 @@
 /** Reads complete answers. A 200 is not yet a success: it must have the operation's shape and no error or filter in it. */
+import { errorBody } from '../../dialects/openai/answer.ts';
 import type { Failure } from '../../lib/failure.ts';
 import type { Operation } from '../../lib/operation.ts';
 import type { Usage } from '../../lib/usage.ts';
 import type { Answer, AnswerHeaders } from '../provider.ts';
 import { classifyError, failureOf, type ErrorOrigin, type Verdict } from '../shared/classify.ts';
+import { clientErrorOf } from '../shared/client-error.ts';
 import { filterFindings } from '../shared/content-filter.ts';
 import { NO_FACTS, readErrorFacts, type ErrorFacts } from '../shared/error-facts.ts';
 import { httpErrorFacts, notJson } from '../shared/http-error.ts';
@@ -34,7 +36,13 @@ export function readAnswer(
     case 'responses': {
       const text = body.toString('utf8');
       const parsed = operation === 'chat' ? parseWithoutContent(text) : parseJson(text);
-      return isObject(parsed) ? readSuccess(table, operation, origin, parsed) : unreadable(table, parsed, body, origin);
+      if (!isObject(parsed)) return unreadable(table, parsed, body, origin);
+      return withoutAnswer(parsed, readSuccess(table, operation, origin, parsed));
+    }
+    case 'files':
+    case 'batches': {
+      const parsed = parseJson(body.toString('utf8'));
+      return isObject(parsed) ? readKept(table, origin, parsed) : unreadable(table, parsed, body, origin);
     }
     // Files of sound and pictures, and answers that nothing is decided on: passed through as they are.
     case 'images_generations':
@@ -48,6 +56,17 @@ export function readAnswer(
     case 'count_tokens':
       return TRUSTED;
   }
+}
+
+/**
+ * An error under a success (MiniMax's `base_resp`, OpenRouter's `error`): a client that was told 200 looks for an answer, finds none and
+ * says so in words of its own. It gets an error that looks like one.
+ */
+function withoutAnswer(body: JsonObject, answer: Answer): Answer {
+  const { failure } = answer;
+  const answers = ['choices', 'output', 'data'].some((member) => Array.isArray(body[member]));
+  if (failure === null || answers || body['object'] === 'response') return answer;
+  return { ...answer, client: { status: 400, contentType: 'application/json', body: errorBody(clientErrorOf(failure)) } };
 }
 
 /** Of an answer with a status of success: what it says. */
@@ -69,6 +88,14 @@ export function readSuccess(
     case 'responses':
       return readResponse(table, origin, body, usage);
   }
+}
+
+/** A file or a batch: without an id nobody could ask for it. */
+function readKept(table: FailureTable, origin: ErrorOrigin, body: JsonObject): Answer {
+  const error = namedError(body);
+  if (error !== null) return failed(classifyError(table.errors, error, origin));
+  const storedId = stringOf(body['id']);
+  return storedId === '' ? shapeless(table, body, 'id', origin) : { ...TRUSTED, storedId };
 }
 
 /** An error that names itself in `error` or as an object of type error; null: there is none, or an empty place for one. */
@@ -118,8 +145,47 @@ export function choiceFailure(table: FailureTable, choice: JsonObject, rawFinish
 
 function readResponse(table: FailureTable, origin: ErrorOrigin, body: JsonObject, usage: Usage | null): Answer {
   if (typeof body['status'] !== 'string' && !Array.isArray(body['output'])) return shapeless(table, body, 'output', origin);
-  return { failure: responseFailure(table, body, origin), usage, finishReason: responseFinish(body, false) };
+  return {
+    failure: responseFailure(table, body, origin),
+    usage,
+    finishReason: responseFinish(body, false),
+    storedId: storedIdOf(body),
+    encrypted: encryptedIn(body),
+  };
 }
+
+/** https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items */
+export function encryptedIn(response: JsonObject): readonly string[] {
+  return objectsOf(response['output']).flatMap((item) => {
+    const encrypted = item['type'] === 'reasoning' ? item['encrypted_content'] : null;
+    return typeof encrypted === 'string' && encrypted !== '' ? [encrypted] : [];
+  });
+}
+
+/** Responses are kept where nobody says otherwise. https://platform.openai.com/docs/api-reference/responses/create#responses-create-store */
+export function storedIdOf(response: JsonObject): string | null {
+  const { id } = response;
+  return typeof id === 'string' && id !== '' && response['store'] !== false ? id : null;
+}
+
+/** https://platform.openai.com/docs/api-reference/responses/object; those that go on are for what runs in the background. */
+const STATUSES: ReadonlySet<string> = new Set([
+  'completed',
+  // Of servers that copied it not quite.
+  'complete',
+  'incomplete',
+  'failed',
+  'cancelled',
+  'queued',
+  'in_progress',
+]);
+const INCOMPLETE_REASONS: ReadonlySet<string> = new Set([
+  '',
+  'max_output_tokens',
+  'max_tokens',
+  'max_tool_calls',
+  'content_filter',
+]);
 
 /** Of a Responses object that has ended: failed, or cut short by a filter. null: it has not failed. */
 export function responseFailure(table: FailureTable, response: JsonObject, origin: ErrorOrigin): Failure | null {
@@ -127,7 +193,10 @@ export function responseFailure(table: FailureTable, response: JsonObject, origi
   if (status === 'failed' || status === 'cancelled') {
     return classifyError(table.errors, namedError(response) ?? { ...NO_FACTS, message: `the response is ${status}` }, origin);
   }
-  if (status !== 'incomplete' || incompleteReason(response) !== 'content_filter') return null;
+  const reason = incompleteReason(response);
+  const unknown = typeof status === 'string' && !STATUSES.has(status) ? status : INCOMPLETE_REASONS.has(reason) ? '' : reason;
+  if (unknown !== '') return finishFailure('malformed', normalFinish(unknown), [], origin);
+  if (status !== 'incomplete' || reason !== 'content_filter') return null;
   const findings = filterFindings(response);
   const phase = findings.phase === 'prompt' ? 'prompt_filtered' : 'completion_filtered';
   return finishFailure(phase, 'content_filter', findings.categories, origin);

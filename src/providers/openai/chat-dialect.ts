@@ -1,6 +1,7 @@
 /** Chat completions as an upstream that clients of other dialects are served by. */
 import type { Feature } from '../../dialects/neutral/conversation.ts';
-import type { FinishReason, ReplySink } from '../../dialects/neutral/reply.ts';
+import type { BoundPaths } from '../../dialects/output-limit.ts';
+import type { FinishReason, ReplySink, TokenLogprob } from '../../dialects/neutral/reply.ts';
 import type { Failure } from '../../lib/failure.ts';
 import { isObject, objectsOf, parseJson, stringOf, type JsonObject } from '../../lib/json.ts';
 import type { Usage } from '../../lib/usage.ts';
@@ -11,20 +12,24 @@ import { type ChatStyle, writeChat } from './chat-request.ts';
 import { ChatStream } from './chat-stream.ts';
 import type { FailureTable } from './failure.ts';
 
+const NEWER_FIRST: BoundPaths = [['max_completion_tokens'], ['max_tokens']];
+const OLDER_FIRST: BoundPaths = [['max_tokens'], ['max_completion_tokens']];
+
 export function chatDialect(table: FailureTable, style: ChatStyle, lacks: ReadonlySet<Feature>): UpstreamDialect {
   return {
     lacks,
+    thoughts: style.thoughts === null ? null : 'all',
     errors: table.errors,
+    bounds: style.maxTokens === 'max_tokens' ? OLDER_FIRST : NEWER_FIRST,
     streamType: 'text/event-stream',
     frames: () => new SseFrames(),
     write: (conversation, model) => writeChat(conversation, model, style),
     read(answer, sink, origin) {
       if (!isObject(answer)) return shapeless('the answer is not a JSON object', origin);
       const { failure, usage, finishReason } = readSuccess(table, 'chat', origin, answer);
-      const [choice] = objectsOf(answer['choices']);
-      const message = choice?.['message'];
-      if (isObject(message)) new MessageReader(sink).read(message);
-      return { failure, usage, finish: finishOf(finishReason), stopSequence: null };
+      const reader = new MessageReader(sink);
+      reader.readChoices(answer, 'message');
+      return { failure, usage, finish: finishOf(finishReason) ?? reader.silentFinish, stopSequence: null };
     },
     stream: (sink, origin) => new TranslatedChatStream(sink, table, origin),
   };
@@ -52,18 +57,67 @@ class MessageReader {
   /** Upstream's number of a call → ours. Some servers leave the number out, or give each call the same. */
   readonly #calls = new Map<string, number>();
   #last = -1;
+  #searched = false;
 
   constructor(sink: ReplySink) {
     this.#sink = sink;
   }
 
-  read(message: JsonObject): void {
+  /** Of an answer without a finish reason. */
+  get silentFinish(): FinishReason | null {
+    return this.#last < 0 ? null : 'tool_calls';
+  }
+
+  /** `member`: where a choice has its message. Choices beyond the first were not asked for; in a stream each comes by itself. */
+  readChoices(answer: JsonObject, member: 'message' | 'delta'): void {
+    const choices = objectsOf(answer['choices']);
+    const choice = choices.find(({ index }) => typeof index !== 'number' || index === 0);
+    if (choices.length > (choice === undefined ? 0 : 1)) this.#sink.lost('choices');
+    if (choice === undefined) return;
+    const message = choice[member] ?? choice['message'];
+    if (isObject(message)) this.#read(message);
+    if (isObject(choice['logprobs']))
+      this.#sink.logprobs(objectsOf(choice['logprobs']['content']) satisfies readonly TokenLogprob[]);
+    // Perplexity's: https://docs.perplexity.ai/api-reference/chat-completions-post
+    if (answer['search_results'] !== undefined && !this.#searched) this.#readSearch(objectsOf(answer['search_results']));
+  }
+
+  #read(message: JsonObject): void {
     this.#readReasoning(message);
     readTexts(message['content'], this.#sink, 0);
     this.#sink.refusal(stringOf(message['refusal']));
-    for (const call of objectsOf(message['tool_calls'])) this.#readCall(call);
-    const legacy = message['function_call'];
+    if (message['tool_calls'] !== undefined) for (const call of objectsOf(message['tool_calls'])) this.#readCall(call);
+    const { function_call: legacy, annotations, images, audio } = message;
     if (isObject(legacy)) this.#readCall({ index: 0, function: legacy });
+    if (annotations !== undefined) for (const annotation of objectsOf(annotations)) this.#readAnnotation(annotation);
+    if (images !== undefined) for (const image of objectsOf(images)) this.#readImage(image);
+    if (isObject(audio)) this.#sink.lost('audio');
+  }
+
+  #readAnnotation(annotation: JsonObject): void {
+    const source = isObject(annotation['url_citation']) ? annotation['url_citation'] : {};
+    const url = stringOf(source['url']);
+    const { start_index: start, end_index: end } = source;
+    const span = typeof start === 'number' && typeof end === 'number' ? { start, end } : null;
+    if (url === '') this.#sink.lost('citations');
+    else this.#sink.citation({ url, title: stringOf(source['title']), quote: stringOf(source['content']), span });
+  }
+
+  /** Every chunk repeats them. */
+  #readSearch(results: readonly JsonObject[]): void {
+    this.#searched = results.length > 0;
+    for (const result of results) {
+      const url = stringOf(result['url']);
+      if (url !== '')
+        this.#sink.citation({ url, title: stringOf(result['title']), quote: stringOf(result['snippet']), span: null });
+    }
+  }
+
+  #readImage(image: JsonObject): void {
+    const url = isObject(image['image_url']) ? stringOf(image['image_url']['url']) : '';
+    const data = /^data:([^;,]{1,80});base64,/.exec(url.slice(0, 120));
+    if (data === null) this.#sink.lost('images');
+    else this.#sink.image(data[1] ?? 'image/png', url.slice(data[0].length));
   }
 
   #readReasoning(message: JsonObject): void {
@@ -72,7 +126,10 @@ class MessageReader {
 
   #readCall(call: JsonObject): void {
     const called = call['function'];
-    if (!isObject(called)) return;
+    if (!isObject(called)) {
+      this.#sink.lost('custom_tool_calls');
+      return;
+    }
     const id = stringOf(call['id']);
     const name = stringOf(called['name']);
     const key = typeof call['index'] === 'number' ? String(call['index']) : id;
@@ -99,7 +156,8 @@ function readTexts(content: unknown, sink: ReplySink, depth: number): void {
     const thinking = part['thinking'];
     if (typeof thinking === 'string') sink.reasoning(thinking);
     else if (Array.isArray(thinking)) for (const thought of objectsOf(thinking)) sink.reasoning(stringOf(thought['text']));
-    else readTexts(part['text'], sink, depth + 1);
+    else if (part['text'] !== undefined) readTexts(part['text'], sink, depth + 1);
+    else sink.lost(part['type'] === 'reference' ? 'citations' : 'unknown_parts');
   }
 }
 
@@ -107,19 +165,28 @@ class TranslatedChatStream implements UpstreamStream {
   readonly stopSequence = null;
   readonly #state: ChatStream;
   readonly #reader: MessageReader;
+  readonly #sink: ReplySink;
 
   constructor(sink: ReplySink, table: FailureTable, { headers, secret }: StreamOrigin) {
     this.#state = new ChatStream({ table, headers, secret });
     this.#reader = new MessageReader(sink);
+    this.#sink = sink;
   }
 
   read(event: string, data: string): number {
     const bits = this.#state.read(event, data);
+    const key = this.#state.matchedKey;
+    if (key === 'content') {
+      this.#sink.text(this.#state.matchedText(data));
+      return bits;
+    }
+    if (key === 'reasoning_content' || key === 'reasoning') {
+      this.#sink.reasoning(this.#state.matchedText(data));
+      return bits;
+    }
     const parsed = data === '' || data === '[DONE]' ? undefined : parseJson(data);
     if (isObject(parsed)) {
-      const [choice] = objectsOf(parsed['choices']);
-      const delta = choice?.['delta'] ?? choice?.['message'];
-      if (isObject(delta)) this.#reader.read(delta);
+      this.#reader.readChoices(parsed, 'delta');
     }
     return bits;
   }
@@ -129,7 +196,7 @@ class TranslatedChatStream implements UpstreamStream {
   }
 
   get finishReason(): FinishReason | null {
-    return finishOf(this.#state.finishReason);
+    return finishOf(this.#state.finishReason) ?? (this.finished ? this.#reader.silentFinish : null);
   }
 
   get failure(): Failure | null {

@@ -12,6 +12,8 @@ export interface ChatStyle {
   readonly streamOptions: boolean;
   /** They take prompt-cache markers in Anthropic's form. */
   readonly cacheMarkers: boolean;
+  /** Where they take back what their model thought, which some want; null: nowhere. */
+  readonly thoughts: 'reasoning_content' | 'reasoning' | null;
 }
 
 export const OPENAI_STYLE: ChatStyle = {
@@ -20,6 +22,7 @@ export const OPENAI_STYLE: ChatStyle = {
   required: 'required',
   streamOptions: true,
   cacheMarkers: false,
+  thoughts: null,
 };
 
 export function writeChat(conversation: Conversation, model: string, style: ChatStyle): Record<string, unknown> {
@@ -81,7 +84,7 @@ export function writeChat(conversation: Conversation, model: string, style: Chat
 }
 
 /** Of a budget in tokens, the word that stands for about as much. */
-export function effortOf({ reasoning }: Conversation): string | null {
+function effortOf({ reasoning }: Conversation): string | null {
   if (reasoning === null) return null;
   if (reasoning.effort !== null) return reasoning.effort === 'max' ? 'xhigh' : reasoning.effort;
   if (reasoning.budgetTokens === null) return null;
@@ -116,6 +119,7 @@ function assistantOf(parts: readonly Part[], style: ChatStyle): object {
     const extra = google === null ? {} : { extra_content: { google: { thought_signature: google } } };
     return [{ id: part.id, type: 'function', function: { name: part.name, arguments: part.arguments }, ...extra }];
   });
+  const thought = style.thoughts === null ? '' : parts.map((part) => (part.kind === 'reasoning' ? part.text : '')).join('');
   const refusal = parts.map((part) => (part.kind === 'refusal' ? part.text : '')).join('');
   const content = contentOf(
     parts.filter(({ kind }) => kind === 'text'),
@@ -125,6 +129,7 @@ function assistantOf(parts: readonly Part[], style: ChatStyle): object {
     role: 'assistant',
     content: content.length === 0 ? null : content,
     ...(refusal === '' ? {} : { refusal }),
+    ...(thought === '' || style.thoughts === null ? {} : { [style.thoughts]: thought }),
     ...(calls.length === 0 ? {} : { tool_calls: calls }),
   };
 }

@@ -11,7 +11,7 @@ import { OpenAIStream, type StreamContext } from './stream-base.ts';
 import { readUsage } from './usage.ts';
 
 /** Where the text of a delta is; a run of events has it in the same place. */
-type TextKey = 'content' | 'reasoning_content' | 'reasoning' | 'refusal' | 'arguments' | 'text';
+export type TextKey = 'content' | 'reasoning_content' | 'reasoning' | 'refusal' | 'arguments' | 'text';
 
 const FIND_TEXT: Readonly<Record<TextKey, (event: JsonObject) => unknown>> = {
   content: (event) => soleDelta(event)?.['content'],
@@ -29,11 +29,19 @@ export class ChatStream extends OpenAIStream {
   /** By choice index: it has had its finish reason. */
   readonly #choices = new Map<number, boolean>();
   #unfinished = 0;
+  /** A choice has had a place for its finish reason, be it empty. */
+  #tellsFinish = false;
+  /** The usage has come by itself, and then the end mark. */
+  #usageLast = false;
+  #doneAfterUsage = false;
   readonly #shortcut: DeltaShortcut | null;
   /** Of the delta being read: its output, and the one place that held all of it (null: several, or none to learn). */
   #chars = 0;
   #hasOutput = false;
   #textKey: TextKey | null = null;
+  /** Where the events of the learned form have their text. */
+  #learnedKey: TextKey | null = null;
+  #matched = false;
 
   /** `shortcut`: null parses every event, which must make no difference but in time. */
   constructor(context: StreamContext, shortcut: DeltaShortcut | null = new DeltaShortcut()) {
@@ -41,21 +49,38 @@ export class ChatStream extends OpenAIStream {
     this.#shortcut = shortcut;
   }
 
+  /** Snowflake has no finish reasons at all: the usage of the whole answer and the end mark behind it are its word for the end. */
   get finished(): boolean {
-    return this.#choices.size > 0 && this.#unfinished === 0;
+    return this.#choices.size > 0 && (this.#unfinished === 0 || (!this.#tellsFinish && this.#doneAfterUsage));
   }
 
   read(event: string, data: string): number {
+    this.#matched = false;
     if (this.#shortcut !== null && event !== 'error') {
       const chars = this.#shortcut.match(data);
+      this.#matched = chars >= 0;
       if (chars >= 0) return chars === 0 ? 0 : this.addOutput(chars);
     }
-    return this.readParsed(event, data);
+    const bits = this.readParsed(event, data);
+    if (bits === StreamEvent.Done) this.#doneAfterUsage = this.#usageLast;
+    this.#usageLast = bits === StreamEvent.UsageOnly;
+    return bits;
+  }
+
+  /** Of the event read last: where its text is, if that is all there is in it and it was not parsed; null: it has to be. */
+  get matchedKey(): TextKey | null {
+    return this.#matched ? this.#learnedKey : null;
+  }
+
+  matchedText(data: string): string {
+    return this.#shortcut?.textOf(data) ?? '';
   }
 
   protected override readObject(event: string, parsed: JsonObject, data: string): number {
     if (event === 'error' || namedError(parsed) !== null) return this.failWith(parsed);
-    const choices = parsed['choices'];
+    // Groq tells in a part of its own why it stopped early: https://github.com/groq/groq-typescript src/resources/chat/completions.ts
+    const { choices, x_groq: groq } = parsed;
+    if (isObject(groq) && typeof groq['error'] === 'string' && groq['error'] !== '') return this.failWith(groq);
     if (!Array.isArray(choices)) return this.#readOther(parsed);
 
     let bits = 0;
@@ -74,15 +99,16 @@ export class ChatStream extends OpenAIStream {
     const bare = choices.length === 0 || (!carries && this.finished);
     if (hasUsage && bare && !annotated && bits === 0) bits = StreamEvent.UsageOnly;
     if (plain && bits === StreamEvent.Output && !hasUsage && this.#textKey !== null) {
-      this.#shortcut?.learn(data, this.#textKey, FIND_TEXT[this.#textKey]);
+      if (this.#shortcut?.learn(data, this.#textKey, FIND_TEXT[this.#textKey]) === true) this.#learnedKey = this.#textKey;
     }
     return bits;
   }
 
   /** An object without choices: usage that comes by itself, an error in a foreign envelope, or nothing of note. */
   #readOther(parsed: JsonObject): number {
-    if (this.#readUsage(parsed)) return StreamEvent.UsageOnly;
-    return readErrorFacts(parsed) === null ? 0 : this.failWith(parsed);
+    // MiniMax tells usage beside an error.
+    if (readErrorFacts(parsed) !== null) return this.failWith(parsed);
+    return this.#readUsage(parsed) ? StreamEvent.UsageOnly : 0;
   }
 
   #readChoice(choice: JsonObject, finish: string): number {
@@ -96,6 +122,7 @@ export class ChatStream extends OpenAIStream {
     else this.#addText('text', choice['text']);
 
     let bits = this.#hasOutput ? this.addOutput(this.#chars) : 0;
+    this.#tellsFinish ||= choice['finish_reason'] !== undefined;
     this.#markChoice(typeof index === 'number' ? index : 0, finish !== '');
     if (finish !== '') this.finishReason = normalFinish(finish);
     const failure = choiceFailure(this.context.table, choice, finish, this.origin());
@@ -189,9 +216,12 @@ function textChars(value: unknown, depth: number): number {
   return chars;
 }
 
+/** The first choice, where an event has no other: who translates takes text that is found here for the answer's. */
 function soleChoice(event: JsonObject): JsonObject | undefined {
   const choices = event['choices'];
-  return Array.isArray(choices) && choices.length === 1 ? objectsOf(choices)[0] : undefined;
+  if (!Array.isArray(choices) || choices.length !== 1) return undefined;
+  const [choice] = objectsOf(choices);
+  return choice?.['index'] === undefined || choice['index'] === 0 ? choice : undefined;
 }
 
 function soleDelta(event: JsonObject): JsonObject | undefined {

@@ -1,10 +1,11 @@
 /**
  * Reads the run of near-identical events that most of a stream is without parsing each of them.
  *
- * Consecutive text deltas differ only in their text (and in OpenAI's random `obfuscation` and running `sequence_number`). From one
- * event that was parsed in full, the bytes around these values are kept; a later event that has the same bytes, and a valid JSON
- * string or number in each gap, is by JSON's grammar the same object with only these values changed. It is therefore exactly what
- * the first one was, valid included, and all that is left to learn is the text's length. Any other event is parsed.
+ * Consecutive text deltas differ only in their text (and in OpenAI's random `obfuscation` and running `sequence_number`, or in
+ * Gemini's running counts of tokens). From one event that was parsed in full, the bytes around these values are kept; a later event
+ * that has the same bytes, and a valid JSON string or number in each gap, is by JSON's grammar the same object with only these values
+ * changed. It is therefore exactly what the first one was, valid included, and all that is left to learn is the text's length. Any
+ * other event is parsed.
  */
 import { isObject, parseJson, type JsonObject } from '../../lib/json.ts';
 
@@ -23,6 +24,8 @@ type GapKind = 'text' | 'pad' | 'number';
 
 interface Gap {
   readonly kind: GapKind;
+  /** Of a number: its member's. */
+  readonly name: string;
   /** Of the value itself: inside the quotes of a string. */
   readonly start: number;
   readonly end: number;
@@ -31,11 +34,30 @@ interface Gap {
 /** Finds the text in a parsed event, where the reader itself looks for it; undefined: not an event this was learned from. */
 export type FindText = (event: JsonObject) => unknown;
 
+/** Members with numbers that differ from event to event, and where they are. */
+export interface Counters {
+  readonly names: readonly string[];
+  find(event: JsonObject, name: string): unknown;
+}
+
+const SEQUENCE: Counters = { names: ['sequence_number'], find: (event, name) => event[name] };
+
 export class DeltaShortcut {
   /** `#parts[i]` precedes gap i; one more follows the last. Empty: nothing learned yet. */
   #parts: readonly string[] = [];
-  #gaps: readonly GapKind[] = [];
+  #gaps: readonly Gap[] = [];
+  readonly #counters: Counters;
+  /** Of the event that was matched last, by the index of a gap: where its number begins. */
+  readonly #numbersAt: number[] = [];
   #fruitless = 0;
+  /** Of the event that was matched last: where its text is, and whether it is as it reads. */
+  #textStart = 0;
+  #textEnd = 0;
+  #plain = true;
+
+  constructor(counters: Counters = SEQUENCE) {
+    this.#counters = counters;
+  }
 
   /** Characters of text in an event of the learned form, in UTF-16 units as JSON.parse would give them; -1: parse it. */
   match(data: string): number {
@@ -48,12 +70,19 @@ export class DeltaShortcut {
       // Comparing a slice is several times quicker in V8 than startsWith.
       if (data.slice(at, at + part.length) !== part) return -1;
       at += part.length;
-      if (gaps[i] === 'number') {
+      const kind = gaps[i]?.kind;
+      if (kind === 'number') {
+        this.#numbersAt[i] = at;
         at = endOfNumber(data, at);
       } else {
         const start = at;
         at = endOfString(data, start);
-        if (gaps[i] === 'text' && at >= 0) chars = decodedLength(data, start, at);
+        if (kind === 'text' && at >= 0) {
+          chars = decodedLength(data, start, at);
+          this.#textStart = start;
+          this.#textEnd = at;
+          this.#plain = chars === at - start;
+        }
       }
       if (at < 0) return -1;
     }
@@ -63,34 +92,49 @@ export class DeltaShortcut {
     return chars;
   }
 
+  /** The text in an event that was matched just now. */
+  textOf(data: string): string {
+    if (this.#plain) return data.slice(this.#textStart, this.#textEnd);
+    const text: unknown = parseJson(data.slice(this.#textStart - 1, this.#textEnd + 1));
+    return typeof text === 'string' ? text : '';
+  }
+
+  /** A counter in the event that was matched just now; null: it has none. */
+  numberOf(name: string, data: string): number | null {
+    const start = this.#numbersAt[this.#gaps.findIndex((gap) => gap.name === name)];
+    return start === undefined ? null : Number(data.slice(start, endOfNumber(data, start)));
+  }
+
   /**
    * Takes `data`, just parsed and found to be a delta with text under `key` and no other news, as the form to expect.
-   * The form is put to the test: with known values in the gaps it must parse to an event with exactly these values in these places.
+   * False: it cannot be told by its form, and the one before stays. The form is put to the test: with known values in the gaps it must parse to an event with exactly these values in these places.
    */
-  learn(data: string, key: string, findText: FindText): void {
-    if (this.#fruitless >= MAX_FRUITLESS) return;
+  learn(data: string, key: string, findText: FindText): boolean {
+    if (this.#fruitless >= MAX_FRUITLESS) return false;
     this.#fruitless++;
     const gaps = [
-      gapAfter(data, `"${key}":"`, 'text'),
-      gapAfter(data, '"obfuscation":"', 'pad'),
-      gapAfter(data, '"sequence_number":', 'number'),
+      gapAfter(data, key, 'text'),
+      gapAfter(data, 'obfuscation', 'pad'),
+      ...this.#counters.names.map((name) => gapAfter(data, name, 'number')),
     ].filter((gap) => gap !== null);
     gaps.sort((a, b) => a.start - b.start);
     const parts: string[] = [];
     let at = 0;
     for (const gap of gaps) {
-      if (gap.start < at) return;
+      if (gap.start < at) return false;
       parts.push(data.slice(at, gap.start));
       at = gap.end;
     }
     parts.push(data.slice(at));
-    const kinds = gaps.map((gap) => gap.kind);
-    const probe = parseJson(parts.map((part, i) => part + probeValue(kinds[i])).join(''));
-    if (!isObject(probe) || findText(probe) !== PROBE_TEXT) return;
-    if (kinds.includes('pad') && probe['obfuscation'] !== PROBE_PAD) return;
-    if (kinds.includes('number') && probe['sequence_number'] !== PROBE_NUMBER) return;
+    const probe = parseJson(parts.map((part, i) => part + probeValue(gaps[i]?.kind)).join(''));
+    if (!isObject(probe) || findText(probe) !== PROBE_TEXT) return false;
+    for (const { kind, name } of gaps) {
+      if (kind === 'pad' && probe['obfuscation'] !== PROBE_PAD) return false;
+      if (kind === 'number' && this.#counters.find(probe, name) !== PROBE_NUMBER) return false;
+    }
     this.#parts = parts;
-    this.#gaps = kinds;
+    this.#gaps = gaps;
+    return true;
   }
 }
 
@@ -107,12 +151,16 @@ function probeValue(kind: GapKind | undefined): string {
   }
 }
 
-function gapAfter(data: string, opening: string, kind: GapKind): Gap | null {
-  const found = data.indexOf(opening);
+/** `name`: the member's, after whose colon one space may stand. */
+function gapAfter(data: string, name: string, kind: GapKind): Gap | null {
+  const member = `"${name}":`;
+  const found = data.indexOf(member);
   if (found < 0) return null;
-  const start = found + opening.length;
+  const value = found + member.length + (data[found + member.length] === ' ' ? 1 : 0);
+  if (kind !== 'number' && data.charCodeAt(value) !== QUOTE) return null;
+  const start = kind === 'number' ? value : value + 1;
   const end = kind === 'number' ? endOfNumber(data, start) : endOfString(data, start);
-  return end < 0 ? null : { kind, start, end };
+  return end < 0 ? null : { kind, name: kind === 'number' ? name : '', start, end };
 }
 
 /** Index of the closing quote of a JSON string whose first character is at `at`; -1: not a valid string. */

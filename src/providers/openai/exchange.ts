@@ -7,6 +7,7 @@ import { type UpstreamDialect } from '../shared/upstream-dialect.ts';
 import { readAnswer } from './answer.ts';
 import { ChatStream } from './chat-stream.ts';
 import type { FailureTable } from './failure.ts';
+import { withoutForeignReasoning } from './own-reasoning.ts';
 import { OpaqueStream, ResponsesStream } from './responses-stream.ts';
 import type { StreamContext } from './stream-base.ts';
 
@@ -30,6 +31,8 @@ export const OPERATION_PATHS: Readonly<Record<OpenAIOperation, string>> = {
   audio_transcriptions: '/audio/transcriptions',
   audio_translations: '/audio/translations',
   moderations: '/moderations',
+  files: '/files',
+  batches: '/batches',
 };
 
 /** `pathOf`: path and query below the base URL's own path, from the name of the model that the client sent. */
@@ -49,6 +52,7 @@ export function openAIExchange(
     readAnswer: (status, headers, body, complete) => readAnswer(table, operation, secret, status, headers, body, complete),
     readStream: (headers) => streamReader(operation, { table, secret, headers }),
     translation: null,
+    ...(operation === 'responses' ? { adapt: withoutForeignReasoning } : {}),
   };
 }
 
@@ -96,6 +100,8 @@ function streamReader(operation: OpenAIOperation, context: StreamContext): Strea
     case 'audio_transcriptions':
     case 'audio_translations':
     case 'moderations':
+    case 'files':
+    case 'batches':
       return new OpaqueStream(context);
   }
 }

@@ -62,6 +62,8 @@ export const OPENAI_RULES: readonly ErrorRule[] = [
   // "The server is currently overloaded with other requests" came as a 429 of this type: https://github.com/acheong08/ChatGPT/issues/607
   { status: [429], names: ['server_error'], verdict: 'overloaded' },
 
+  // The model is there, and not for this project: https://platform.openai.com/docs/guides/error-codes
+  { status: [403], names: ['model_not_found'], verdict: 'permission' },
   // A 400 on Responses: openai/responses-json-400-not-found
   { names: ['model_not_found'], verdict: 'not_found' },
   // The client's own reference, not the target: https://github.com/maximhq/bifrost/issues/2441
@@ -69,7 +71,30 @@ export const OPENAI_RULES: readonly ErrorRule[] = [
   // "Item with id … not found", param input: https://github.com/home-assistant/core/issues/150251. Only `model` is about the target.
   { status: [404], param: /^(?!model$)./, verdict: 'invalid_request' },
 
+  // `response.error.code` of the API reference; a stream tells them without a status
+  {
+    names: [
+      'invalid_image',
+      'invalid_image_format',
+      'invalid_base64_image',
+      'invalid_image_url',
+      'invalid_image_mode',
+      'image_too_large',
+      'image_too_small',
+      'image_parse_error',
+      'image_file_too_large',
+      'unsupported_image_media_type',
+      'empty_image_file',
+      'failed_to_download_image',
+      'image_file_not_found',
+    ],
+    verdict: 'invalid_request',
+  },
+  { names: ['vector_store_timeout'], verdict: 'timeout' },
+
   { names: ['invalid_api_key'], verdict: 'auth' },
+  // A 401 for a key that is known and may not: https://github.com/openai/openai-python/issues/1550
+  { message: /^You have insufficient permissions for this operation\b/, verdict: 'permission' },
   // openai/chat-403-unsupported-country-doc
   { names: ['unsupported_country_region_territory'], verdict: 'permission' },
   // A 400: https://help.openai.com/en/articles/10910291-api-organization-verification

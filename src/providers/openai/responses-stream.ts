@@ -3,13 +3,15 @@ import { StreamEvent } from '../provider.ts';
 import { failureOf } from '../shared/classify.ts';
 import { NO_FACTS } from '../shared/error-facts.ts';
 import { isObject, stringOf, type JsonObject } from '../../lib/json.ts';
-import { isToolCall, namedError, responseFailure, responseFinish } from './answer.ts';
+import { encryptedIn, isToolCall, namedError, responseFailure, responseFinish, storedIdOf } from './answer.ts';
 import { DeltaShortcut } from './delta-shortcut.ts';
 import { OpenAIStream, type StreamContext } from './stream-base.ts';
 import { readUsage } from './usage.ts';
 
 export class ResponsesStream extends OpenAIStream {
   finished = false;
+  storedId: string | null = null;
+  encrypted: readonly string[] = [];
   #calledTool = false;
   readonly #shortcut: DeltaShortcut | null;
 
@@ -62,6 +64,8 @@ export class ResponsesStream extends OpenAIStream {
   }
 
   #readOther(parsed: JsonObject): number {
+    const { response } = parsed;
+    if (isObject(response)) this.storedId ??= storedIdOf(response);
     return namedError(parsed) === null ? 0 : this.failWith(parsed);
   }
 
@@ -73,6 +77,7 @@ export class ResponsesStream extends OpenAIStream {
     const ended = typeof response['status'] === 'string' ? response : { ...response, status: type.slice('response.'.length) };
     this.usage = readUsage(ended['usage']) ?? this.usage;
     this.finishReason = responseFinish(ended, this.#calledTool);
+    this.encrypted = encryptedIn(ended);
     const failure = responseFailure(this.context.table, ended, this.origin());
     this.finished = type === 'response.completed' || type === 'response.incomplete';
     return failure === null ? 0 : this.fail(failure);

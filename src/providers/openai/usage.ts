@@ -29,12 +29,19 @@ export function readUsage(value: unknown): Usage | null {
     value['prompt_cache_hit_tokens'] ??
     value['cached_tokens'];
   const reasoning = detail(value, 'completion_tokens_details', 'output_tokens_details', 'reasoning_tokens');
+  // OpenRouter (https://openrouter.ai/docs/features/prompt-caching) and OpenAI; Alibaba's explicit cache
+  const written =
+    detail(value, 'prompt_tokens_details', 'input_tokens_details', 'cache_write_tokens') ??
+    detail(value, 'prompt_tokens_details', 'input_tokens_details', 'cache_creation_input_tokens');
   const outputTokens = Math.min(MAX_TOKENS, counted + surplus);
+  // Azure's Grok counts cached tokens that are not part of the prompt (fixture azure-openai/chat-sse-stop-cache-usageopt).
+  const cachedInputTokens = Math.min(inputTokens, tokens(cached));
+  const cacheWriteTokens = Math.min(inputTokens - cachedInputTokens, tokens(written));
   return {
     inputTokens,
     outputTokens,
-    // Azure's Grok counts cached tokens that are not part of the prompt (fixture azure-openai/chat-sse-stop-cache-usageopt).
-    cachedInputTokens: Math.min(inputTokens, tokens(cached)),
+    cachedInputTokens,
+    ...(cacheWriteTokens === 0 ? {} : { cacheWriteTokens }),
     reasoningTokens: Math.min(outputTokens, Math.max(surplus, tokens(reasoning))),
     estimated: false,
   };

@@ -9,6 +9,8 @@ import { retryAfterMs } from './retry-after.ts';
 export type Verdict =
   | 'prompt_filtered'
   | 'completion_filtered'
+  /** On which side is not said. */
+  | 'filtered'
   | 'rate_limited'
   /** A single request larger than the whole limit: rate_limited, but waiting does not help it. */
   | 'larger_than_limit'
@@ -50,8 +52,10 @@ export interface ErrorOrigin {
 
 const MAX_CODE_CHARS = 64;
 
+const FILTERED_PHASES = { prompt_filtered: 'prompt', completion_filtered: 'completion', filtered: 'unknown' } as const;
+
 /** The status that decides: HTTP's where it is an error's, else what the body says of itself; 0: neither. */
-export function decidingStatus(facts: ErrorFacts, httpStatus: number): number {
+function decidingStatus(facts: ErrorFacts, httpStatus: number): number {
   return httpStatus >= 300 ? httpStatus : facts.bodyStatus;
 }
 
@@ -85,8 +89,9 @@ export function failureOf(verdict: Verdict, facts: ErrorFacts, origin: ErrorOrig
   const headers = origin.httpStatus >= 400 ? origin.headers : null;
   switch (verdict) {
     case 'prompt_filtered':
-    case 'completion_filtered': {
-      const phase = facts.filteredPhase ?? (verdict === 'prompt_filtered' ? 'prompt' : 'completion');
+    case 'completion_filtered':
+    case 'filtered': {
+      const phase = facts.filteredPhase ?? FILTERED_PHASES[verdict];
       return { ...base, kind: 'content_filtered', phase: origin.outputSeen ? 'mid_stream' : phase, categories: facts.categories };
     }
     case 'rate_limited': {
@@ -153,8 +158,8 @@ export const STATUS_RULES: readonly ErrorRule[] = [
   { status: [403], verdict: 'permission' },
   // A redirect is not followed: what was asked for is not at this address.
   { status: [300, 301, 302, 303, 307, 308, 404, 405, 410], verdict: 'not_found' },
-  // 524: Cloudflare gave up waiting, https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
-  { status: [408, 504, 524], verdict: 'timeout' },
+  // 522, 524: Cloudflare gave up waiting, https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
+  { status: [408, 504, 522, 524], verdict: 'timeout' },
   { status: [409], verdict: 'conflict' },
   { status: [413], verdict: 'payload_too_large' },
   // 424: the model behind an Azure endpoint failed, https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints

@@ -42,25 +42,30 @@ export const NO_FACTS: ErrorFacts = {
  * - `{error: {message, type, param, code}}`: OpenAI, Azure, Groq, vLLM ≥ 0.16, …; in an array: Gemini's OpenAI endpoint
  * - `{error: "text", code?, type?, error_type?}`: xAI, Ollama, TGI, Hugging Face
  * - `{object: "error", message, type, code}`: vLLM < 0.16, Mistral, SGLang; `{type: "error", …}`: an event of Responses
- * - `{statusCode, message}`: Azure API Management · `{detail}`: FastAPI · `{errors: [{code, message}]}`: Cloudflare
+ * - `{statusCode, message}`: Azure API Management · `{__type, message}`: AWS · `{detail}`: FastAPI
+ * - `{errors: [{code, message}]}`, `{error: [{code, message}]}`: Cloudflare · `{error_type, error_message}`: Venice
+ * - `{base_resp: {status_code, status_msg}}`: MiniMax, beside everything that an answer has
  */
 export function readErrorFacts(body: unknown): ErrorFacts | null {
   const root: unknown = Array.isArray(body) ? body[0] : body;
   if (!isObject(root)) return null;
-  const error = root['error'];
+  const given = root['error'];
+  const error: unknown = Array.isArray(given) ? given[0] : given;
   if (isObject(error) && Object.keys(error).length > 0) return factsOf(error, root);
   if (typeof error === 'string' && error !== '')
     return factsOf({ ...root, message: error, type: root['error_type'] ?? root['type'] }, root);
   if (root['object'] === 'error' || root['type'] === 'error') return factsOf(root, root);
+  if (typeof root['error_message'] === 'string' && root['error_message'] !== '')
+    return factsOf({ message: root['error_message'], type: root['error_type'], code: root['error_code'] }, root);
+  const { base_resp: base } = root;
+  if (isObject(base) && typeof base['status_code'] === 'number' && base['status_code'] !== 0)
+    return factsOf({ message: base['status_msg'], code: `minimax_${base['status_code']}` }, root);
   const detail = root['detail'];
   if (isObject(detail)) return readErrorFacts(detail) ?? factsOf(detail, root);
   if (typeof detail === 'string' || Array.isArray(detail)) return factsOf({ message: detail }, root);
   const first = objectsOf(root['errors'])[0];
   if (first !== undefined) return factsOf(first, root);
-  if (
-    root['message'] !== undefined &&
-    (root['code'] !== undefined || root['statusCode'] !== undefined || root['type'] !== undefined)
-  )
+  if (root['message'] !== undefined && ['code', 'statusCode', 'type', '__type'].some((name) => root[name] !== undefined))
     return factsOf(root, root);
   return null;
 }
@@ -70,6 +75,10 @@ function factsOf(error: JsonObject, root: JsonObject): ErrorFacts {
   addName(names, error['code']);
   addName(names, error['type'] === 'error' ? undefined : error['type']);
   addName(names, error['status']);
+  // Novita: `{code: 403, reason: "NOT_ENOUGH_BALANCE", message}`.
+  addName(names, error['reason']);
+  // AWS: a shape's name, behind that of its package.
+  addName(names, stringOf(error['__type']).split('#').at(-1));
   const inner = error['innererror'] ?? error['inner_error'];
   if (isObject(inner)) addName(names, inner['code']);
   let retryDelayMs: number | null = null;
@@ -84,6 +93,8 @@ function factsOf(error: JsonObject, root: JsonObject): ErrorFacts {
 
   const findings = filterFindings(error);
   if (isObject(inner)) findings.add(inner);
+  // Responses: what was filtered stands beside the error.
+  if (root !== error) findings.add(root);
   const metadata = error['metadata'];
   // OpenRouter: `metadata.reasons` are the categories its moderation flagged; `metadata.raw` is the upstream's own error body.
   if (isObject(metadata)) findings.addNames(metadata['reasons']);
@@ -102,7 +113,15 @@ function factsOf(error: JsonObject, root: JsonObject): ErrorFacts {
 
   const facts: ErrorFacts = {
     bodyStatus:
-      statusOf(error['code']) || statusOf(error['status']) || statusOf(error['status_code']) || statusOf(root['statusCode']),
+      statusOf(error['code']) ||
+      statusOf(error['status']) ||
+      statusOf(error['status_code']) ||
+      // TGI, in a stream: https://github.com/huggingface/text-generation-inference/blob/main/router/src/server.rs
+      statusOf(error['http_status_code']) ||
+      // MiniMax; Mistral
+      statusOf(error['http_code']) ||
+      statusOf(error['raw_status_code']) ||
+      statusOf(root['statusCode']),
     code: codeOf(error['code']) || codeOf(error['type']),
     names,
     param: stringOf(error['param']),
@@ -140,7 +159,13 @@ function rawFacts(raw: unknown): ErrorFacts | null {
 }
 
 function addName(names: string[], value: unknown): void {
-  if (typeof value === 'string' && value !== '') names.push(value.toLowerCase());
+  if (typeof value === 'string' && value !== '') {
+    const name = value.toLowerCase();
+    names.push(name);
+    // Volcengine, Alibaba: `SensitiveContentDetected.SevereViolation`, the kind before its particular.
+    const stem = /^[a-z]{1,64}(?=\.[a-z])/.exec(name)?.[0];
+    if (stem !== undefined) names.push(stem);
+  }
   // Some give `code: 0` for no error.
   else if (typeof value === 'number' && value !== 0) names.push(String(value));
 }

@@ -7,7 +7,7 @@ import { NO_FACTS, readErrorFacts, type ErrorFacts } from './error-facts.ts';
 const MAX_TEXT_BYTES = 1024;
 
 export function httpErrorFacts(headers: AnswerHeaders, body: Buffer): ErrorFacts {
-  const parsed = body.length === 0 ? undefined : parseJson(body.toString('utf8'));
+  const parsed = body.length === 0 ? undefined : parseJson(unframed(body.toString('utf8')));
   const facts = readErrorFacts(parsed);
   if (facts !== null) return facts;
   // AWS and Cohere: nothing but a message. Under an error status that is one.
@@ -18,6 +18,12 @@ export function httpErrorFacts(headers: AnswerHeaders, body: Buffer): ErrorFacts
   const plain =
     text !== '' && !text.startsWith('<') && !text.startsWith('{') && !text.startsWith('[') && !text.includes('\u0000');
   return { ...NO_FACTS, message: plain ? text : notJson(headers, body) };
+}
+
+/** The first event's data, where an error is framed as its stream would have been (Alibaba: `event:error`, `data:{…}`). */
+function unframed(text: string): string {
+  if (!/^\s*(?:id|event|data):/.test(text)) return text;
+  return /^data: ?(.*)$/m.exec(text)?.[1] ?? text;
 }
 
 export function notJson(headers: AnswerHeaders, body: Buffer): string {

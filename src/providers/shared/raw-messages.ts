@@ -4,19 +4,22 @@
  */
 import { anthropicErrorBody } from '../../dialects/anthropic/answer.ts';
 import { messagesWriter } from '../../dialects/anthropic/write-messages.ts';
-import { ReplyParts, type ReplyHead } from '../../dialects/neutral/reply.ts';
-import type { ParsedBody } from '../../dialects/request-body.ts';
+import { type LostPart, ReplyParts, type ReplyHead } from '../../dialects/neutral/reply.ts';
+import { clampWritten } from '../../dialects/output-limit.ts';
+import type { ParsedBody } from '../../dialects/parsed-body.ts';
 import { formatSseEvent } from '../../dialects/sse.ts';
 import type { Failure } from '../../lib/failure.ts';
-import { isObject, parseJson, stringOf } from '../../lib/json.ts';
+import { isObject, type JsonObject, parseJson, stringOf } from '../../lib/json.ts';
 import type { Usage } from '../../lib/usage.ts';
 import type { Target } from '../../routetable/types.ts';
 import { readMessage } from '../anthropic/answer.ts';
+import { withoutForeignThoughts } from '../anthropic/own-thoughts.ts';
 import { MessagesStream } from '../anthropic/stream.ts';
 import {
   type Answer,
   type AnswerHeaders,
   type Lacking,
+  type Masked,
   StreamEvent,
   type StreamTranslator,
   type Translation,
@@ -39,11 +42,20 @@ export interface RawMessages {
   frames(): FrameSource;
   /** A frame's event of Anthropic's stream as JSON text; null: the frame is an error of the service itself (`event` begins with `!`). */
   unwrap(frame: Frame): string | null;
+  /** What the service itself did to an answer, or by the events of a stream; null: nothing. Absent: it does nothing. */
+  interventionOf?(answer: JsonObject, origin: ErrorOrigin): Intervention | null;
 }
+
+/** An answer that was blocked, or one in which something was masked. */
+export type Intervention =
+  | { readonly kind: 'failed'; readonly failure: Failure }
+  | { readonly kind: 'masked'; readonly masked: Masked };
 
 const NOTHING: Lacking = { invalid: [], refused: [], hints: [] };
 
 export class RawMessagesTranslation implements Translation {
+  readonly passesMembers = true;
+  readonly bounds = [['max_tokens']];
   readonly forwards: readonly string[];
   readonly streamType: string;
   readonly #raw: RawMessages;
@@ -56,18 +68,21 @@ export class RawMessagesTranslation implements Translation {
     this.forwards = raw.betasInBody ? [] : ['anthropic-beta'];
   }
 
-  lacks(): Lacking {
-    return NOTHING;
+  lacks(body: ParsedBody): Lacking {
+    const foreign = withoutForeignThoughts(body.json);
+    return foreign === null ? NOTHING : { ...NOTHING, hints: foreign.dropped };
   }
 
-  write(body: ParsedBody, header: (name: string) => string | undefined): Buffer {
+  write(body: ParsedBody, header: (name: string) => string | undefined, maxOutputTokens: number | null): Buffer {
     const { defaults, override } = this.#raw.target;
-    const written: Record<string, unknown> = { anthropic_version: this.#raw.version, ...body.json };
+    const own = withoutForeignThoughts(body.json)?.json ?? body.json;
+    const written: Record<string, unknown> = { anthropic_version: this.#raw.version, ...own };
     delete written['model'];
     // Told by the path on Bedrock, which refuses it in the body; Vertex AI wants it there.
     if (this.#raw.betasInBody) delete written['stream'];
     for (const [name, value] of defaults) if (!Object.hasOwn(written, name)) written[name] = value;
     for (const [name, value] of override) written[name] = value;
+    if (maxOutputTokens !== null) clampWritten(written, this.bounds, maxOutputTokens);
     const betas = header('anthropic-beta');
     if (this.#raw.betasInBody && betas !== undefined) written['anthropic_beta'] = betas.split(',').map((beta) => beta.trim());
     return Buffer.from(JSON.stringify(written));
@@ -85,8 +100,15 @@ export class RawMessagesTranslation implements Translation {
     const parts = new ReplyParts();
     const { failure, usage, finish, stopSequence } = readMessage(parsed, parts, origin);
     const answer = { failure, usage, finishReason: finish };
+    const found = failure === null && isObject(parsed) ? (this.#raw.interventionOf?.(parsed, origin) ?? null) : null;
+    if (found?.kind === 'failed') {
+      const refused = Buffer.from(JSON.stringify({ ...(parsed as JsonObject), stop_reason: 'refusal' }));
+      const client = { status, contentType: 'application/json', body: refused };
+      return { failure: found.failure, usage, finishReason: 'content_filter', client };
+    }
+    if (found !== null) return { ...answer, masked: found.masked };
     if (failure !== null || !isObject(parsed) || parsed['type'] !== 'completion') return answer;
-    const whole = messagesWriter.whole(head, parts.parts, { finish: finish ?? 'stop', stopSequence, usage });
+    const whole = messagesWriter.whole(head, parts, { finish: finish ?? 'stop', stopSequence, usage });
     return { ...answer, client: { status, contentType: 'application/json', body: whole } };
   }
 
@@ -97,10 +119,14 @@ export class RawMessagesTranslation implements Translation {
 
 class ReframedMessages implements StreamTranslator {
   readonly nextSequenceNumber = 0;
+  readonly lostParts: ReadonlySet<LostPart> = new Set();
   readonly #raw: RawMessages;
   readonly #frames: FrameSource;
   readonly #reader: MessagesStream;
-  readonly #origin: ErrorOrigin;
+  readonly #context: Pick<ErrorOrigin, 'headers' | 'secret'>;
+  masked: Masked | null = null;
+  /** The event that says why the model stopped, held until the next one. */
+  #stop: JsonObject | null = null;
   #out = '';
   #ended = false;
   #failure: Failure | null = null;
@@ -109,7 +135,7 @@ class ReframedMessages implements StreamTranslator {
     this.#raw = raw;
     this.#frames = raw.frames();
     this.#reader = new MessagesStream(null, { headers, secret });
-    this.#origin = { httpStatus: 200, headers, outputSeen: false, secret };
+    this.#context = { headers, secret };
   }
 
   push(chunk: Buffer): void {
@@ -135,7 +161,7 @@ class ReframedMessages implements StreamTranslator {
       const said = parseJson(frame.data);
       const message = isObject(said) ? stringOf(said['message'] ?? said['Message']) : '';
       const facts = { ...NO_FACTS, code: name, names: [name.toLowerCase()], message };
-      this.#failure ??= classifyError(this.#raw.errors, facts, this.#origin);
+      this.#failure ??= classifyError(this.#raw.errors, facts, this.#origin());
       return StreamEvent.Failed;
     }
     if (data === '') return 0;
@@ -143,9 +169,32 @@ class ReframedMessages implements StreamTranslator {
     const type = isObject(event) ? stringOf(event['type']) : '';
     const bits = this.#reader.read(type, data);
     if (type === 'message_stop') this.#ended = true;
+    const found = isObject(event) ? (this.#raw.interventionOf?.(event, this.#origin()) ?? null) : null;
+    if (found?.kind === 'failed') {
+      this.#failure ??= found.failure;
+      if (this.#stop !== null) this.#stop = { ...this.#stop, delta: { stop_reason: 'refusal', stop_sequence: null } };
+      return bits | StreamEvent.Failed;
+    }
+    if (found !== null) this.masked = found.masked;
+    this.#out += this.#stopped();
+    // Why the model stopped is told before what was done to its answer.
+    if (type === 'message_delta' && isObject(event) && this.#raw.interventionOf !== undefined) {
+      this.#stop = event;
+      return bits;
+    }
     if ((bits & StreamEvent.Failed) === 0 || this.#reader.failure?.kind === 'content_filtered')
       this.#out += formatSseEvent(type, data).toString();
     return bits;
+  }
+
+  #stopped(): string {
+    const held = this.#stop;
+    this.#stop = null;
+    return held === null ? '' : formatSseEvent('message_delta', JSON.stringify(held)).toString();
+  }
+
+  #origin(): ErrorOrigin {
+    return { httpStatus: 200, outputSeen: this.#reader.outputSeen, ...this.#context };
   }
 
   take(): string {
@@ -155,7 +204,10 @@ class ReframedMessages implements StreamTranslator {
   }
 
   finish(): string {
-    return this.#ended ? this.take() : `${this.take()}event: message_stop\ndata: {"type":"message_stop"}\n\n`;
+    this.#out += this.#stopped();
+    return this.#ended && this.#failure === null
+      ? this.take()
+      : `${this.take()}event: message_stop\ndata: {"type":"message_stop"}\n\n`;
   }
 
   get finished(): boolean {
@@ -163,7 +215,7 @@ class ReframedMessages implements StreamTranslator {
   }
 
   get finishReason(): string | null {
-    return this.#reader.finishReason;
+    return this.#failure?.kind === 'content_filtered' ? 'content_filter' : this.#reader.finishReason;
   }
 
   get failure(): Failure | null {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { redactMessage } from './redact.ts';
+import { redactErrorBody, redactMessage } from './redact.ts';
 
 describe('redactMessage', () => {
   it.each([
@@ -41,5 +41,22 @@ describe('redactMessage', () => {
     expect(cut).toHaveLength(512);
     expect(cut).toContain('[redacted]');
     expect(redactMessage('x'.repeat(100_000), '')).toHaveLength(512);
+  });
+});
+
+describe('redactErrorBody', () => {
+  it('takes out of an error what tells of the account, and leaves the rest of it', () => {
+    const error = { message: 'No access for org-Abc123 with test-secret-1', type: 'invalid_request_error', param: 'org-param' };
+    const told = redactErrorBody(Buffer.from(JSON.stringify({ error })), 'test-secret-1').toString();
+    expect(JSON.parse(told)).toEqual({ error: { ...error, message: 'No access for [redacted] with [redacted]' } });
+    expect(JSON.parse(redactErrorBody(Buffer.from('{"errors":[{"detail":"org-Abc123"}]}'), '').toString())).toEqual({
+      errors: [{ detail: '[redacted]' }],
+    });
+  });
+
+  it('is the same bytes where there is nothing to take out, and text where it is no JSON', () => {
+    const plain = Buffer.from('{ "error" : {"message": "max_tokens is too large"} }');
+    expect(redactErrorBody(plain, 'test-secret-1')).toBe(plain);
+    expect(redactErrorBody(Buffer.from('nope: test-secret-1'), 'test-secret-1').toString()).toBe('nope: [redacted]');
   });
 });

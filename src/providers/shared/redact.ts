@@ -38,8 +38,48 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
 
 /** `secret`: the credential that was sent, which some upstreams quote back; '' where none was. */
 export function redactMessage(message: string, secret: string): string {
-  let text = message.length > MAX_SCANNED_CHARS ? message.slice(0, MAX_SCANNED_CHARS) : message;
-  if (secret.length >= MIN_SECRET_CHARS) text = text.replaceAll(secret, MARK);
-  for (const [pattern, replacement] of PATTERNS) text = text.replace(pattern, replacement);
+  const text = replaced(message.length > MAX_SCANNED_CHARS ? message.slice(0, MAX_SCANNED_CHARS) : message, secret);
   return text.length > MAX_MESSAGE_CHARS ? `${text.slice(0, MAX_MESSAGE_CHARS - 1)}…` : text;
+}
+
+function replaced(message: string, secret: string): string {
+  let text = secret.length < MIN_SECRET_CHARS ? message : message.replaceAll(secret, MARK);
+  for (const [pattern, replacement] of PATTERNS) text = text.replace(pattern, replacement);
+  return text;
+}
+
+/** Longer errors are no messages to a person. */
+const MAX_BODY_BYTES = 65_536;
+
+/**
+ * An upstream's own error as it may be passed on: its bytes, but for an `error` that tells of the account. Its text is redacted in
+ * `error`, `message` and `detail` alone, wherever these are below the top.
+ */
+export function redactErrorBody(body: Buffer, secret: string): Buffer {
+  if (body.length > MAX_BODY_BYTES) return body;
+  let json: unknown;
+  try {
+    json = JSON.parse(body.toString());
+  } catch {
+    return Buffer.from(replaced(body.toString(), secret));
+  }
+  const told = redactMembers(json, secret, 0);
+  return told === json ? body : Buffer.from(JSON.stringify(told));
+}
+
+const TEXTS: ReadonlySet<string> = new Set(['error', 'message', 'detail', 'details']);
+const MAX_DEPTH = 6;
+
+/** The value itself where nothing in it is replaced. */
+function redactMembers(value: unknown, secret: string, depth: number): unknown {
+  if (typeof value !== 'object' || value === null || depth > MAX_DEPTH) return value;
+  if (Array.isArray(value)) {
+    const items = value.map((item: unknown) => redactMembers(item, secret, depth + 1));
+    return items.some((item, index) => item !== value[index]) ? items : value;
+  }
+  const members = Object.entries(value).map(([name, member]: [string, unknown]) => {
+    const text = typeof member === 'string' && TEXTS.has(name);
+    return [name, text ? replaced(member, secret) : redactMembers(member, secret, depth + 1), member] as const;
+  });
+  return members.some(([, after, before]) => after !== before) ? Object.fromEntries(members) : value;
 }

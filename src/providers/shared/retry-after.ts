@@ -29,32 +29,42 @@ export function retryAfterMs(
 }
 
 function headerRetryAfterMs(headers: AnswerHeaders, scope: RateLimitScope): number | null {
-  const nowMs = parseHttpDateMs(headers['date'] ?? '');
+  const { date } = headers;
   return (
     plainNumber(headers['retry-after-ms']) ??
-    retryAfterHeaderMs(headers['retry-after'], nowMs) ??
-    (scope === 'requests' || scope === 'tokens' ? resetMs(headers[`x-ratelimit-reset-${scope}`], nowMs) : null) ??
-    resetMs(headers['x-ratelimit-reset'], nowMs)
+    retryAfterHeaderMs(headers['retry-after'], date) ??
+    (scope === 'requests' || scope === 'tokens' ? resetMs(headers[`x-ratelimit-reset-${scope}`], date) : null) ??
+    resetMs(headers['x-ratelimit-reset'], date)
   );
 }
 
-function retryAfterHeaderMs(value: string | undefined, nowMs: number | null): number | null {
+function retryAfterHeaderMs(value: string | undefined, date: string | undefined): number | null {
   if (value === undefined) return null;
   const seconds = plainNumber(value);
   if (seconds !== null) return seconds * 1000;
   const dateMs = parseHttpDateMs(value);
-  // The answer's own `date` is the server's now: a clock that differs from ours does not matter.
-  if (dateMs !== null) return nowMs === null ? null : Math.max(0, dateMs - nowMs);
-  return parseDurationMs(value);
+  return dateMs === null ? parseDurationMs(value) : untilMs(dateMs, date);
 }
 
-function resetMs(value: string | undefined, nowMs: number | null): number | null {
+/**
+ * Until a reset that is told as seconds, as a duration or as a point in time (Unix seconds or milliseconds, RFC 3339). `date`: the
+ * answer's own; without it no point in time says anything.
+ */
+export function resetMs(value: string | undefined, date: string | undefined): number | null {
   if (value === undefined) return null;
   const number = plainNumber(value);
-  if (number === null) return parseDurationMs(value);
+  if (number === null) {
+    const atMs = parseRfc3339Ms(value);
+    return atMs === null ? parseDurationMs(value) : untilMs(atMs, date);
+  }
   if (number < MIN_EPOCH_SECONDS) return number * 1000;
-  if (nowMs === null) return null;
-  return Math.max(0, (number < MIN_EPOCH_MS ? number * 1000 : number) - nowMs);
+  return untilMs(number < MIN_EPOCH_MS ? number * 1000 : number, date);
+}
+
+/** The answer's own `date` is the server's now: a clock that differs from ours does not matter. */
+function untilMs(atMs: number, date: string | undefined): number | null {
+  const nowMs = parseHttpDateMs(date ?? '');
+  return nowMs === null ? null : Math.max(0, atMs - nowMs);
 }
 
 /** `20`, `0.5`; a repeated header's first value. null for everything else, negative numbers included. */
@@ -64,12 +74,15 @@ function plainNumber(value: string | undefined): number | null {
   return matched === null ? null : Number(matched[1]);
 }
 
+const DURATION_PART =
+  /\s*(\d{1,12}(?:\.\d{1,9})?)\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?)(?![a-z])/iy;
+
 /** Go's durations as OpenAI and Groq write them, `6m0s`, `2m59.56s`, `88ms`, and their spelt-out forms; null: something else. */
 export function parseDurationMs(text: string): number | null {
-  const part = /\s*(\d{1,12}(?:\.\d{1,9})?)\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?)(?![a-z])/iy;
+  DURATION_PART.lastIndex = 0;
   let totalMs: number | null = null;
   for (let parts = 0; parts < 5; parts++) {
-    const matched = part.exec(text);
+    const matched = DURATION_PART.exec(text);
     if (matched === null) break;
     const unit = (matched[2] ?? '').toLowerCase();
     const unitMs = unit.startsWith('ms') || unit.startsWith('milli') ? 1 : (UNIT_MS[unit.charAt(0)] ?? 0);
@@ -80,7 +93,7 @@ export function parseDurationMs(text: string): number | null {
 
 /** `Please try again in 1m2.5s`, `Please retry after 9 seconds.` */
 function messageRetryAfterMs(message: string): number | null {
-  const matched = /\b(?:try again|retry) (?:in|after) (?=\d)/i.exec(message);
+  const matched = /\b(?:(?:try again|retry) (?:in|after)|please wait) (?=\d)/i.exec(message);
   return matched === null
     ? null
     : parseDurationMs(message.slice(matched.index + matched[0].length, matched.index + matched[0].length + 48));
@@ -96,6 +109,15 @@ export function parseHttpDateMs(value: string): number | null {
   if (month < 0 || !Number.isInteger(month)) return null;
   const days = daysSinceEpoch(Number(matched[3]), month + 1, Number(matched[1]));
   return ((days * 24 + Number(matched[4])) * 60 + Number(matched[5])) * 60_000 + Number(matched[6]) * 1000;
+}
+
+/** `2026-03-08T21:04:07Z`, as Anthropic writes resets → ms since the epoch. */
+function parseRfc3339Ms(value: string): number | null {
+  const matched = /^\s*(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,3})\d*)?Z\s*$/.exec(value);
+  if (matched === null) return null;
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = matched.slice(1, 7).map(Number);
+  const days = daysSinceEpoch(year, month, day);
+  return ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + Number((matched[7] ?? '0').padEnd(3, '0'));
 }
 
 /** Days from 1970-01-01 in the proleptic Gregorian calendar (https://howardhinnant.github.io/date_algorithms.html#days_from_civil). */

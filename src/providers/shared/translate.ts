@@ -2,7 +2,8 @@
 import { HINTS } from '../../dialects/neutral/conversation.ts';
 import { ReplyParts, type ReplyHead } from '../../dialects/neutral/reply.ts';
 import { type ClientDialect, clientDialect, conversationOf } from '../../dialects/client.ts';
-import type { ParsedBody } from '../../dialects/request-body.ts';
+import { type BoundPaths, clampWritten } from '../../dialects/output-limit.ts';
+import type { ParsedBody } from '../../dialects/parsed-body.ts';
 import type { Failure } from '../../lib/failure.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { Operation } from '../../lib/operation.ts';
@@ -12,6 +13,7 @@ import { classifyError, failureOf, type ErrorOrigin } from './classify.ts';
 import { clientErrorOf } from './client-error.ts';
 import { NO_FACTS } from './error-facts.ts';
 import { httpErrorFacts } from './http-error.ts';
+import { reduced } from './reduce.ts';
 import { TranslatedStream } from './translated-stream.ts';
 import type { Reading, UpstreamDialect } from './upstream-dialect.ts';
 
@@ -77,9 +79,11 @@ class DialectTranslation implements Translation {
   }
 
   lacks(body: ParsedBody): Lacking {
-    const { uses, foreign, invalid } = conversationOf(this.#client, body);
+    const { uses, foreign, invalid, hints: known, thoughts } = conversationOf(this.#client, body);
+    const taken = this.#upstream.thoughts;
     let refused = foreign;
-    let hints: readonly string[] = [];
+    let hints = known;
+    if (taken !== 'all') for (const [owner, place] of thoughts) if (owner === null || owner !== taken) hints = [...hints, place];
     for (const [feature, field] of uses) {
       if (!this.#upstream.lacks.has(feature)) continue;
       if (HINTS.has(feature)) hints = [...hints, field];
@@ -88,12 +92,18 @@ class DialectTranslation implements Translation {
     return { invalid, refused, hints };
   }
 
-  write(body: ParsedBody): Buffer {
+  get bounds(): BoundPaths {
+    return this.#upstream.bounds;
+  }
+
+  write(body: ParsedBody, _header: unknown, maxOutputTokens: number | null): Buffer {
     const conversation = conversationOf(this.#client, body);
-    const written = this.#upstream.write(conversation, this.#target.model ?? conversation.model);
+    const taken = reduced(conversation, this.#upstream.lacks);
+    const written = this.#upstream.write(taken, this.#target.model ?? conversation.model);
     // Parameters that a user sets for one model are written in that model's dialect.
     for (const [name, value] of this.#target.defaults) if (!Object.hasOwn(written, name)) written[name] = value;
     for (const [name, value] of this.#target.override) written[name] = value;
+    if (maxOutputTokens !== null) clampWritten(written, this.bounds, maxOutputTokens);
     return Buffer.from(JSON.stringify(written));
   }
 
@@ -101,7 +111,8 @@ class DialectTranslation implements Translation {
     const parts = new ReplyParts();
     const { reading, ...answer } = this.#read(parts, status, headers, body, complete);
     const { failure } = answer;
-    return { ...answer, client: this.#clientAnswer(head, status, parts, failure, reading) };
+    const client = this.#clientAnswer(head, status, parts, failure, reading);
+    return parts.lostParts.size === 0 ? { ...answer, client } : { ...answer, client, lost: [...parts.lostParts] };
   }
 
   stream(head: ReplyHead, headers: AnswerHeaders): TranslatedStream {
@@ -153,6 +164,6 @@ class DialectTranslation implements Translation {
       stopSequence: reading?.stopSequence ?? null,
       usage: reading?.usage ?? null,
     };
-    return { status, contentType, body: this.#client.writer.whole(head, parts.parts, end) };
+    return { status, contentType, body: this.#client.writer.whole(head, parts, end) };
   }
 }

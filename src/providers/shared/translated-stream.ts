@@ -1,5 +1,5 @@
 /** Frames of an upstream → its reader → the client's writer. */
-import type { ReplySink, ReplyStream } from '../../dialects/neutral/reply.ts';
+import type { LostPart, ReplySink, ReplyStream } from '../../dialects/neutral/reply.ts';
 import type { Failure } from '../../lib/failure.ts';
 import type { Usage } from '../../lib/usage.ts';
 import { type Masked, StreamEvent, type StreamTranslator } from '../provider.ts';
@@ -75,6 +75,10 @@ export class TranslatedStream implements StreamTranslator {
 
   get outputChars(): number {
     return this.#reader.outputChars;
+  }
+
+  get lostParts(): ReadonlySet<LostPart> {
+    return this.#out.lostParts;
   }
 
   get nextSequenceNumber(): number {

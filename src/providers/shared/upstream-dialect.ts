@@ -1,6 +1,8 @@
 /** The upstream's half of a translation: how a provider's dialect is written and read. */
 import type { Conversation, Feature } from '../../dialects/neutral/conversation.ts';
 import type { FinishReason, ReplySink } from '../../dialects/neutral/reply.ts';
+import type { BoundPaths } from '../../dialects/output-limit.ts';
+import type { SignatureOwner } from '../../dialects/neutral/signature.ts';
 import type { Failure } from '../../lib/failure.ts';
 import type { Usage } from '../../lib/usage.ts';
 import type { AnswerHeaders, Masked, StreamState } from '../provider.ts';
@@ -12,7 +14,11 @@ import type { FrameSource } from './frames.ts';
 export interface UpstreamDialect {
   /** What it, or this model of it, cannot do. */
   readonly lacks: ReadonlySet<Feature>;
+  /** Whose thoughts it takes back: its own by their proofs, `all` as text, or none. */
+  readonly thoughts: SignatureOwner | 'all' | null;
   readonly errors: readonly ErrorRule[];
+  /** Where `write` puts the bound of the output first, then what else is one: the target's edits may set it. */
+  readonly bounds: BoundPaths;
   /** Media type of its streams. */
   readonly streamType: string;
   frames(): FrameSource;

@@ -2,8 +2,10 @@ import type { Operation } from '../../lib/operation.ts';
 import type { Target } from '../../routetable/types.ts';
 import { anthropicDialect } from '../anthropic/dialect.ts';
 import { geminiDialect } from '../gemini/dialect.ts';
+import { vertexEmbeddings } from '../gemini/embeddings.ts';
 import { requestHeaders } from '../openai/exchange.ts';
 import type { Exchange, Provider } from '../provider.ts';
+import { embeddingsExchange } from '../shared/embeddings.ts';
 import { SseFrames } from '../shared/frames.ts';
 import { segment } from '../shared/path.ts';
 import { RawMessagesTranslation } from '../shared/raw-messages.ts';
@@ -17,11 +19,13 @@ const VERSION = 'vertex-2023-10-16';
 /** `baseUrl` ends in the location, `https://{host}/v1/projects/{project}/locations/{location}`. */
 export const vertexAI: Provider = {
   kind: 'VertexAI',
+  headroom: [],
   exchange(target, operation) {
     const headers = requestHeaders(target, target.credential?.value.reveal() ?? '');
     const { model } = target;
     // Where the client's name goes through, it is one of Google's.
     if (model !== null && model.startsWith('claude')) return claudeExchange(target, operation, headers);
+    if (operation === 'embeddings') return embeddingsExchange(target, headers, vertexEmbeddings(model));
     return translated({ target, operation, upstream: geminiDialect, path: geminiPath, headers });
   },
 };

@@ -1,8 +1,9 @@
 /** Small tables for tests of how they travel. */
 import { SecretValue } from '../../lib/secret.ts';
-import { digestOf, tableDigest } from '../digest.ts';
+import { digestOf } from '../digest.ts';
+import { tableDigest } from '../parts.ts';
 import { byText } from '../order.ts';
-import { ROUTE_TABLE_VERSION, type ClientKey, type GatewaySettings, type Route, type RouteTable } from '../types.ts';
+import { ROUTE_TABLE_VERSION, type ClientKey, type Endpoints, type GatewaySettings, type Route, type RouteTable } from '../types.ts';
 
 export const GATEWAY = { namespace: 'fairlead-system', name: 'default' };
 
@@ -56,6 +57,16 @@ export function routeEntry(id: string, flavour: string | number = 0, baseUrl = '
   return { digest: digestOf(body), ...body };
 }
 
+/** `addresses`: as many pods. */
+export function endpointsEntry(id: string, addresses: number): Endpoints {
+  const body: Omit<Endpoints, 'digest'> = {
+    id,
+    addresses: Array.from({ length: addresses }, (_, index) => `10.1.0.${index + 1}:8000`),
+    fallback: '10.96.0.9:8000',
+  };
+  return { digest: digestOf(body), ...body };
+}
+
 export function keyEntry(number: number, tenant = 'team-a'): ClientKey {
   const body: Omit<ClientKey, 'digest'> = {
     sha256: number.toString(16).padStart(64, '0'),
@@ -80,6 +91,7 @@ export function settingsEntry(change: Partial<GatewaySettings> = {}): GatewaySet
     maxConnectionAgeMs: 600_000,
     requestLog: 'Off',
     redis: null,
+    prices: [],
     ...change,
   };
   return { digest: digestOf(body), ...body };
@@ -89,16 +101,19 @@ export function tableOf(
   routes: readonly Route[],
   clientKeys: readonly ClientKey[] = [],
   settings: GatewaySettings = settingsEntry(),
+  endpoints: readonly Endpoints[] = [],
 ): RouteTable {
   const sortedRoutes = routes.toSorted((a, b) => byText(a.id, b.id));
   const sortedKeys = clientKeys.toSorted((a, b) => byText(a.sha256, b.sha256));
+  const sortedEndpoints = endpoints.toSorted((a, b) => byText(a.id, b.id));
   return {
     version: ROUTE_TABLE_VERSION,
     gateway: GATEWAY,
     settings,
     clientKeys: sortedKeys,
     routes: sortedRoutes,
-    digest: tableDigest(GATEWAY, settings, sortedKeys, sortedRoutes),
+    endpoints: sortedEndpoints,
+    digest: tableDigest(GATEWAY, settings, { clientKeys: sortedKeys, endpoints: sortedEndpoints, routes: sortedRoutes }),
   };
 }
 

@@ -14,6 +14,8 @@ export function facts(over: Partial<RequestFacts> = {}): RequestFacts {
     jsonSchema: false,
     images: false,
     promptTokens: 100,
+    promptSize: { words: 100, signs: 0, blanks: 0, cjk: 0, other: 0, fixed: 0 },
+    maxPromptTokens: 400,
     maxOutputTokens: null,
     includeUsage: false,
     ...over,

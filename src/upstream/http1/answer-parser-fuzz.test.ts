@@ -2,34 +2,12 @@
 import http from 'node:http';
 import { Duplex } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
+import { cut, damaged, generator } from '../../lib/http1/testdata/damage.ts';
 import { readAnswer, VALID_ANSWERS } from './testing.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 3_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 1);
 const PIECES = [
-  ...[
-    '\r\n',
-    '\r',
-    '\n',
-    '\r\n\r\n',
-    ' ',
-    '\t',
-    ':',
-    ';',
-    ',',
-    '0',
-    '1',
-    'a',
-    'f',
-    '\0',
-    '\x7f',
-    '\xff',
-    '"',
-    '-',
-    '0x',
-    'HTTP/1.1',
-    ' 200 ',
-  ],
   ...['content-length: 3\r\n', 'Content-Length:1\r\n', 'transfer-encoding: chunked\r\n', 'transfer-encoding: identity\r\n'],
   ...[
     'connection: close\r\n',
@@ -40,43 +18,6 @@ const PIECES = [
     'x: y\r\n',
   ],
 ];
-
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
-
-function mutated(pick: (below: number) => number): string {
-  let answer = VALID_ANSWERS[pick(VALID_ANSWERS.length)] ?? '';
-  for (let times = pick(4); times > 0; times--) {
-    const at = pick(answer.length + 1);
-    const to = Math.min(answer.length, at + pick(8));
-    const piece = PIECES[pick(PIECES.length)] ?? '';
-    const changed = [
-      answer.slice(0, at) + answer.slice(to),
-      answer.slice(0, at) + piece + answer.slice(at),
-      answer.slice(0, at) + piece + answer.slice(to),
-      answer.slice(0, to) + answer.slice(at),
-    ];
-    answer = changed[pick(changed.length)] ?? answer;
-  }
-  return answer;
-}
-
-function cut(bytes: Buffer, pick: (below: number) => number): Buffer[] {
-  const parts: Buffer[] = [];
-  for (let from = 0; from < bytes.length;) {
-    const to = Math.min(bytes.length, from + 1 + pick(pick(2) === 0 ? 4 : 100));
-    parts.push(bytes.subarray(from, to));
-    from = to;
-  }
-  return parts;
-}
 
 /** null: llhttp does not take it for a whole answer. */
 async function readByLlhttp(bytes: Buffer): Promise<{ readonly status: number; readonly body: string } | null> {
@@ -105,7 +46,7 @@ describe('AnswerParser beside llhttp', () => {
     let taken = 0;
     let refused = 0;
     for (let run = 0; run < RUNS; run++) {
-      const bytes = Buffer.from(mutated(pick), 'latin1');
+      const bytes = Buffer.from(damaged(VALID_ANSWERS, PIECES, pick), 'latin1');
       const whole = readAnswer([bytes]);
       const inParts = readAnswer(cut(bytes, pick));
       const where = `run ${run} of FUZZ_SEED=${SEED}: ${JSON.stringify(bytes.toString('latin1'))}`;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { HttpAnswerError, MAX_HEAD_BYTES, SwitchedProtocolsError } from './answer-parser.ts';
+import { MAX_HEAD_BYTES } from '../../lib/http1/message-parser.ts';
+import { HttpAnswerError, SwitchedProtocolsError } from './answer-parser.ts';
 import { CLOSED, readAnswer, VALID_ANSWERS } from './testing.ts';
 
 const text = (latin1: string): Buffer => Buffer.from(latin1, 'latin1');
@@ -87,6 +88,8 @@ describe('AnswerParser', () => {
     ['an encoding before chunks', `${OK}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n`],
     ['an encoding that is none', `${OK}transfer-encoding: identity\r\n\r\n`],
     ['chunks in HTTP/1.0', 'HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n'],
+    ['a length before a non-breaking space', `${OK}content-length: 1\xa0\r\n\r\na`],
+    ['a non-breaking space after the encoding', `${OK}transfer-encoding: chunked\xa0\r\n\r\n0\r\n\r\n`],
     ['a tab after the encoding', `${OK}transfer-encoding: chunked\t\r\n\r\n0\r\n\r\n`],
     ['an extension that does not end', chunked('3;a="b\r\nabc\r\n0\r\n\r\n')],
     ['a length as a trailer', chunked('0\r\nContent-Length: 0\r\n\r\n')],
@@ -115,6 +118,15 @@ describe('AnswerParser', () => {
       expect(error).toBeInstanceOf(HttpAnswerError);
       expect(complete).toBe(false);
     }
+  });
+
+  it.each(['2', '20000', '20000\r'])('a size that comes in part (%j), and a large read behind it', (part) => {
+    const body = 'x'.repeat(0x20000);
+    const bytes = text(chunked(`20000\r\n${body}\r\n0\r\n\r\n`));
+    const at = bytes.indexOf('\r\n\r\n') + 4 + part.length;
+    const answer = readAnswer([bytes.subarray(0, at), bytes.subarray(at)]);
+    expect(answer).toMatchObject({ complete: true, error: null });
+    expect(answer.body === body).toBe(true);
   });
 
   it('refuses what nobody asked for', () => {

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type net from 'node:net';
-import { atTurnEnd, type Flushable } from '../../lib/turn-end.ts';
+import { type Flushable, soon } from '../../lib/turn-end.ts';
 import { type AnswerEvents, AnswerParser } from './answer-parser.ts';
 import type { Connector } from './connector.ts';
 import { requestHead } from './request-head.ts';
@@ -17,7 +17,7 @@ const KEEP_ALIVE_MARGIN_MS = 1_000;
 const NO_BODY: readonly Buffer[] = [];
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   /** Flat: name, value, …; without what frames the body. */
   readonly headers: readonly string[];
@@ -169,13 +169,13 @@ export class Connection implements AnswerEvents, CallController, Flushable {
     for (const piece of body) bytes += piece.length;
     const head = requestHead(request.method, request.path, this.#host, request.headers, request.body === null ? null : bytes);
     this.#started = true;
-    handler.onRequestStart(this);
-    if (this.#handler !== handler) return;
     this.#parser.expect();
     this.#head = head;
     this.#body = body;
     this.#bodyBytes = bytes;
-    atTurnEnd(this);
+    soon(this);
+    // Who starts its clocks now has not kept the request waiting for them.
+    handler.onRequestStart(this);
   }
 
   flush(): void {

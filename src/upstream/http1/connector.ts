@@ -4,6 +4,8 @@ import tls from 'node:tls';
 /** How connections to one origin are made. */
 export interface ConnectorOptions {
   readonly lookup?: net.LookupFunction;
+  /** Connected to instead of the URL's host and port, which stay what is asked for. */
+  readonly address?: { readonly host: string; readonly port: number };
   /** Trusted instead of the public authorities. */
   readonly ca?: string;
   /** Sent and verified instead of the URL's host. */
@@ -46,10 +48,10 @@ export class Connector {
 
   /** `onReady`: a request may be written. All else the socket tells by its events. */
   connect(onRead: OnRead, onReady: () => void): net.Socket {
-    const { lookup } = this.#options;
+    const { lookup, address } = this.#options;
     const options = {
-      host: this.#hostname,
-      port: this.#port,
+      host: address?.host ?? this.#hostname,
+      port: address?.port ?? this.#port,
       ...(lookup === undefined ? {} : { lookup }),
       onread: {
         buffer: shared,

@@ -98,16 +98,16 @@ export const litellm: Peer = {
 
 /**
  * The gateway under test. `command` gets UP (the upstream's port), PORT and ADMIN (where to listen, and with /metrics) and NODE;
- * it must know `CLIENT_KEY` and `ROUTE_MODEL`.
+ * it must know `CLIENT_KEY` and `ROUTE_MODEL`. `more`: what else it is told in its environment.
  */
-export function gatewayUnderTest(command: string, version: string): Peer {
+export function gatewayUnderTest(command: string, version: string, more: Readonly<Record<string, string>> = {}): Peer {
   return {
     setUp: () => (existsSync(command) ? { version, program: command } : { missing: `${command} is not there` }),
     launch: async ({ upstreamPort }, program) => {
       const port = await freePort();
       const adminPort = await freePort();
       const env = { UP: String(upstreamPort), PORT: String(port), ADMIN: String(adminPort), NODE: process.execPath };
-      return { argv: [program], env: { ...env, NODE_ENV: 'production' }, target: chatTarget(port), adminPort };
+      return { argv: [program], env: { ...env, ...more, NODE_ENV: 'production' }, target: chatTarget(port), adminPort };
     },
   };
 }

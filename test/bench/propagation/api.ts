@@ -6,6 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlPlane } from '../../controlplane/control-plane.ts';
 
 const CONNECTIONS = 16;
+const PROGRAMMED_MS = 30_000;
+
+interface ApiObject {
+  readonly metadata: { readonly generation?: number };
+  readonly status?: {
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly observedGeneration?: number }[];
+  };
+}
 
 export class Api {
   readonly #plane: ControlPlane;
@@ -16,10 +24,27 @@ export class Api {
   }
 
   async create(path: string, object: unknown): Promise<void> {
-    const response = await this.send('POST', path, object);
-    let text = '';
-    for await (const chunk of response as AsyncIterable<Buffer>) text += chunk.toString();
-    if (response.statusCode !== 201) throw new Error(`POST ${path}: ${response.statusCode} ${text.slice(0, 500)}`);
+    await this.#text('POST', path, object);
+  }
+
+  async merge(path: string, patch: unknown): Promise<void> {
+    await this.#text('PATCH', path, patch);
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#text('DELETE', path);
+  }
+
+  /** Whether the object's `Programmed` comes to be True for what is applied now. */
+  async programmed(path: string): Promise<boolean> {
+    const endMs = performance.now() + PROGRAMMED_MS;
+    while (performance.now() < endMs) {
+      const { metadata, status } = JSON.parse(await this.#text('GET', path)) as ApiObject;
+      const found = status?.conditions?.find(({ type }) => type === 'Programmed');
+      if (found?.status === 'True' && found.observedGeneration === metadata.generation) return true;
+      await sleep(100);
+    }
+    return false;
   }
 
   async createAll(objects: readonly { readonly path: string; readonly object: unknown }[]): Promise<void> {
@@ -29,6 +54,15 @@ export class Api {
         for (let one = objects[next++]; one !== undefined; one = objects[next++]) await this.create(one.path, one.object);
       }),
     );
+  }
+
+  async #text(method: string, path: string, body?: unknown): Promise<string> {
+    const response = await this.send(method, path, body);
+    let text = '';
+    for await (const chunk of response as AsyncIterable<Buffer>) text += chunk.toString();
+    const { statusCode = 0 } = response;
+    if (statusCode < 200 || statusCode > 299) throw new Error(`${method} ${path}: ${statusCode} ${text.slice(0, 500)}`);
+    return text;
   }
 
   async send(method: string, path: string, body?: unknown): Promise<IncomingMessage> {
@@ -43,7 +77,7 @@ export class Api {
           agent: this.#agent,
           headers: {
             authorization: `Bearer ${token}`,
-            'content-type': 'application/json',
+            'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
             'content-length': Buffer.byteLength(text),
           },
         },

@@ -19,6 +19,10 @@ export interface Fleet {
   /** Of the gateways, for clients. */
   readonly ports: readonly number[];
   operatorRssMiB(): number;
+  /** The most that it has been since it started. */
+  operatorPeakMiB(): number;
+  /** Of each gateway now. */
+  gatewaysRssMiB(): readonly number[];
   /** The last lines of each process's log. */
   words(): string;
   stop(): Promise<void>;
@@ -27,18 +31,20 @@ export interface Fleet {
 /** `prepare`: makes what shall be there when the operator starts. */
 export async function startFleet(
   plane: ControlPlane,
-  gateway: Readonly<Record<string, unknown>>,
+  spec: Readonly<Record<string, unknown>>,
   pods: number,
   prepare: () => Promise<void>,
 ): Promise<Fleet> {
-  await install(plane, gateway);
+  await install(plane, spec);
   await prepare();
   const children: { readonly child: ChildProcess; readonly log: string }[] = [];
   const run = (name: string, program: string, env: Readonly<Record<string, string>>): ChildProcess => {
     const log = join(plane.folder, `${name}.log`);
     const fd = openSync(log, 'w');
+    // As the image runs them.
     const argv = ['--max-semi-space-size=8', join(ROOT, 'dist/cmd', program, 'main.js')];
-    const child = spawn(process.execPath, argv, { stdio: ['ignore', fd, fd], env: { PATH: process.env['PATH'], ...env } });
+    const own = { PATH: process.env['PATH'], MALLOC_ARENA_MAX: '1', ...env };
+    const child = spawn(process.execPath, argv, { stdio: ['ignore', fd, fd], env: own });
     closeSync(fd);
     children.push({ child, log });
     return child;
@@ -64,12 +70,13 @@ export async function startFleet(
       [OPERATOR_ENV.adminPort]: '0',
     });
     const ports: number[] = [];
+    const gateways: ChildProcess[] = [];
     for (let index = 0; index < pods; index++) {
       const name = `bench-${index}`;
       const identity = await identityOf(plane, name, words);
       const port = await freePort();
       const adminPort = await freePort();
-      run(name, 'gateway', {
+      const gateway = run(name, 'gateway', {
         [GATEWAY_ENV.operatorUrl]: `https://localhost:${streamPort}`,
         [GATEWAY_ENV.caFile]: join(identity, 'ca.crt'),
         [GATEWAY_ENV.tokenFile]: join(identity, 'token'),
@@ -80,8 +87,11 @@ export async function startFleet(
       await eventually(async () => (await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status === 200, words);
       await markReady(plane, name, true);
       ports.push(port);
+      gateways.push(gateway);
     }
-    return { ports, operatorRssMiB: () => rssMiB(operator), words, stop };
+    const gatewaysRssMiB = (): readonly number[] => gateways.map(rssMiB);
+    const operatorPeakMiB = (): number => statusMiB(operator, 'VmHWM');
+    return { ports, operatorRssMiB: () => rssMiB(operator), operatorPeakMiB, gatewaysRssMiB, words, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -111,7 +121,7 @@ async function identityOf(plane: ControlPlane, name: string, words: () => string
     return ca !== '';
   }, words);
   const folder = join(plane.folder, name);
-  mkdirSync(folder);
+  mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'token'), token.trim());
   writeFileSync(join(folder, 'ca.crt'), ca);
   return folder;
@@ -127,7 +137,9 @@ async function eventually(holds: () => Promise<boolean>, words: () => string): P
   }
 }
 
-function rssMiB({ pid }: ChildProcess): number {
-  const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
-  return Math.round((pages * 4_096) / 2 ** 20);
+const rssMiB = (child: ChildProcess): number => statusMiB(child, 'VmRSS');
+
+function statusMiB({ pid }: ChildProcess, field: 'VmRSS' | 'VmHWM'): number {
+  const kib = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Math.round(Number(kib) / 1_024);
 }

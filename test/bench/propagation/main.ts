@@ -5,132 +5,54 @@
  * last of the three answers; `watch` the same until the bare event of a watch is here, which no operator can beat; `errors` counts
  * answers that are neither the route's nor a 404.
  */
-import { once } from 'node:events';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { startControlPlane } from '../../controlplane/control-plane.ts';
 import { NAMESPACE } from '../../operator/support/operator.ts';
 import { Api, RouteWatch } from './api.ts';
+import { Asker } from './asker.ts';
+import { figures, say } from './figures.ts';
 import { type Fleet, startFleet } from './fleet.ts';
+import { makeTeams, pathOf, route } from './routes.ts';
+import { startUpstream } from './upstream.ts';
 
 const ROUTES = Number(process.argv[2] ?? 3_000);
 const EDITS = Number(process.argv[3] ?? 200);
 const PODS = 3;
-const TEAMS = 50;
+/** Edits before the measured ones: connections, and the code of every process, are warm then. Their answers count as errors, too. */
+const WARM_UPS = 10;
 /** Between two routes, plus as much again by chance, so that nothing keeps step with the operator's pauses. */
 const PAUSE_MS = 60;
 const POLL_MS = 1;
 const GIVE_UP_MS = 10_000;
 
-function route(name: string, upstreamPort: number): unknown {
-  return {
-    apiVersion: 'fairlead.dev/v1alpha1',
-    kind: 'LLMRoute',
-    metadata: { name, namespace: teamOf(name) },
-    spec: {
-      modelNames: [name],
-      models: ['main', 'other'].map((model) => ({
-        name: model,
-        provider: { type: 'OpenAICompatible', openAICompatible: { model: name, baseURL: `http://127.0.0.1:${upstreamPort}/v1` } },
-        auth: { type: 'None' },
-        pricing: { input: '2.5', output: '10' },
-      })),
-      rules: [
-        { name: 'streams', matches: [{ stream: true }], targets: [{ model: 'main' }, { model: 'other', priority: 1 }] },
-        {
-          name: 'default',
-          targets: [
-            { model: 'main', weight: 80 },
-            { model: 'other', weight: 20 },
-          ],
-        },
-      ],
-      access: { from: 'All' },
-      rateLimits: [{ name: 'rpm', per: ['APIKey'], unit: 'Requests', limit: 600_000, window: '1m' }],
-    },
-  };
-}
-
-function teamOf(name: string): string {
-  return `team-${Number(name.split('-')[1]) % TEAMS}`;
-}
-
-/** Answers with the model that it is asked for. */
-async function startUpstream(): Promise<{ port: number; close: () => void }> {
-  const server = http.createServer((request, response) => {
-    let text = '';
-    request.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    request.on('end', () => {
-      const { model } = JSON.parse(text) as { model: string };
-      const choices = [{ index: 0, message: { role: 'assistant', content: model }, finish_reason: 'stop' }];
-      const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
-      response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ id: 'c', object: 'chat.completion', created: 1, model, choices, usage }));
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return { port: (server.address() as AddressInfo).port, close: () => server.close() };
-}
-
 /** One gateway, asked over one connection. */
 class Client {
-  readonly #port: number;
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #asker: Asker;
   /** Answers that are neither of the route nor a 404. */
   readonly wrong: string[] = [];
 
   constructor(port: number) {
-    this.#port = port;
+    this.#asker = new Asker(port);
   }
 
   /** When it first answered by the route; null: it has not. */
   async firstAnswer(model: string): Promise<number | null> {
     const endMs = performance.now() + GIVE_UP_MS;
     while (performance.now() < endMs) {
-      const { status, text } = await this.#ask(model);
+      const { status, body } = await this.#asker.ask(model);
       const nowMs = performance.now();
-      if (status === 200 && text.includes(`"content":"${model}"`)) return nowMs;
-      if (status !== 404) this.wrong.push(`${model}: ${status} ${text.slice(0, 200)}`);
+      if (status === 200 && body.includes(`"content":"${model}"`)) return nowMs;
+      if (status !== 404) this.wrong.push(`${model}: ${status} ${body.slice(0, 200)}`);
       await sleep(POLL_MS);
     }
     return null;
   }
 
-  async #ask(model: string): Promise<{ status: number; text: string }> {
-    const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'hello' }] });
-    return new Promise((resolve, reject) => {
-      const request = http.request(
-        {
-          host: '127.0.0.1',
-          port: this.#port,
-          method: 'POST',
-          path: '/v1/chat/completions',
-          agent: this.#agent,
-          headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-        },
-        (response) => {
-          let text = '';
-          response.on('data', (chunk: Buffer) => (text += chunk.toString()));
-          response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-        },
-      );
-      request.on('error', reject);
-      request.end(body);
-    });
+  close(): void {
+    this.#asker.close();
   }
 }
-
-function figures(values: readonly number[]): { mean: number; p50: number; p99: number; max: number } {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number): number => round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN);
-  return { mean: round(sorted.reduce((sum, value) => sum + value, 0) / sorted.length), p50: at(0.5), p99: at(0.99), max: at(1) };
-}
-
-const round = (ms: number): number => Math.round(ms * 10) / 10;
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 async function measure(api: Api, fleet: Fleet, upstreamPort: number, firstRoute: number): Promise<void> {
   const watch = await RouteWatch.open(api);
@@ -140,19 +62,22 @@ async function measure(api: Api, fleet: Fleet, upstreamPort: number, firstRoute:
   const served: number[] = [];
   const seen: number[] = [];
   let lost = 0;
-  for (let edit = 0; edit < EDITS; edit++) {
+  for (let edit = -WARM_UPS; edit < EDITS; edit++) {
     await sleep(PAUSE_MS * (1 + Math.random()));
-    const name = `route-${firstRoute + edit}`;
+    const name = `route-${firstRoute + WARM_UPS + edit}`;
     const event = watch.event(name);
     const startMs = performance.now();
-    const polls = clients.map((client) => client.firstAnswer(name));
-    await api.create(`/apis/fairlead.dev/v1alpha1/namespaces/${teamOf(name)}/llmroutes`, route(name, upstreamPort));
-    const answered = await Promise.all(polls);
+    await api.create(pathOf(name), route(name, upstreamPort));
+    // From the POST's own answer on, as a user would: what is served before that counts as served then.
+    const answered = await Promise.all(clients.map((client) => client.firstAnswer(name)));
+    const eventMs = (await event) - startMs;
     if (answered.includes(null)) lost++;
-    else served.push(Math.max(...answered.map((ms) => (ms ?? Infinity) - startMs)));
-    seen.push((await event) - startMs);
+    if (edit < 0) continue;
+    seen.push(eventMs);
+    if (!answered.includes(null)) served.push(Math.max(...answered.map((ms) => (ms ?? Infinity) - startMs)));
   }
   watch.close();
+  for (const client of clients) client.close();
   const wrong = clients.flatMap((client) => client.wrong);
   for (const text of wrong.slice(0, 5)) say(`wrong: ${text}`);
   const { mean, p50, p99, max } = figures(served);
@@ -162,6 +87,7 @@ async function measure(api: Api, fleet: Fleet, upstreamPort: number, firstRoute:
       routes: firstRoute,
       pods: fleet.ports.length,
       edits: EDITS,
+      warmUps: WARM_UPS,
       meanMs: mean,
       p50Ms: p50,
       p99Ms: p99,
@@ -183,25 +109,19 @@ try {
   say(`making ${ROUTES} routes`);
   const gateway = { replicas: PODS, clientAuth: { type: 'None' }, upstreams: { allow: ['127.0.0.1'] } };
   fleet = await startFleet(plane, gateway, PODS, async () => {
-    for (let team = 0; team < TEAMS; team++) {
-      await api.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: `team-${team}` } });
-    }
+    await makeTeams(api);
     const names = Array.from({ length: ROUTES }, (_, index) => `route-${index}`);
-    await api.createAll(
-      names.map((name) => ({
-        path: `/apis/fairlead.dev/v1alpha1/namespaces/${teamOf(name)}/llmroutes`,
-        object: route(name, upstream.port),
-      })),
-    );
+    await api.createAll(names.map((name) => ({ path: pathOf(name), object: route(name, upstream.port) })));
   });
   for (const port of fleet.ports) {
-    if ((await new Client(port).firstAnswer(`route-${ROUTES - 1}`)) === null)
-      throw new Error(`nothing is served: ${fleet.words()}`);
+    const client = new Client(port);
+    if ((await client.firstAnswer(`route-${ROUTES - 1}`)) === null) throw new Error(`nothing is served: ${fleet.words()}`);
+    client.close();
   }
   say(`${fleet.ports.length} gateways of ${NAMESPACE} serve them`);
   await measure(api, fleet, upstream.port, ROUTES);
 } finally {
   await fleet?.stop();
-  upstream.close();
+  await upstream.close();
   await plane.stop();
 }

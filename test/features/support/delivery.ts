@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { GatewayPod, type PodOptions } from '../../../src/gateway/pod.ts';
-import { systemClock } from '../../../src/lib/clock.ts';
+import { type Clock, systemClock } from '../../../src/lib/clock.ts';
 import { type AuthorityState, issueServing, planAuthority } from '../../../src/operator/delivery/authority.ts';
 import type { PodState, TokenReview } from '../../../src/operator/delivery/delivery.ts';
 import { HttpsTableServer } from '../../../src/operator/delivery/table-server.ts';
@@ -18,7 +18,8 @@ import { onCleanUp } from './clean-up.ts';
 import { seededRandom } from './gateway.ts';
 
 export const GATEWAY_ID = `${GATEWAY.namespace}/${GATEWAY.name}`;
-export const HEARTBEAT_MS = 50;
+/** Short, and still so long that a loaded machine does not miss three of them: that is silence to a pod. */
+const HEARTBEAT_MS = 1_000;
 
 /** Files and addresses that pods have, however many operators come and go behind them. */
 export class Site {
@@ -47,12 +48,12 @@ export class Site {
   }
 
   /** A replica of the operator. `port`: that of one before it, as a Service keeps its address. */
-  async operator(port = 0, authority = this.authority): Promise<Operator> {
+  async operator(port = 0, authority = this.authority, clock: Clock = systemClock): Promise<Operator> {
     const faults: unknown[] = [];
     const refused: string[] = [];
     const reviews = { count: 0 };
     const server = new HttpsTableServer({
-      clock: systemClock,
+      clock,
       random: seededRandom(2),
       heartbeatMs: HEARTBEAT_MS,
       reviewToken: async (token) => {

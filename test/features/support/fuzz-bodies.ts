@@ -48,6 +48,8 @@ const PATHS = [
   '/openai/deployments/free%2Fa%20b/embeddings',
   '/openai/v1/responses',
 ];
+/** Repeated, some of them to long texts. */
+const TEXTS = ['lorem ', 'lorem ', '\\n', '\\"model\\":', '\\u4e2d', 'é', '\\u0001 text '];
 const SPACES = ['', '', '', ' ', '\n', '\t\r\n '];
 const CODERS: readonly (readonly [string, (bytes: Buffer) => Buffer])[] = [
   ['gzip', (bytes) => zlib.gzipSync(bytes)],
@@ -119,7 +121,7 @@ export class Fuzzer {
           '"é中😀"',
         ]);
       case 3:
-        return `"${'lorem '.repeat(this.#below(40))}"`;
+        return `"${this.#oneOf(TEXTS).repeat(this.#below(this.#chance(0.1) ? 900 : 40))}"`;
       case 4:
         return String(this.#below(1_000_000));
       case 5:

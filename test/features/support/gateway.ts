@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { parseObject, type ApiObject } from '../../../src/api/parse.ts';
 import { parseYamlDocuments } from '../../../src/api/yaml.ts';
 import { compile } from '../../../src/compile/compile.ts';
-import { snapshotOf } from '../../../src/compile/snapshot.ts';
+import { snapshotOf, type ServicePort, type Snapshot } from '../../../src/compile/snapshot.ts';
 import type { ObjectStatus } from '../../../src/compile/status.ts';
 import { Gateway, type GatewayOptions } from '../../../src/gateway/gateway.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
@@ -27,14 +27,31 @@ export interface Compiled {
   readonly statuses: ReadonlyMap<string, ObjectStatus>;
 }
 
-/** YAML → table, as `fairlead run` does it. */
-export function compileYaml(yaml: string): Compiled {
+/** What is behind the Services of a cluster, by `namespace/name`. */
+export type Services = Readonly<Record<string, readonly ServicePort[]>>;
+
+/** YAML → table, as `fairlead run` does it; with `services`, as the operator does. */
+export function compileYaml(yaml: string, services: Services | null = null): Compiled {
   const { objects, issues } = parseYaml(yaml);
   const [standInGateway] = parseYaml(STAND_IN).objects;
   if (standInGateway?.kind !== 'LLMGateway') throw new Error('the stand-in is no LLMGateway');
-  const { tables, statuses } = compile(snapshotOf(objects), { resolveService: 'Laptop', loopbackAllowed: true, standInGateway });
+  const { tables, statuses } = compile(
+    { ...snapshotOf(objects), ...(services === null ? {} : clusterOf(services)) },
+    { resolveService: services === null ? 'Laptop' : 'Cluster', loopbackAllowed: true, standInGateway },
+  );
   const [table] = tables.values();
   return { table: table ?? null, issues, statuses };
+}
+
+function clusterOf(services: Services): Pick<Snapshot, 'services' | 'endpoints'> {
+  const found = Object.entries(services).map(([id, ports]) => {
+    const [namespace = '', name = ''] = id.split('/');
+    return { metadata: { namespace, name }, ports };
+  });
+  return {
+    services: found.map(({ metadata, ports }) => ({ metadata, type: 'ClusterIP', ports: ports.map(({ port }) => port) })),
+    endpoints: found,
+  };
 }
 
 function parseYaml(yaml: string): { readonly objects: ApiObject[]; readonly issues: Issue[] } {
@@ -58,19 +75,22 @@ export interface TestGateway {
   /** Everything else in the log, as JSON lines. */
   readonly lines: string[];
   /** Swaps the table. */
-  apply(yaml: string): void;
+  apply(yaml: string, services?: Services): void;
   /** Waits until something holds; looked at whenever a request ends or a line is logged. */
   until(holds: () => boolean): Promise<void>;
   close(drainTimeoutMs?: number): Promise<void>;
 }
 
-export type TestGatewayOptions = Partial<Omit<GatewayOptions, 'log'>>;
+export type TestGatewayOptions = Partial<Omit<GatewayOptions, 'log'>> & {
+  /** The gateway is in a cluster that has these. */
+  readonly services?: Services;
+};
 
 /**
  * Starts the real gateway from YAML on free ports, in this process. It is closed after the test, which fails if the gateway logged
  * a fault of its own.
  */
-export async function startGateway(yaml: string, options: TestGatewayOptions = {}): Promise<TestGateway> {
+export async function startGateway(yaml: string, { services, ...options }: TestGatewayOptions = {}): Promise<TestGateway> {
   const log = new MemoryLog();
   const gateway = new Gateway({
     clock: systemClock,
@@ -80,7 +100,7 @@ export async function startGateway(yaml: string, options: TestGatewayOptions = {
     ...options,
     log,
   });
-  gateway.apply(tableOf(yaml));
+  gateway.apply(tableOf(yaml, services));
   const { port, adminPort } = await gateway.listen({ host: '127.0.0.1', port: 0, adminHost: '127.0.0.1', adminPort: 0 });
   let closing: Promise<void> | null = null;
   const close = (drainTimeoutMs = 0): Promise<void> => (closing ??= gateway.close(drainTimeoutMs));
@@ -95,15 +115,15 @@ export async function startGateway(yaml: string, options: TestGatewayOptions = {
     adminPort,
     requests: log.requests,
     lines: log.lines,
-    apply: (next) => gateway.apply(tableOf(next)),
+    apply: (next, behind) => gateway.apply(tableOf(next, behind)),
     until: (holds) => log.until(holds),
     close,
   };
 }
 
 /** Everything in it must be served: a test's typing error is not to be mistaken for the gateway's. */
-function tableOf(yaml: string): RouteTable {
-  const { table, issues, statuses } = compileYaml(yaml);
+function tableOf(yaml: string, services: Services | null = null): RouteTable {
+  const { table, issues, statuses } = compileYaml(yaml, services);
   if (issues.length > 0) throw new Error(`the YAML is refused: ${issues.map(formatIssue).join('; ')}`);
   if (table === null || table.routes.length === 0)
     throw new Error(`nothing is served: ${JSON.stringify([...statuses.values()], null, 1)}`);

@@ -136,6 +136,36 @@ export function hostileObject(seed: number, namespace: string): KubeObject {
       metadata,
       spec: { replicas: pick([0, 1000]), upstreams: { allow: ['0.0.0.0/0', '*.svc', '::/0'] }, clientAuth: { type: 'None' } },
     });
+  if (random() < 0.15)
+    return plain({
+      apiVersion: 'fairlead.dev/v1alpha1',
+      kind: 'LLMQuota',
+      metadata,
+      spec: {
+        targetRefs: Array.from({ length: 1 + Math.floor(random() * 16) }, () => ({
+          kind: pick(['LLMGateway', 'LLMRoute']),
+          name: pick(['default', 'victim', 'shared', 'other', `h${seed - 7}`, 'constructor']),
+          namespace: maybe(0.8, pick(['victim', 'fairlead-system', 'kube-system', namespace])),
+        })),
+        limits: [
+          { name: 'least', unit: 'Requests', limit: 1, window: '720h' },
+          {
+            name: 'constructor',
+            per: ['Header'],
+            header: { name: '__proto__', maxValues: 100_000 },
+            unit: 'Tokens',
+            limit: 1,
+            window: '1s',
+          },
+          {
+            name: 'l',
+            unit: 'USD',
+            limit: '0.0001',
+            calendar: { period: 'Year', timeZone: pick(['__proto__', 'UTC', '/etc/passwd', 'Etc/GMT+14']) },
+          },
+        ],
+      },
+    });
   const count = 1 + Math.floor(random() * 8);
   const models = Array.from({ length: count }, (_, index) =>
     random() < 0.3
@@ -182,6 +212,19 @@ export function hostileObject(seed: number, namespace: string): KubeObject {
         },
       ]),
     },
+  });
+}
+
+/** Nested nearly as deep as the API server takes it, which is 10,000 levels. */
+export function deepRoute(): KubeObject {
+  const levels = 9_900;
+  const deep: unknown = JSON.parse(`${'['.repeat(levels)}1${']'.repeat(levels)}`);
+  const models = [{ name: 'main', provider: { type: 'OpenAI' }, auth: { type: 'None' }, override: { x: deep } }];
+  return plain({
+    apiVersion: 'fairlead.dev/v1alpha1',
+    kind: 'LLMRoute',
+    metadata: { name: 'deep', namespace: 'hostile-0', uid: 'deep', generation: 1, resourceVersion: '1' },
+    spec: { modelNames: ['deep'], models, rules: [{ name: 'default', targets: [{ model: 'main' }] }] },
   });
 }
 

@@ -18,6 +18,19 @@ import type { ControlPlane } from '../../controlplane/control-plane.ts';
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 export const NAMESPACE = 'fairlead-system';
 
+/** What the API server shows of an object's status, whatever its kind. */
+export interface ShownStatus {
+  readonly observedGeneration: number;
+  readonly conditions: readonly {
+    readonly type: string;
+    readonly status: string;
+    readonly reason: string;
+    readonly message: string;
+    readonly observedGeneration: number;
+    readonly lastTransitionTime: string;
+  }[];
+}
+
 /** The CRDs, the namespace, the operator's rights and an LLMGateway `default`; no operator and no pods. */
 export async function install(
   plane: ControlPlane,

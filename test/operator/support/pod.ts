@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { Delivery } from '../../../src/gateway/delivery/delivery.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
-import type { UpstreamReport } from '../../../src/routetable/stream-messages.ts';
+import type { ExhaustedBudget, UpstreamReport } from '../../../src/routetable/stream-messages.ts';
 import type { RouteTable } from '../../../src/routetable/types.ts';
 import type { ControlPlane } from '../../controlplane/control-plane.ts';
 import { eventually, NAMESPACE, type RunningOperator } from './operator.ts';
@@ -16,6 +16,10 @@ export interface TestPod {
   table(): RouteTable | null;
   /** What it says of its upstreams from now on. */
   upstreams: readonly UpstreamReport[];
+  /** And of the Redis that its limits are shared over; null: it answers. */
+  limitsProblem: string | null;
+  /** The same of its budgets. */
+  exhausted: readonly ExhaustedBudget[];
   stop(): Promise<void>;
 }
 
@@ -36,6 +40,8 @@ export async function startPod(
     name,
     table: () => table,
     upstreams: [],
+    limitsProblem: null,
+    exhausted: [],
     async stop() {
       await delivery.close();
       rmSync(folder, { recursive: true, force: true });
@@ -52,12 +58,16 @@ export async function startPod(
     target: {
       apply: (applied) => {
         table = applied;
+        return [];
       },
       get serving() {
         return table !== null;
       },
+      countPods() {},
       upstreams: () => pod.upstreams,
+      limitsProblem: () => pod.limitsProblem,
       load: () => ({ inFlightRequests: 0, inFlightStreams: 0, requestsTotal: 0 }),
+      exhaustedBudgets: () => pod.exhausted,
     },
     onEvent: () => {},
   });

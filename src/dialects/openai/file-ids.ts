@@ -1,0 +1,44 @@
+/** Ids of files that a request names: they lead to one upstream, and to one tenant. */
+import { isObject } from '../../lib/json.ts';
+import type { ParsedBody } from '../parsed-body.ts';
+
+const ID = '_id';
+const FILE = Buffer.from('file');
+/** Of a letter of `file_id` or its `_`. */
+const ESCAPES = /\\u00(?:5f|6[4569c])/i;
+
+/** What describes arguments or the request itself, and what a model has said of files: nothing of it makes anybody read one. */
+const NO_FILES: ReadonlySet<string> = new Set(['metadata', 'parameters', 'schema', 'annotations', 'results', 'outputs']);
+
+/** Each once, in no order. Of a request that names none the bytes are looked at, and nothing is parsed. */
+export function fileIdsOf(body: ParsedBody): readonly string[] {
+  if (!mayNameFiles(body.bytes)) return [];
+  const found = new Set<string>();
+  collect(body.json, found);
+  return [...found];
+}
+
+/** Searched for by what is rare in prose. */
+function mayNameFiles(bytes: Buffer): boolean {
+  for (let at = bytes.indexOf(ID); at !== -1; at = bytes.indexOf(ID, at + 1))
+    if (at >= FILE.length && bytes.compare(FILE, 0, FILE.length, at - FILE.length, at) === 0) return true;
+  return bytes.includes('\\u00') && ESCAPES.test(bytes.toString('latin1'));
+}
+
+/** The nesting of what was read is bounded. */
+function collect(value: unknown, found: Set<string>): void {
+  if (Array.isArray(value)) {
+    for (const each of value) if (typeof each === 'object') collect(each, found);
+    return;
+  }
+  if (!isObject(value)) return;
+  for (const [name, inner] of Object.entries(value)) {
+    if (name === 'file_id') add(inner, found);
+    else if (name === 'file_ids' && Array.isArray(inner)) for (const id of inner) add(id, found);
+    else if (typeof inner === 'object' && !NO_FILES.has(name)) collect(inner, found);
+  }
+}
+
+function add(id: unknown, found: Set<string>): void {
+  if (typeof id === 'string') found.add(id);
+}

@@ -1,0 +1,39 @@
+import type { AnswerHeaders } from '../providers/provider.ts';
+import type { RemainingByUnit } from '../limits/limiter.ts';
+import type { Allowance } from './allowance.ts';
+import { addLimitHeaders, headerList, passedHeaders } from './answers.ts';
+import type { Attempt } from './attempt.ts';
+
+/** What the head of a relayed answer tells beside the upstream's own. */
+export interface Told {
+  readonly requestId: string;
+  readonly reason: string;
+  readonly attempts: number;
+  /** null: the route has no cache. */
+  readonly cache: 'miss' | 'bypass' | null;
+  readonly allowance: Allowance;
+  readonly remaining: RemainingByUnit;
+}
+
+/** Flat: name, value, …; without what frames the body. */
+export function answerHeaders(attempt: Attempt, upstream: AnswerHeaders, told: Told): string[] {
+  const headers = [
+    'x-request-id',
+    told.requestId,
+    'x-fairlead-model',
+    attempt.target.target.name,
+    'x-fairlead-reason',
+    told.reason,
+    'x-fairlead-attempts',
+    String(told.attempts),
+  ];
+  if (told.cache !== null) headers.push('x-fairlead-cache', told.cache);
+  const { leftOut } = attempt;
+  if (leftOut.length > 0) headers.push('x-fairlead-dropped', headerList(leftOut));
+  told.allowance.addHeaders(headers, attempt);
+  const structured = attempt.structured?.state ?? null;
+  if (structured !== null) headers.push('x-fairlead-structured-output', structured);
+  passedHeaders(headers, upstream);
+  addLimitHeaders(headers, told.remaining);
+  return headers;
+}

@@ -1,0 +1,176 @@
+import { cacheKey, type RouteCache } from '../cache/cache-key.ts';
+import type { CachedAnswer } from '../cache/cached-answer.ts';
+import type { Waiter } from '../cache/single-flight.ts';
+import type { ParsedBody } from '../dialects/parsed-body.ts';
+import type { Reservation } from '../limits/limiter.ts';
+import { AnswerCapture } from './answer-capture.ts';
+import { cacheControl } from './cache-control.ts';
+import type { Relay } from './relay.ts';
+import type { RequestContext } from './request-context.ts';
+
+/** Beyond it who waits for an identical request asks for itself; of a stream whoever asked would sooner see its first words. */
+const WAIT_MAX_MS = 30_000;
+const STREAM_WAIT_MAX_MS = 5_000;
+
+/** The request that looks for its answer in the cache; told once, unless the turn is cancelled. */
+export interface CacheTurnHost extends RequestContext {
+  /** The answer is there. */
+  cached(relay: Relay, answer: CachedAnswer, reservation: Reservation): void;
+  /** An upstream is to be asked. */
+  uncached(relay: Relay, reservation: Reservation): void;
+}
+
+/** Between a request's admission and its first attempt: where its route has a cache, looks whether the answer is known already. */
+export class CacheTurn implements Waiter {
+  readonly #host: CacheTurnHost;
+  readonly #relay: Relay;
+  readonly #reservation: Reservation;
+  readonly #cache: RouteCache;
+  readonly #key: string | null;
+  #leads = false;
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(host: CacheTurnHost, relay: Relay, reservation: Reservation, cache: RouteCache) {
+    this.#host = host;
+    this.#relay = relay;
+    this.#reservation = reservation;
+    this.#cache = cache;
+    const { body } = relay;
+    // Who asks what its own answer costs is not told what another one did.
+    const costs = relay.header('x-fairlead-include-cost') === 'true';
+    this.#key = body?.kind !== 'json' || costs ? null : this.#keyOf(body);
+  }
+
+  start(): void {
+    const key = this.#key;
+    const asked = cacheControl(this.#relay.header('cache-control'));
+    if (key === null || asked.noStore) {
+      this.#relay.cacheHeader = 'bypass';
+      this.#askUpstream('bypass');
+      return;
+    }
+    // Wants a new answer, which then is for everybody.
+    if (asked.maxAgeMs === 0) {
+      this.#askAndKeep(key);
+      return;
+    }
+    const { cache } = this.#host.core;
+    if (!cache.flights.enter(key, this)) {
+      const waitMs = this.#relay.stream ? STREAM_WAIT_MAX_MS : WAIT_MAX_MS;
+      this.#timer = setTimeout(() => this.#waitedEnough(key), waitMs);
+      return;
+    }
+    this.#leads = true;
+    const found = cache.lookUp(key);
+    if (!(found instanceof Promise)) this.#lookedUp(key, found, asked.maxAgeMs);
+    else
+      found
+        .then((answer) => this.#lookedUp(key, answer, asked.maxAgeMs))
+        .catch((error: unknown) => {
+          this.#host.fault(error);
+        });
+  }
+
+  /** The client has left, or the request is ended for another reason. */
+  cancel(): void {
+    if (this.#over) return;
+    this.#end();
+    this.#reservation.release();
+    if (this.#key === null) return;
+    const { flights } = this.#host.core.cache;
+    if (this.#leads) flights.abandoned(this.#key);
+    else flights.leave(this.#key, this);
+  }
+
+  answered(answer: CachedAnswer): void {
+    this.#answer(answer, 'joined');
+  }
+
+  goOn(): void {
+    if (this.#key !== null) this.#askAndKeep(this.#key);
+  }
+
+  lead(): void {
+    this.#leads = true;
+    if (this.#key !== null) this.#askAndKeep(this.#key);
+  }
+
+  #keyOf(body: ParsedBody): string | null {
+    const { caller, loaded } = this.#host;
+    if (loaded === null) return null;
+    return cacheKey(this.#cache, {
+      routeId: loaded.route.id,
+      tenant: caller.tenant,
+      keyId: caller.keyId,
+      rule: loaded.route.rules[this.#relay.plan.rule]?.name ?? '',
+      body,
+      switches: [
+        this.#relay.header('openai-beta'),
+        this.#relay.header('anthropic-beta'),
+        this.#relay.header('anthropic-version'),
+      ],
+    });
+  }
+
+  #lookedUp(key: string, found: CachedAnswer | null, maxAgeMs: number | null): void {
+    // Somebody else leads by now.
+    if (this.#over) return;
+    const { cache, clock } = this.#host.core;
+    const fresh = found !== null && (maxAgeMs === null || clock.wallMs() - found.storedAtMs <= maxAgeMs);
+    if (!fresh) {
+      this.#askAndKeep(key);
+      return;
+    }
+    cache.flights.landed(key, found);
+    this.#answer(found, 'hit');
+  }
+
+  #waitedEnough(key: string): void {
+    this.#host.core.cache.flights.leave(key, this);
+    this.#askAndKeep(key);
+  }
+
+  #answer(answer: CachedAnswer, result: 'hit' | 'joined'): void {
+    if (this.#over) return;
+    this.#end();
+    this.#host.loaded?.metrics.cacheLookedUp(result);
+    this.#host.cached(this.#relay, answer, this.#reservation);
+  }
+
+  #askAndKeep(key: string): void {
+    const { core } = this.#host;
+    const { cache } = core;
+    const { ttlMs } = this.#cache;
+    const leads = this.#leads;
+    const { operation } = this.#relay.facts;
+    const kind = { stream: this.#relay.stream, needsFinish: operation !== 'embeddings' };
+    this.#relay.clientStream.capture = new AnswerCapture(kind, core.budget, (answer) => {
+      if (typeof answer !== 'string') {
+        cache.keep(key, answer, ttlMs);
+        if (leads) cache.flights.landed(key, answer);
+        return;
+      }
+      core.metrics.cache.notStored(answer);
+      if (leads && answer === 'client_gone') cache.flights.abandoned(key);
+      else if (leads) cache.flights.failed(key);
+    });
+    const { allowance } = this.#relay.choice;
+    // What is left of a budget made this answer what it is: others may have more left.
+    if (allowance.beyond !== null || allowance.maxOutputTokens !== null) this.#relay.clientStream.capture.giveUp('not_whole');
+    this.#relay.cacheHeader = 'miss';
+    this.#askUpstream('miss');
+  }
+
+  #askUpstream(result: 'miss' | 'bypass'): void {
+    if (this.#over) return;
+    this.#end();
+    this.#host.loaded?.metrics.cacheLookedUp(result);
+    this.#host.uncached(this.#relay, this.#reservation);
+  }
+
+  #end(): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+  }
+}

@@ -1,0 +1,212 @@
+import type { Fields } from '../../lib/http1/message-parser.ts';
+import { answerHead } from './answer-head.ts';
+import type { RequestHead } from './request-parser.ts';
+
+/** Who reads a request's body. */
+export interface BodySink {
+  /** To be kept as it is. Never empty. */
+  onBodyBytes(bytes: Buffer): void;
+  onBodyEnd(): void;
+}
+
+/** The connection's side of an exchange. */
+export interface ExchangeCarrier {
+  /** Something is to be sent. `atOnce`: without waiting for what else this turn of the event loop has to say. */
+  outputReady(atOnce: boolean): void;
+  /** Sends this now, ahead of the answer. */
+  sendInterim(bytes: string): void;
+  /** Below what may wait in the connection's buffer. */
+  readonly flowing: boolean;
+  /** Ends the connection. `reset`: in a way that no reader can take for its proper end. */
+  cut(reset: boolean): void;
+}
+
+/** What becomes of an exchange. */
+export interface ExchangeOwner {
+  /** The connection has ended before the answer had. Called once, and last. */
+  connectionLost(): void;
+}
+
+export const NO_BYTES = Buffer.alloc(0);
+/** Up to here head and body leave as one buffer, which costs less than two with a copy saved. */
+const ONE_WRITE_MAX_BYTES = 16 * 1024;
+const CR = 13;
+const LF = 10;
+const ZERO = 48;
+const HEX = Buffer.from('0123456789abcdef');
+/** `0` CRLF CRLF */
+const LAST_CHUNK_BYTES = 5;
+
+/** How an answer's body is told from what follows it. */
+type Framing = 'length' | 'chunked' | 'until-close' | 'none';
+
+/**
+ * One request on a client's connection, and its answer. What is answered in one turn of the event loop is gathered and leaves as one
+ * buffer, one HTTP chunk of a stream.
+ */
+export class Exchange {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Fields>;
+  readonly #http11: boolean;
+  readonly #expectsContinue: boolean;
+  readonly #carrier: ExchangeCarrier;
+  /** The connection carries no other request after this one. */
+  last: boolean;
+  /** The request has come whole. */
+  complete = false;
+  owner: ExchangeOwner | null = null;
+  sink: BodySink | null = null;
+  /** 0: no answer has begun. */
+  status = 0;
+  /** The answer's last byte is written, or gathered to be. */
+  ended = false;
+  /** When the client has caught up; null: nobody waits for it. */
+  onDrain: (() => void) | null = null;
+  #framing: Framing = 'none';
+  #continued = false;
+  /** What has been gathered. */
+  #head = '';
+  #pieces: Buffer[] = [];
+  #pieceBytes = 0;
+
+  constructor(carrier: ExchangeCarrier, head: RequestHead) {
+    this.#carrier = carrier;
+    this.method = head.method;
+    this.url = head.url;
+    this.headers = head.headers;
+    this.#http11 = head.http11;
+    this.#expectsContinue = head.expectsContinue;
+    this.last = !head.keepAlive;
+  }
+
+  /** The head of an answer has been given. */
+  get answering(): boolean {
+    return this.status !== 0;
+  }
+
+  /** From here on the body is told to the sink; where nobody reads it, it is dropped. */
+  readBody(sink: BodySink): void {
+    this.sink = sink;
+  }
+
+  /** Asks for the body of a client that waits to be asked. */
+  continue(): void {
+    if (!this.#expectsContinue || this.#continued || this.complete) return;
+    this.#continued = true;
+    this.#carrier.sendInterim('HTTP/1.1 100 Continue\r\n\r\n');
+  }
+
+  /** A whole answer. `headers` is flat: name (lower case), value, …; without what frames the body. */
+  answer(status: number, headers: readonly string[], body: Buffer): void {
+    const bodiless = status === 204 || status === 304;
+    this.#begin(status, headers, bodiless ? 'none' : 'length', bodiless ? '' : `content-length: ${body.length}\r\n`);
+    if (!bodiless && this.method !== 'HEAD') this.#gather(body);
+    this.ended = true;
+    this.#carrier.outputReady(false);
+  }
+
+  /** Begins an answer whose length is not known yet. */
+  open(status: number, headers: readonly string[]): void {
+    if (!this.#http11) this.last = true;
+    if (this.#http11) this.#begin(status, headers, 'chunked', 'transfer-encoding: chunked\r\n');
+    else this.#begin(status, headers, 'until-close', '');
+    if (this.method === 'HEAD') this.#framing = 'none';
+  }
+
+  /**
+   * More of an answer that is open; the first of it leaves at once. False: the client is behind; the `onDrain` of the last such
+   * write is called once when it has caught up.
+   */
+  write(bytes: Buffer, onDrain: () => void): boolean {
+    const first = this.#head !== '';
+    this.#gather(bytes);
+    this.#carrier.outputReady(first);
+    if (this.#carrier.flowing) return true;
+    this.onDrain = onDrain;
+    return false;
+  }
+
+  /** The end of an answer that is open. */
+  end(bytes: Buffer): void {
+    this.#gather(bytes);
+    this.ended = true;
+    this.#carrier.outputReady(false);
+  }
+
+  /** Ends the connection in the midst of the answer, so that no client can take it for whole. */
+  abort(): void {
+    // Unframed, a mere end of the connection would be the end of the answer.
+    this.#carrier.cut(this.#framing === 'until-close');
+  }
+
+  /** Calls back whoever waits for the client, once. */
+  drained(): void {
+    const { onDrain } = this;
+    this.onDrain = null;
+    onDrain?.();
+  }
+
+  #gather(bytes: Buffer): void {
+    if (bytes.length === 0 || this.#framing === 'none') return;
+    this.#pieces.push(bytes);
+    this.#pieceBytes += bytes.length;
+  }
+
+  #begin(status: number, headers: readonly string[], framing: Framing, framingLine: string): void {
+    // Nobody can know whether it will send its body after all.
+    if (this.#expectsContinue && !this.#continued && !this.complete) this.last = true;
+    // Where it throws, nothing has begun, and another answer can say so.
+    this.#head = answerHead(status, headers, framingLine, this.last);
+    this.status = status;
+    this.#framing = framing;
+  }
+
+  /** Takes what has been gathered, in as many pieces as are best written; none: an empty list. */
+  takeOutput(): readonly Buffer[] {
+    const head = this.#head;
+    const pieces = this.#pieces;
+    const bytes = this.#pieceBytes;
+    this.#head = '';
+    this.#pieceBytes = 0;
+    if (pieces.length > 0) this.#pieces = [];
+    const chunked = this.#framing === 'chunked';
+    const size = head.length + bytes + (chunked ? FRAME_MAX_BYTES + LAST_CHUNK_BYTES : 0);
+    if (size <= ONE_WRITE_MAX_BYTES || chunked) {
+      const out = Buffer.allocUnsafe(size);
+      let at = head === '' ? 0 : out.write(head, 0, 'latin1');
+      if (bytes > 0) {
+        if (chunked) at = writeChunkLine(out, at, bytes);
+        for (const piece of pieces) {
+          out.set(piece, at);
+          at += piece.length;
+        }
+        if (chunked) at = writeLineEnd(out, at);
+      }
+      if (chunked && this.ended) {
+        out[at] = ZERO;
+        at = writeLineEnd(out, writeLineEnd(out, at + 1));
+      }
+      return at === 0 ? NOTHING : [at === size ? out : out.subarray(0, at)];
+    }
+    return head === '' ? pieces : [Buffer.from(head, 'latin1'), ...pieces];
+  }
+}
+
+const NOTHING: readonly Buffer[] = [];
+/** Eight digits and two line ends. */
+const FRAME_MAX_BYTES = 12;
+
+/** RFC 9112, section 7.1: the size in hex, CRLF. Returns where it ends. */
+function writeChunkLine(out: Buffer, at: number, size: number): number {
+  let digits = 1;
+  for (let rest = size >>> 4; rest > 0; rest >>>= 4) digits += 1;
+  for (let index = at + digits - 1, rest = size; index >= at; index -= 1, rest >>>= 4) out[index] = HEX[rest & 15] ?? 0;
+  return writeLineEnd(out, at + digits);
+}
+
+function writeLineEnd(out: Buffer, at: number): number {
+  out[at] = CR;
+  out[at + 1] = LF;
+  return at + 2;
+}
