@@ -21,13 +21,25 @@ export function boundsOutput(operation: Operation): boolean {
   return MEMBERS[operation] !== undefined;
 }
 
-/** Answers that one request asks for, each of which is bounded by itself. */
-export function answersOf(operation: Operation, json: JsonObject): number {
-  if (operation === 'chat') return several(json['n']);
+/**
+ * Answers that one request to a target asks for, each of which is bounded by itself, after the target's edits. `translated`: where the
+ * target's dialect, which is not the client's, says how many; null: nowhere, it is one. undefined: the client's own members reach it.
+ */
+export function answersOf(
+  operation: Operation,
+  json: JsonObject,
+  { override, defaults }: Edit,
+  translated: readonly string[] | null | undefined,
+): number {
+  // No translation has a place for the client's `n`. Of a default it is not known here whether it is used, and it is counted.
+  if (translated !== undefined)
+    return translated === null ? 1 : several(firstOf(valueAt(override, translated), valueAt(defaults, translated)));
+  const sent = (name: string): unknown => firstOf(named(override, name), own(json, name), named(defaults, name));
+  if (operation === 'chat') return several(sent('n'));
   if (operation !== 'completions') return 1;
-  const { prompt } = json;
+  const prompt = sent('prompt');
   const prompts = Array.isArray(prompt) && typeof prompt[0] !== 'number' ? Math.max(1, prompt.length) : 1;
-  return Math.max(several(json['n']), several(json['best_of'])) * prompts;
+  return Math.max(several(sent('n')), several(sent('best_of'))) * prompts;
 }
 
 /** The least bound that makes sense for this request. */
@@ -181,6 +193,8 @@ function own(json: JsonObject, name: string): unknown {
   return Object.hasOwn(json, name) ? json[name] : undefined;
 }
 
+/** Some upstreams read a number in a string as one (vLLM); none writes fewer than one answer. */
 function several(n: unknown): number {
-  return typeof n === 'number' && Number.isSafeInteger(n) && n > 1 ? n : 1;
+  const count = typeof n === 'string' ? Number(n) : n;
+  return typeof count === 'number' && count > 1 ? Math.min(Math.ceil(count), Number.MAX_SAFE_INTEGER) : 1;
 }

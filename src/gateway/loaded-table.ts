@@ -202,6 +202,11 @@ export class LoadedTarget {
     return this.exchange(operation)?.translation?.bounds ?? null;
   }
 
+  /** As `answersOf` takes it. */
+  answersPath(operation: Operation): readonly string[] | null | undefined {
+    return this.exchange(operation)?.translation?.answersAt;
+  }
+
   /** Where the next attempt goes. `attempts`: all of this request so far. */
   place({ place }: LoadedExchange, attempts: readonly Placed[], operation: Operation): Place {
     if (place !== null) return place;

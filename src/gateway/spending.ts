@@ -29,7 +29,9 @@ export function unpricedBecause(loaded: LoadedRoute, target: LoadedTarget, { ope
 
 interface Candidate {
   readonly pricing: Pricing;
+  /** Of each answer. */
   readonly outputTokens: number;
+  readonly answers: number;
 }
 
 /** What one request can cost at most, whichever of its targets answers it, and how long its answers may be for less. */
@@ -38,7 +40,6 @@ export class Spending {
   readonly outputTokens: number;
   readonly leastTokens: number;
   readonly #inputTokens: number;
-  readonly #answers: number;
   readonly #candidates: readonly Candidate[];
 
   /** `targets` all have a price, and the operation's cost is bounded. */
@@ -46,12 +47,11 @@ export class Spending {
     const { operation } = facts;
     const json = body.kind === 'json' ? body.outline : {};
     this.#inputTokens = isBilled(operation) ? promptBound(facts) : 0;
-    this.#answers = answersOf(operation, json);
     this.#candidates = targets.flatMap((target) => {
       const pricing = target.pricing(facts.model);
-      return pricing === null
-        ? []
-        : [{ pricing, outputTokens: boundsOutput(operation) ? outputBound(target, operation, json) : 0 }];
+      if (pricing === null) return [];
+      const answers = answersOf(operation, json, target.edit, target.answersPath(operation));
+      return [{ pricing, outputTokens: boundsOutput(operation) ? outputBound(target, operation, json) : 0, answers }];
     });
     this.outputTokens = Math.max(0, ...this.#candidates.map(({ outputTokens }) => outputTokens));
     this.leastTokens = Math.min(this.outputTokens, leastOutputTokens(operation, json));
@@ -82,9 +82,9 @@ export class Spending {
   /** Nano-USD, with answers of at most so many tokens each. */
   costNanoUsd(maxOutputTokens: number): number {
     let most = 0;
-    for (const { pricing, outputTokens } of this.#candidates) {
+    for (const { pricing, outputTokens, answers } of this.#candidates) {
       const each = Math.min(outputTokens, maxOutputTokens);
-      most = Math.max(most, maxCostNanoUsd(pricing, { inputTokens: this.#inputTokens, outputTokens: each * this.#answers }));
+      most = Math.max(most, maxCostNanoUsd(pricing, { inputTokens: this.#inputTokens, outputTokens: each * answers }));
     }
     return most;
   }

@@ -86,6 +86,8 @@ export interface Translation {
   lacks(body: ParsedBody): Lacking;
   /** Where the upstream's bodies bound its output; empty: nowhere. */
   readonly bounds: BoundPaths;
+  /** Where they say how many answers are wanted; null: nowhere, it is one. */
+  readonly answersAt: readonly string[] | null;
   /**
    * The upstream's body, without what it lacks. `header`: the client's, for those that say it in the body. `maxOutputTokens`: no bound
    * in it is above that, whoever set it; null: as asked.

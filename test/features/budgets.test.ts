@@ -87,6 +87,30 @@ const errorOf = ({ text }: Answer): { readonly code: string; readonly message: s
 const DAY = (usd: string, more = ''): string =>
   `{name: day-usd, per: [Tenant], unit: USD, limit: "${usd}", calendar: {period: Day, timeZone: Europe/Rome}${more}}`;
 
+/** A route of one model with an edit of its own, whose every thousand tokens cost a USD, and a budget of so many USD a day. */
+const editedRoute = (upstream: FakeUpstream, kind: string, member: string, edit: string, usd: string, native = false): string => `
+apiVersion: fairlead.dev/v1alpha1
+kind: LLMRoute
+metadata: {name: chat, namespace: platform}
+spec:
+  modelNames: [chat]
+  models:
+  - name: m
+    provider: {type: ${kind}, ${member}, baseURL: "${native ? upstream.url.replace(/v1$/, 'api') : upstream.url}"}}
+    auth: {type: None}
+    pricing: {unit: USDPerMillionTokens, input: "0", output: "1000"}
+    ${edit}
+  rules: [{name: default, targets: [{model: m}], failover: {maxAttempts: 1}}]
+  rateLimits: [${DAY(usd)}]
+`;
+
+/** Of the body of the first call. */
+function memberAt(upstream: FakeUpstream, path: readonly string[]): unknown {
+  let value: unknown = upstream.calls[0]?.json();
+  for (const name of path) value = (value as Readonly<Record<string, unknown>>)[name];
+  return value;
+}
+
 describe('a budget', () => {
   it('with money for 10 of 500 requests at the same moment admits 10, and no race overruns it', async () => {
     const { ask, upstream } = await start(DAY('0.64'));
@@ -183,35 +207,82 @@ describe('a budget', () => {
     'bounds what %s writes for %s, whatever the target’s override says (%s, %s)',
     async (kind, path, member, override, at) => {
       const upstream = await FakeUpstream.start((call) => call.answer(500, '{}'));
-      const native = at[0] === 'options' ? upstream.url.replace(/v1$/, 'api') : upstream.url;
       const gateway = await startGateway(
         documents(
           gatewayYaml(),
           clientKeyYaml(KEY, { name: 'one', namespace: 'team-a' }),
-          `
-apiVersion: fairlead.dev/v1alpha1
-kind: LLMRoute
-metadata: {name: chat, namespace: platform}
-spec:
-  modelNames: [chat]
-  models:
-  - name: m
-    provider: {type: ${kind}, ${member}, baseURL: "${native}"}}
-    auth: {type: None}
-    pricing: {unit: USDPerMillionTokens, input: "0", output: "1000"}
-    override: ${override}
-  rules: [{name: default, targets: [{model: m}], failover: {maxAttempts: 1}}]
-  rateLimits: [${DAY('0.2')}]
-`,
+          editedRoute(upstream, kind, member, `override: ${override}`, '0.2', at[0] === 'options'),
         ),
       );
       const answer = await request(gateway.port, { path, body: { ...chat.body, max_tokens: 100 }, headers: { 'api-key': KEY } });
       expect(answer.headers).toMatchObject({ 'x-fairlead-attempts': '1' });
-      let bound: unknown = upstream.calls[0]?.json();
-      for (const name of at) bound = (bound as Readonly<Record<string, unknown>>)[name];
-      expect(bound).toBe(200);
+      expect(memberAt(upstream, at)).toBe(200);
     },
   );
+
+  /** Target's edit, and where its upstream reads the bound of each answer. */
+  const SEVERAL: readonly (readonly [string, string, string, string, readonly string[]])[] = [
+    [
+      'Gemini',
+      chat.path,
+      'gemini: {model: m',
+      'override: {generationConfig: {candidateCount: 4}}',
+      ['generationConfig', 'maxOutputTokens'],
+    ],
+    [
+      'VertexAI',
+      chat.path,
+      'vertexAI: {project: p, location: l, model: gemini-x',
+      'override: {generationConfig: {candidateCount: 4}}',
+      ['generationConfig', 'maxOutputTokens'],
+    ],
+    ['OpenAI', '/v1/messages', 'openAI: {model: m', 'override: {"n": 4}', ['max_completion_tokens']],
+    ['OpenAI', '/v1/messages', 'openAI: {model: m', 'defaults: {"n": 4}', ['max_completion_tokens']],
+    ['Mistral', '/v1/messages', 'mistral: {model: m', 'override: {"n": 4}', ['max_tokens']],
+    // Passed, not translated.
+    ['OpenAI', chat.path, 'openAI: {model: m', 'override: {"n": 4}', ['max_tokens']],
+    ['OpenAI', chat.path, 'openAI: {model: m', 'defaults: {"n": 4}', ['max_tokens']],
+    ['Mistral', chat.path, 'mistral: {model: m', 'override: {"n": 4}', ['max_tokens']],
+    ['OpenAICompatible', chat.path, 'openAICompatible: {model: m', 'override: {"n": "4"}', ['max_tokens']],
+    ['OpenAICompatible', '/v1/completions', 'openAICompatible: {model: m', 'override: {best_of: 4}', ['max_tokens']],
+    ['OpenAICompatible', '/v1/completions', 'openAICompatible: {model: m', 'override: {prompt: [a, b, c, d]}', ['max_tokens']],
+  ];
+
+  it.each(SEVERAL)(
+    'counts each answer that %s writes for %s, where the target’s own edit asks for several (%s, %s)',
+    async (...row) => {
+      const [kind, path, member, edit, at] = row;
+      const upstream = await FakeUpstream.start((call) => call.answer(500, '{}'));
+      const gateway = await startGateway(
+        documents(
+          gatewayYaml(),
+          clientKeyYaml(KEY, { name: 'one', namespace: 'team-a' }),
+          editedRoute(upstream, kind, member, edit, '0.4'),
+        ),
+      );
+      const body = {
+        ...chat.body,
+        ...(path === '/v1/completions' ? { messages: undefined, prompt: 'Say' } : {}),
+        max_tokens: 200,
+      };
+      const answer = await request(gateway.port, { path, body, headers: { 'api-key': KEY } });
+      expect(answer.headers).toMatchObject({ 'x-fairlead-attempts': '1' });
+      expect(memberAt(upstream, at)).toBe(100);
+    },
+  );
+
+  it('counts one answer where a target’s own edit takes back the several that its client asks for', async () => {
+    const upstream = await FakeUpstream.start((call) => call.answer(500, '{}'));
+    const gateway = await startGateway(
+      documents(
+        gatewayYaml(),
+        clientKeyYaml(KEY, { name: 'one', namespace: 'team-a' }),
+        editedRoute(upstream, 'OpenAI', 'openAI: {model: m', 'override: {"n": 1}', '0.4'),
+      ),
+    );
+    await request(gateway.port, { path: chat.path, body: { ...chat.body, n: 4, max_tokens: 200 }, headers: { 'api-key': KEY } });
+    expect(memberAt(upstream, ['max_tokens'])).toBe(200);
+  });
 
   it('shows how much of it is used, and says once a window that nothing is left', async () => {
     const { ask, gateway, clock } = await start(DAY('0.2'));

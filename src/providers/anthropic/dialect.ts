@@ -34,6 +34,7 @@ export function anthropicDialect({ capabilities, model: named }: Target): Upstre
     thoughts: 'anthropic',
     errors: ANTHROPIC_RULES,
     bounds: [['max_tokens']],
+    answersAt: null,
     streamType: 'text/event-stream',
     frames: () => new SseFrames(),
     write: (conversation, model) => writeMessages(conversation, { name: model, maxOutputTokens: capabilities.maxOutputTokens }),

@@ -35,6 +35,7 @@ export function converseDialect(target: Target): UpstreamDialect {
     thoughts: 'bedrock',
     errors: BEDROCK_RULES,
     bounds: [['inferenceConfig', 'maxTokens']],
+    answersAt: null,
     streamType: EVENT_STREAM,
     frames: () => new EventStreamFrames(),
     write: writeConverse,

@@ -30,6 +30,7 @@ const DIALECT: UpstreamDialect = {
   thoughts: null,
   errors: COHERE_RULES,
   bounds: [['max_tokens']],
+  answersAt: null,
   streamType: 'text/event-stream',
   frames: () => new SseFrames(),
   write: writeCohere,

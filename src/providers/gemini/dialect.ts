@@ -20,6 +20,7 @@ export const geminiDialect: UpstreamDialect = {
   thoughts: 'gemini',
   errors: GEMINI_RULES,
   bounds: [['generationConfig', 'maxOutputTokens']],
+  answersAt: ['generationConfig', 'candidateCount'],
   streamType: 'text/event-stream',
   frames: () => new SseFrames(),
   write: writeGenerate,

@@ -47,6 +47,7 @@ export const ollamaDialect: UpstreamDialect = {
   thoughts: 'all',
   errors: COMPATIBLE_FAILURES.errors,
   bounds: [['options', 'num_predict']],
+  answersAt: null,
   streamType: 'application/x-ndjson',
   frames: () => new LineFrames(),
   write,

@@ -21,6 +21,7 @@ export function chatDialect(table: FailureTable, style: ChatStyle, lacks: Readon
     thoughts: style.thoughts === null ? null : 'all',
     errors: table.errors,
     bounds: style.maxTokens === 'max_tokens' ? OLDER_FIRST : NEWER_FIRST,
+    answersAt: ['n'],
     streamType: 'text/event-stream',
     frames: () => new SseFrames(),
     write: (conversation, model) => writeChat(conversation, model, style),

@@ -54,6 +54,7 @@ class EmbeddingTranslation implements Translation {
   readonly streamType = 'text/event-stream';
   readonly forwards = [];
   readonly bounds = [];
+  readonly answersAt = null;
   readonly #target: Target;
   readonly #dialect: EmbeddingDialect;
 

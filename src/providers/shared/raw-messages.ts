@@ -56,6 +56,7 @@ const NOTHING: Lacking = { invalid: [], refused: [], hints: [] };
 export class RawMessagesTranslation implements Translation {
   readonly passesMembers = true;
   readonly bounds = [['max_tokens']];
+  readonly answersAt = null;
   readonly forwards: readonly string[];
   readonly streamType: string;
   readonly #raw: RawMessages;

@@ -96,6 +96,10 @@ class DialectTranslation implements Translation {
     return this.#upstream.bounds;
   }
 
+  get answersAt(): readonly string[] | null {
+    return this.#upstream.answersAt;
+  }
+
   write(body: ParsedBody, _header: unknown, maxOutputTokens: number | null): Buffer {
     const conversation = conversationOf(this.#client, body);
     const taken = reduced(conversation, this.#upstream.lacks);

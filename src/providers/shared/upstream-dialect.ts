@@ -19,6 +19,8 @@ export interface UpstreamDialect {
   readonly errors: readonly ErrorRule[];
   /** Where `write` puts the bound of the output first, then what else is one: the target's edits may set it. */
   readonly bounds: BoundPaths;
+  /** Where the target's edits may ask for more than the one answer that is read; null: nowhere. */
+  readonly answersAt: readonly string[] | null;
   /** Media type of its streams. */
   readonly streamType: string;
   frames(): FrameSource;
