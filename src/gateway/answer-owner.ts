@@ -38,6 +38,8 @@ export interface AnswerOwner {
   /** The client is behind, or has caught up. */
   pause(): void;
   resume(): void;
+  /** The answer has ended, and the client needs no more of the body, which may still come to its end. */
+  enough(): void;
   /** Ends the upstream's work at once. */
   cancel(): void;
 }

@@ -252,6 +252,10 @@ export class Attempt implements CallSink, AnswerOwner {
     this.#sink.resume();
   }
 
+  enough(): void {
+    this.#sink.enough();
+  }
+
   /** Ends the upstream's work at once; nothing more is reported. */
   cancel(): void {
     this.#answer?.release();

@@ -140,7 +140,7 @@ export class StreamAnswer {
     const comment = structured?.comment ?? '';
     this.#owner.ended(comment === '' ? end : Buffer.concat([Buffer.from(comment), end]), this.#filtered);
     // Nobody will read on, however far behind the client is.
-    this.#owner.resume();
+    this.#owner.enough();
   }
 
   /** False: the stream has failed for what it says. One that was held may have been mended. */

@@ -107,7 +107,7 @@ export class TranslatedAnswer {
     this.#held = checked;
     if (this.#held !== null) this.#commit();
     this.#owner.ended(this.#decorated(this.#tail()), this.#filtered);
-    this.#owner.resume();
+    this.#owner.enough();
   }
 
   #tail(): string {

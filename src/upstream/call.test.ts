@@ -84,6 +84,37 @@ describe('the deadlines of a call', () => {
     expect(sink.failure).toMatchObject({ kind: 'client_gone', message: 'the client read nothing for 30 ms' });
   });
 
+  it('enough: a body that then neither ends nor goes on is given up, however long its silence may be', async () => {
+    const setting = untilTestEnds(await against((socket) => socket.write(STREAM + CHUNK)));
+    const { call, sink } = setting.call({});
+    sink.onFirstChunk = () => {
+      call.committed();
+      call.enough();
+    };
+    await sink.ended;
+    expect(sink.failure).toMatchObject({ kind: 'timeout', phase: 'idle' });
+    expect(setting.pool.connections).toBe(0);
+  }, 30_000);
+
+  it('enough: the connection of a body that ends by itself is kept', async () => {
+    let more = (): void => {};
+    const setting = untilTestEnds(
+      await against((socket) => {
+        socket.write(STREAM + CHUNK);
+        more = () => void socket.write(`${CHUNK}0\r\n\r\n`);
+      }),
+    );
+    const { call, sink } = setting.call({});
+    sink.onFirstChunk = () => {
+      call.committed();
+      call.enough();
+      more();
+    };
+    await sink.ended;
+    expect(sink).toMatchObject({ failure: null, told: ['answer 200', 'complete'] });
+    expect(setting.pool.connections).toBe(1);
+  });
+
   it('total: for a whole answer, and where it is shorter than first token', async () => {
     const setting = untilTestEnds(await against(() => {}));
     for (const [stream, timeouts] of [

@@ -24,6 +24,10 @@ export interface CallTimeouts {
   readonly totalMs: number;
 }
 
+/** How long, and for how many bytes more, a body may go on of which nothing is needed any more, before its connection is closed. */
+const AFTER_ENOUGH_MS = 5_000;
+const AFTER_ENOUGH_BYTES = 64 * 1024;
+
 /** setTimeout takes longer times for 1 ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -41,7 +45,7 @@ const CONNECT_CODES = new Set([
 /**
  * One HTTP call to an upstream with its deadlines: `connect` from dispatch until the request is written (a queue for a
  * connection counts), then for streams `firstToken` until `committed()` is called and `idle` between bytes after it, for whole
- * answers `total`. At most one timer runs at a time.
+ * answers `total`. What comes after `enough()` is bounded as a whole. At most one timer runs at a time.
  */
 export class UpstreamCall implements PooledHandler {
   connection: Connection | null = null;
@@ -61,6 +65,8 @@ export class UpstreamCall implements PooledHandler {
   #over = false;
   #committed = false;
   #paused = false;
+  /** Of a body of which nothing is needed any more; null: it is. */
+  #bytesLeft: number | null = null;
 
   constructor(channel: Channel, sink: CallSink, timeouts: CallTimeouts, stream: boolean, clock: Clock) {
     this.#channel = channel;
@@ -98,8 +104,16 @@ export class UpstreamCall implements PooledHandler {
   resume(): void {
     if (this.#over) return;
     this.#paused = false;
-    if (this.#committed) this.#timer?.refresh();
+    if (this.#committed && this.#bytesLeft === null) this.#timer?.refresh();
     this.#controller?.resume();
+  }
+
+  /** The answer has ended, its transport has not: it may yet, and the connection can be used again, or it is closed. */
+  enough(): void {
+    if (this.#over) return;
+    this.resume();
+    this.#bytesLeft = AFTER_ENOUGH_BYTES;
+    this.#arm(Math.min(this.#timeouts.idleMs, AFTER_ENOUGH_MS), 'idle');
   }
 
   /** Ends the call at once and closes its connection; the sink hears nothing more. */
@@ -130,6 +144,11 @@ export class UpstreamCall implements PooledHandler {
   onResponseData(_controller: CallController, chunk: Buffer): void {
     // undici's parser reports an empty chunk when it is resumed.
     if (this.#over || chunk.length === 0) return;
+    if (this.#bytesLeft !== null) {
+      this.#bytesLeft -= chunk.length;
+      if (this.#bytesLeft < 0) this.#endLate();
+      return;
+    }
     if (this.#committed) this.#timer?.refresh();
     this.#sink.onChunk(chunk);
   }
@@ -158,6 +177,12 @@ export class UpstreamCall implements PooledHandler {
     if (this.#paused && this.#committed)
       this.#sink.onBroken({ kind: 'client_gone', message: `the client read nothing for ${ms} ms` });
     else this.#sink.onBroken({ kind: 'timeout', phase, message: `no ${WAITED_FOR[phase]} within ${ms} ms` });
+  }
+
+  #endLate(): void {
+    this.#finish();
+    this.#abort();
+    this.#sink.onBroken({ kind: 'stream_broken', sentBytes: 0, message: 'the body went on after the end of its answer' });
   }
 
   #break(failure: Failure): void {

@@ -91,6 +91,13 @@ export class DecodingSink implements CallSink {
     else this.#decoder.resume();
   }
 
+  /** Nothing more is told, and the call is left a moment to end. */
+  enough(): void {
+    this.#over = true;
+    this.#decoder?.destroy();
+    this.#call?.enough();
+  }
+
   cancel(): void {
     this.#over = true;
     this.#decoder?.destroy();

@@ -159,6 +159,22 @@ describe.each(dialects)('$name: a stream that breaks after its first output', ({
     }, dialect);
     expect((await request(gateway.port, streaming(dialect))).text).toBe(sent + dialect.ending.join(''));
   });
+
+  it.each([
+    ['every now and then', 10, 'idle: 1s'],
+    ['as fast as it can', 0, 'idle: 1h'],
+  ])('ends for the upstream too, which sends more %s: its connection is closed', async (_, pauseMs, idle) => {
+    const first = await FakeUpstream.start(async (call) => {
+      begin(call, dialect, 'one', 'two');
+      for (const last of dialect.ending) call.chunk(last);
+      for (let open = true; open; open = await Promise.race([sleep(pauseMs, true), call.gone.then(() => false)]))
+        call.chunk(`: ${'x'.repeat(1_000)}\n\n`);
+    });
+    const rule = `    failover: {timeouts: {connect: 1h, firstToken: 1h, ${idle}, total: 1h}}`;
+    const { port } = await startGateway(routeYaml({ first: first.url }, rule));
+    expect((await request(port, streaming(dialect))).text).toBe(sent + dialect.ending.join(''));
+    await first.until(() => first.connections === 0);
+  });
 });
 
 describe('a stream that takes longer than the deadline for a whole answer', () => {
