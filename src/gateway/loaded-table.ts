@@ -107,7 +107,8 @@ export class LoadedTarget {
   readonly #context: LoadContext;
   /** null: it is called by its URL alone. */
   readonly #service: ServiceTarget | null;
-  readonly #exchanges = new Map<Operation, LoadedExchange | null>();
+  /** null: no request has asked for one yet. */
+  #exchanges: Map<Operation, LoadedExchange | null> | null = null;
 
   constructor(target: Target, routeId: string, context: LoadContext) {
     this.target = target;
@@ -128,7 +129,7 @@ export class LoadedTarget {
 
   /** The connections that requests have used so far. */
   *channels(): Iterable<Channel> {
-    for (const exchange of this.#exchanges.values()) if (exchange?.place != null) yield exchange.place.channel;
+    for (const exchange of this.#exchanges?.values() ?? []) if (exchange?.place != null) yield exchange.place.channel;
   }
 
   /** What proves each call: the provider's signature, or a token of the target's identity. */
@@ -179,12 +180,12 @@ export class LoadedTarget {
 
   /** Those that requests have asked for so far. */
   operations(): Iterable<Operation> {
-    return this.#exchanges.keys();
+    return this.#exchanges?.keys() ?? [];
   }
 
   /** null: the provider has no such operation. */
   exchange(operation: Operation): LoadedExchange | null {
-    let found = this.#exchanges.get(operation);
+    let found = this.#exchanges?.get(operation);
     if (found === undefined) {
       const provider = providerFor(this.target.provider);
       const exchange = provider.exchange(this.target, operation);
@@ -192,6 +193,7 @@ export class LoadedTarget {
         exchange === null
           ? null
           : new LoadedExchange(exchange, operation, provider.headroom, this.#proof(exchange), this.#placeOf(exchange));
+      this.#exchanges ??= new Map();
       this.#exchanges.set(operation, found);
     }
     return found;

@@ -6,23 +6,32 @@ import type { Target } from '../routetable/types.ts';
 interface TargetOperations {
   /** null: its provider has all. */
   readonly lacked: ReadonlySet<Operation> | null;
-  readonly translated: readonly Operation[];
+  readonly translated: ReadonlySet<Operation>;
 }
 
 const known = new WeakMap<Target, TargetOperations>();
+/** One for all that have the same operations in it: there are few, and thousands of targets. */
+const sets = new Map<string, ReadonlySet<Operation>>();
+
+function setOf(operations: readonly Operation[]): ReadonlySet<Operation> {
+  const name = operations.join(' ');
+  let found = sets.get(name);
+  if (found === undefined) sets.set(name, (found = new Set(operations)));
+  return found;
+}
 
 function operationsOf(target: Target): TargetOperations {
   let found = known.get(target);
   if (found === undefined) {
     const provider = providerFor(target.provider);
-    const lacked = new Set<Operation>();
+    const lacked: Operation[] = [];
     const translated: Operation[] = [];
     for (const operation of OPERATIONS) {
       const exchange = provider.exchange(target, operation);
-      if (exchange === null) lacked.add(operation);
+      if (exchange === null) lacked.push(operation);
       else if (exchange.translation !== null) translated.push(operation);
     }
-    known.set(target, (found = { lacked: lacked.size === 0 ? null : lacked, translated }));
+    known.set(target, (found = { lacked: lacked.length === 0 ? null : setOf(lacked), translated: setOf(translated) }));
   }
   return found;
 }
@@ -34,5 +43,6 @@ export function lackedOperations(target: Target): ReadonlySet<Operation> | null 
 
 /** What some of these targets have in another dialect than the client's. */
 export function translatedOperations(targets: readonly Target[]): ReadonlySet<Operation> {
-  return new Set(targets.flatMap((target) => operationsOf(target).translated));
+  const all = targets.map((target) => operationsOf(target).translated);
+  return setOf(OPERATIONS.filter((operation) => all.some((translated) => translated.has(operation))));
 }

@@ -1,20 +1,25 @@
+const NO_COUNTS: Uint32Array = new Uint32Array(0);
+
 /**
  * Counts events over the last `buckets` × `bucketMs`, in steps of one bucket: constant memory, constant time. The window covers
  * between `buckets − 1` and `buckets` whole buckets. Time is handed in, monotonic; a moment before the last one counts as the last.
  */
 export class SlidingCount {
   readonly #bucketMs: number;
-  readonly #counts: Uint32Array;
+  readonly #buckets: number;
+  /** Empty before the first event: most counts never have one. */
+  #counts = NO_COUNTS;
   #total = 0;
   /** Number of the newest bucket since time zero. */
   #newest = 0;
 
   constructor(bucketMs: number, buckets: number) {
     this.#bucketMs = bucketMs;
-    this.#counts = new Uint32Array(buckets);
+    this.#buckets = buckets;
   }
 
   add(nowMs: number): void {
+    if (this.#counts === NO_COUNTS) this.#counts = new Uint32Array(this.#buckets);
     this.#advance(nowMs);
     const slot = this.#newest % this.#counts.length;
     this.#counts[slot] = (this.#counts[slot] ?? 0) + 1;

@@ -328,6 +328,14 @@ describe('the RouteTable on the wire', () => {
     expect(refused).toMatchObject([{ id: 'team-a/chat', kept: false }]);
   });
 
+  it('holds once what routes have alike, and no route has what another has not', () => {
+    const { routes } = decoded(wire({ 'routes.1.targets.0.capacity.requestsPerMinute': 11 })).table;
+    const [[one, other], [rule, otherRule]] = [routes.map(({ targets }) => targets[0]), routes.map(({ rules }) => rules[0])];
+    expect(other?.pricing).toBe(one?.pricing);
+    expect(otherRule?.failover).toBe(rule?.failover);
+    expect([one?.capacity.requestsPerMinute, other?.capacity.requestsPerMinute]).toEqual([10, 11]);
+  });
+
   it('leaves out what a newer sender added', () => {
     const { table: back, refused } = decoded(wire({ 'routes.0.novelty': 1 }));
     expect(refused).toEqual([]);

@@ -17,6 +17,7 @@ import {
   orElse,
   pair,
   refuse,
+  shared,
   text,
   type Decoder,
 } from './decoder.ts';
@@ -192,7 +193,7 @@ const headerName: Decoder<string> = (value) =>
 
 const headerValue: Decoder<string> = (value) => (value === '' ? '' : line(value));
 
-const baseUrl: Decoder<string> = (value) => {
+const baseUrl: Decoder<string> = shared((value) => {
   const found = line(value);
   if (!URL.canParse(found)) return refuse(`${JSON.stringify(found)} is not a URL`);
   const url = new URL(found);
@@ -207,7 +208,7 @@ const baseUrl: Decoder<string> = (value) => {
     return refuse('an http or https URL without user, query, fragment and trailing slash is needed');
   }
   return found;
-};
+});
 
 const gatewayName = object<ObjectName>({ namespace: line, name: line });
 
@@ -250,21 +251,23 @@ const redis = object<RedisSettings>({
 
 const modelName = object<ModelName>({ value: text, wildcard: bool });
 
-const pricing = object<Pricing>({
-  source: oneOf('Model', 'ConfigMap', 'BuiltIn'),
-  tiers: list(
-    object<PriceTier>({
-      fromInputTokens: integer(0),
-      inputPicoUsd: integer(0),
-      cachedInputPicoUsd: integer(0),
-      cacheWritePicoUsd: integer(0),
-      cacheWriteHourPicoUsd: integer(0),
-      outputPicoUsd: integer(0),
-      reasoningPicoUsd: integer(0),
-    }),
-  ),
-  requestNanoUsd: integer(0),
-});
+const pricing = shared(
+  object<Pricing>({
+    source: oneOf('Model', 'ConfigMap', 'BuiltIn'),
+    tiers: list(
+      object<PriceTier>({
+        fromInputTokens: integer(0),
+        inputPicoUsd: integer(0),
+        cachedInputPicoUsd: integer(0),
+        cacheWritePicoUsd: integer(0),
+        cacheWriteHourPicoUsd: integer(0),
+        outputPicoUsd: integer(0),
+        reasoningPicoUsd: integer(0),
+      }),
+    ),
+    requestNanoUsd: integer(0),
+  }),
+);
 
 const priceOverride = object<PriceOverride>({ provider: nullable(oneOf(...PROVIDER_KINDS)), model: modelName, pricing });
 
@@ -331,76 +334,87 @@ const identity: Decoder<CloudIdentity> = (value) => {
 };
 
 const target = object<Target>({
-  name: line,
+  name: shared(line),
   provider: oneOf(...PROVIDER_KINDS),
-  upstreamId: line,
-  credentialId: line,
+  upstreamId: shared(line),
+  credentialId: shared(line),
   baseUrl,
   endpoints: optional(line),
   trusted: bool,
-  model: nullable(line),
-  apiVersion: nullable(line),
-  credential: nullable(object<Credential>({ header: headerName, value: credential, aws: optional(awsCredential) })),
+  model: shared(nullable(line)),
+  apiVersion: shared(nullable(line)),
+  credential: nullable(object<Credential>({ header: shared(headerName), value: credential, aws: optional(awsCredential) })),
   identity: optional(identity),
   tls: nullable(trust),
   headers: list(pair(headerName, headerValue)),
   defaults: list(pair(text, json)),
   override: list(pair(text, json)),
   unsupported: oneOf('Reject', 'Drop'),
-  capacity: object<Target['capacity']>({
-    requestsPerMinute: nullable(number(0)),
-    tokensPerMinute: nullable(number(0)),
-    concurrency: nullable(number(0)),
-  }),
+  capacity: shared(
+    object<Target['capacity']>({
+      requestsPerMinute: nullable(number(0)),
+      tokensPerMinute: nullable(number(0)),
+      concurrency: nullable(number(0)),
+    }),
+  ),
   pricing: nullable(pricing),
-  capabilities: object<Target['capabilities']>({
-    tools: nullable(bool),
-    jsonSchema: nullable(bool),
-    vision: nullable(bool),
-    contextTokens: nullable(number(0)),
-    maxOutputTokens: nullable(number(0)),
-  }),
+  capabilities: shared(
+    object<Target['capabilities']>({
+      tools: nullable(bool),
+      jsonSchema: nullable(bool),
+      vision: nullable(bool),
+      contextTokens: nullable(number(0)),
+      maxOutputTokens: nullable(number(0)),
+    }),
+  ),
 });
 
-const match = object<Match>({
-  headers: list(object<Match['headers'][number]>({ name: headerName, value: text })),
-  tenant: nullable(text),
-  path: nullable(text),
-  stream: nullable(bool),
-  tools: nullable(bool),
-  jsonSchema: nullable(bool),
-  images: nullable(bool),
-  minPromptTokens: nullable(number(0)),
-});
+const match = shared(
+  object<Match>({
+    headers: list(object<Match['headers'][number]>({ name: headerName, value: text })),
+    tenant: nullable(text),
+    path: nullable(text),
+    stream: nullable(bool),
+    tools: nullable(bool),
+    jsonSchema: nullable(bool),
+    images: nullable(bool),
+    minPromptTokens: nullable(number(0)),
+  }),
+);
 
 const targetIndexes = list(integer(0));
 
-const failover = object<FailoverPolicy>({
-  maxAttempts: integer(1),
-  timeouts: object<FailoverPolicy['timeouts']>({
-    connectMs: number(1),
-    firstTokenMs: number(1),
-    idleMs: number(1),
-    totalMs: number(1),
-  }),
-  reasons: list(
-    oneOf(
-      'ConnectFailure',
-      'Timeout',
-      'RateLimited',
-      'QuotaExhausted',
-      'Overloaded',
-      'ServerError',
-      'StreamBroken',
-      'Auth',
-      'NotFound',
+const failover = shared(
+  object<FailoverPolicy>({
+    maxAttempts: integer(1),
+    timeouts: object<FailoverPolicy['timeouts']>({
+      connectMs: number(1),
+      firstTokenMs: number(1),
+      idleMs: number(1),
+      totalMs: number(1),
+    }),
+    reasons: list(
+      oneOf(
+        'ConnectFailure',
+        'Timeout',
+        'RateLimited',
+        'QuotaExhausted',
+        'Overloaded',
+        'ServerError',
+        'StreamBroken',
+        'Auth',
+        'NotFound',
+      ),
     ),
-  ),
-  contentFilter: nullable(
-    object<NonNullable<FailoverPolicy['contentFilter']>>({ stages: list(oneOf('Prompt', 'Completion')), targets: targetIndexes }),
-  ),
-  contextOverflow: nullable(object<NonNullable<FailoverPolicy['contextOverflow']>>({ targets: targetIndexes })),
-});
+    contentFilter: nullable(
+      object<NonNullable<FailoverPolicy['contentFilter']>>({
+        stages: list(oneOf('Prompt', 'Completion')),
+        targets: targetIndexes,
+      }),
+    ),
+    contextOverflow: nullable(object<NonNullable<FailoverPolicy['contextOverflow']>>({ targets: targetIndexes })),
+  }),
+);
 
 const structuredOutput = object<StructuredOutput>({
   repair: bool,
@@ -411,7 +425,7 @@ const structuredOutput = object<StructuredOutput>({
 const rule = object<Rule>({
   name: text,
   matches: list(match),
-  targets: list(object<RuleTarget>({ target: integer(0), priority: integer(0), weight: number(0) })),
+  targets: list(shared(object<RuleTarget>({ target: integer(0), priority: integer(0), weight: number(0) }))),
   strategy: oneOf('Weighted', 'RoundRobin', 'LeastBusy'),
   failover,
   structuredOutput: optional(structuredOutput),
@@ -433,8 +447,8 @@ const calendar: Decoder<Calendar> = (value) => {
 };
 
 const limitShape = object<Limit>({
-  name: line,
-  per: list(scope),
+  name: shared(line),
+  per: shared(list(scope)),
   quota: optional(line),
   unit: oneOf('Requests', 'Tokens', 'Concurrency', 'USD'),
   limit: integer(0),

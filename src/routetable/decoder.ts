@@ -97,9 +97,12 @@ export function optional<T>(decode: Decoder<T>): Decoder<T | undefined> {
   return (value) => (value === undefined ? undefined : decode(value));
 }
 
+const NOTHING: readonly never[] = [];
+
 export function list<T>(decode: Decoder<T>): Decoder<readonly T[]> {
   return (value) => {
     if (!Array.isArray(value)) return refuse(`a list is needed, ${shown(value)}`);
+    if (value.length === 0) return NOTHING;
     const items: T[] = [];
     for (let i = 0; i < value.length; i++) {
       try {
@@ -108,7 +111,29 @@ export function list<T>(decode: Decoder<T>): Decoder<readonly T[]> {
         within(`[${i}]`, thrown);
       }
     }
-    return items;
+    // V8 keeps room for seventeen where one was pushed; the copy has no room to spare.
+    return items.slice();
+  };
+}
+
+/** Values that many entries have alike: forgotten all at once beyond so many. */
+const MAX_SHARED = 500;
+
+/**
+ * The same value for equal input: thousands of routes have the same prices, deadlines and capabilities, and what is decoded is
+ * never changed. For what holds no credential, since the input is kept as text.
+ */
+export function shared<T>(decode: Decoder<T>): Decoder<T> {
+  const known = new Map<string, T>();
+  return (value) => {
+    const input = JSON.stringify(value);
+    if (input === undefined) return decode(value);
+    const found = known.get(input);
+    if (found !== undefined) return found;
+    const decoded = decode(value);
+    if (known.size >= MAX_SHARED) known.clear();
+    known.set(input, decoded);
+    return decoded;
   };
 }
 

@@ -26,9 +26,9 @@ interface Tier {
   /** Indexes into `Route.targets`. */
   readonly targets: readonly number[];
   /** By target index, above 0. */
-  readonly weightOf: Float64Array;
+  readonly weightOf: readonly number[];
   /** By target index, above 0: concurrency where every target of the tier states one (they must compare), else the weight. */
-  readonly capacityOf: Float64Array;
+  readonly capacityOf: readonly number[];
 }
 
 const NONE: readonly Exclusion[] = [];
@@ -64,8 +64,8 @@ function compileTiers(route: Route, rule: Rule): Tier[] {
     const members = rule.targets.filter((member) => rankOf(member) === rank);
     const concurrency = (target: number): number | null => route.targets[target]?.capacity.concurrency ?? null;
     const comparable = members.every(({ target }) => concurrency(target) !== null);
-    const weightOf = new Float64Array(route.targets.length);
-    const capacityOf = new Float64Array(route.targets.length);
+    const weightOf = route.targets.map(() => 0);
+    const capacityOf = route.targets.map(() => 0);
     for (const { target, weight } of members) {
       weightOf[target] = weight === 0 ? 1 : weight;
       capacityOf[target] = comparable ? Math.max(1, concurrency(target) ?? 1) : (weightOf[target] ?? 1);

@@ -25,7 +25,7 @@ export function goldenSequence(seed: number): () => number {
 export function arrangeWeighted(
   order: number[],
   start: number,
-  weightOf: Float64Array,
+  weightOf: readonly number[],
   pick: number,
   source: { random(): number },
 ): void {
@@ -61,7 +61,7 @@ export function arrangeRoundRobin(order: number[], start: number, turn: number):
 export function arrangeLeastBusy(
   order: number[],
   start: number,
-  capacityOf: Float64Array,
+  capacityOf: readonly number[],
   signals: readonly TargetSignals[],
   pick: number,
 ): void {
@@ -78,7 +78,7 @@ export function arrangeLeastBusy(
   swap(order, start, start + Math.floor(pick * equals));
 }
 
-function loadOf(target: number, capacityOf: Float64Array, signals: readonly TargetSignals[]): number {
+function loadOf(target: number, capacityOf: readonly number[], signals: readonly TargetSignals[]): number {
   return (signals[target]?.inFlight ?? 0) / (capacityOf[target] ?? 1);
 }
 

@@ -188,7 +188,8 @@ interface RouteFamilies {
 export class RouteMetrics {
   readonly #route: string;
   readonly #families: RouteFamilies;
-  readonly #requests = new Map<string, Map<number, CounterCell>>();
+  /** By operation and status; null: none has ended. */
+  #requests: Map<string, Map<number, CounterCell>> | null = null;
   readonly #targets = new Map<string, TargetMetrics>();
 
   constructor(route: string, families: RouteFamilies) {
@@ -198,8 +199,9 @@ export class RouteMetrics {
 
   /** Once for each request, with the HTTP status the client was sent. */
   requestEnded(operation: string, status: number): void {
-    let byStatus = this.#requests.get(operation);
-    if (byStatus === undefined) this.#requests.set(operation, (byStatus = new Map<number, CounterCell>()));
+    const requests = (this.#requests ??= new Map<string, Map<number, CounterCell>>());
+    let byStatus = requests.get(operation);
+    if (byStatus === undefined) requests.set(operation, (byStatus = new Map<number, CounterCell>()));
     let cell = byStatus.get(status);
     if (cell === undefined) {
       cell = this.#families.requests.with(this.#route, operation, String(status));
