@@ -15,6 +15,7 @@ const GATEWAY_ID = `${GATEWAY.namespace}/${GATEWAY.name}`;
 class MemoryStore implements SnapshotStore {
   readonly parts = new Map<number, SnapshotPart>();
   readonly writes: number[] = [];
+  looks = 0;
   failures = 0;
 
   async write(part: SnapshotPart): Promise<void> {
@@ -27,6 +28,7 @@ class MemoryStore implements SnapshotStore {
   }
 
   async stored(): Promise<ReadonlyMap<number, string>> {
+    this.looks++;
     return new Map([...this.parts].map(([part, { digest }]) => [part, digest]));
   }
 
@@ -44,7 +46,10 @@ afterEach(async () => {
   open.clear();
 });
 
-function keeper(store: SnapshotStore, more: { everyMs?: number; maxPartBytes?: number } = {}): Snapshots & { faults: string[] } {
+function keeper(
+  store: SnapshotStore,
+  more: { everyMs?: number; lookEveryMs?: number; maxPartBytes?: number } = {},
+): Snapshots & { faults: string[] } {
   const faults: string[] = [];
   const snapshots = new Snapshots({
     store,
@@ -120,6 +125,26 @@ describe('snapshots', () => {
     second.lead(2);
     await until(async () => (await store.table()).table?.routes.length === 51);
     expect(store.writes).toEqual([partOf('z/new')]);
+  });
+
+  it('are written again soon where somebody deleted a part, or wrote something else there, and only those', async () => {
+    const store = new MemoryStore();
+    const snapshots = keeper(store, { lookEveryMs: 1 });
+    snapshots.lead(1);
+    const table = tableOf(manyRoutes(50));
+    snapshots.publish(table, 1);
+    await until(() => store.parts.size === 16);
+    const lookedBefore = store.looks;
+    await until(() => store.looks > lookedBefore + 2);
+    expect(store.writes).toHaveLength(16);
+
+    store.writes.length = 0;
+    store.parts.delete(3);
+    const [part] = [...store.parts.values()].filter((each) => each.part === 5);
+    if (part !== undefined) store.parts.set(5, { ...part, digest: 'another' });
+    await until(() => store.writes.length === 2);
+    expect(store.writes).toEqual([3, 5]);
+    expect((await store.table()).table?.digest).toBe(table.digest);
   });
 
   it('that could not be written are tried again', async () => {

@@ -32,11 +32,15 @@ export interface SnapshotOptions {
   readonly everyMs?: number;
   /** After a change: what is applied together is written together. */
   readonly settleMs?: number;
+  /** Until what is stored is compared again. */
+  readonly lookEveryMs?: number;
   readonly maxPartBytes?: number;
 }
 
 const EVERY_MS = 10_000;
 const SETTLE_MS = 500;
+/** Somebody may have deleted what nobody watches. */
+const LOOK_EVERY_MS = 60_000;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
 
@@ -53,8 +57,9 @@ interface Part {
 class GatewaySnapshot {
   table: RouteTable;
   sequence: number;
-  /** What is stored has been asked for. */
-  known = false;
+  /** When to ask again what is stored, monotonic; at once for a new leader, who remembers nothing of it. */
+  lookMs = 0;
+  lookFailures = 0;
   readonly parts: readonly Part[];
   #parts: { readonly of: RouteTable; readonly all: TableParts } | null = null;
 
@@ -98,7 +103,7 @@ export class Snapshots implements SnapshotKeeper {
     this.#epoch = epoch;
     // What another leader stored meanwhile is not what this one remembers.
     for (const snapshot of this.#gateways.values()) {
-      snapshot.known = false;
+      snapshot.lookMs = 0;
       for (const part of snapshot.parts) part.dueMs = 0;
     }
     this.#schedule();
@@ -152,7 +157,10 @@ export class Snapshots implements SnapshotKeeper {
     if (this.#epoch === null || this.#closed || this.#running !== null) return;
     clearTimeout(this.#timer);
     let dueMs = Infinity;
-    for (const { parts } of this.#gateways.values()) for (const part of parts) dueMs = Math.min(dueMs, part.dueMs ?? Infinity);
+    for (const { lookMs, lookFailures, parts } of this.#gateways.values()) {
+      dueMs = Math.min(dueMs, lookMs);
+      if (lookFailures === 0) for (const part of parts) dueMs = Math.min(dueMs, part.dueMs ?? Infinity);
+    }
     if (dueMs === Infinity) return;
     this.#timer = setTimeout(
       () => {
@@ -169,6 +177,7 @@ export class Snapshots implements SnapshotKeeper {
   /** Writes what is due, one after the other. */
   async #run(): Promise<void> {
     for (const [gateway, snapshot] of this.#gateways) {
+      if (!(await this.#look(gateway, snapshot))) continue;
       for (const [index, part] of snapshot.parts.entries()) {
         if (part.dueMs === null || part.dueMs > this.#options.clock.nowMs()) continue;
         if (this.#epoch === null || this.#closed) return;
@@ -183,13 +192,33 @@ export class Snapshots implements SnapshotKeeper {
     }
   }
 
+  /** Compares what is stored with what is remembered of it, when it is time to. False: it cannot be told, and nothing is written. */
+  async #look(gateway: string, snapshot: GatewaySnapshot): Promise<boolean> {
+    const { store, clock, lookEveryMs } = this.#options;
+    if (snapshot.lookMs > clock.nowMs()) return snapshot.lookFailures === 0;
+    const epoch = this.#epoch;
+    if (epoch === null || this.#closed) return false;
+    try {
+      const stored = await store.stored(snapshot.table.gateway);
+      if (this.#epoch !== epoch) return false;
+      for (const [index, part] of snapshot.parts.entries()) {
+        const digest = stored.get(index) ?? null;
+        if (digest === part.digest) continue;
+        part.digest = digest;
+        part.dueMs ??= 0;
+      }
+      snapshot.lookFailures = 0;
+      snapshot.lookMs = clock.nowMs() + (lookEveryMs ?? LOOK_EVERY_MS);
+      return true;
+    } catch (error) {
+      this.#options.onFault(error, `the snapshot of ${gateway}`);
+      snapshot.lookMs = clock.nowMs() + Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** snapshot.lookFailures++);
+      return false;
+    }
+  }
+
   async #bring(gateway: string, snapshot: GatewaySnapshot, index: number, part: Part, epoch: number): Promise<void> {
     const { store, clock, maxPartBytes } = this.#options;
-    if (!snapshot.known) {
-      const stored = await store.stored(snapshot.table.gateway);
-      for (const [at, known] of snapshot.parts.entries()) known.digest = stored.get(at) ?? null;
-      snapshot.known = true;
-    }
     const share = snapshot.share(index);
     // What changes from here on makes it due again.
     part.dueMs = null;
