@@ -51,7 +51,8 @@ export class RedisConnection {
   /** Since it last answered; empty: none. */
   #lastError = '';
   #heardMs: number;
-  #reconnectedMs: number;
+  /** The connection was made, or given up, last. */
+  #anewMs: number;
   #beat: NodeJS.Timeout | undefined;
   #told = false;
   #closed = false;
@@ -80,7 +81,7 @@ export class RedisConnection {
     const nowMs = clock.nowMs();
     this.#startedMs = nowMs;
     this.#heardMs = nowMs;
-    this.#reconnectedMs = nowMs;
+    this.#anewMs = nowMs;
     const { promise, resolve } = Promise.withResolvers<void>();
     const begun = (): void => {
       clearTimeout(patience);
@@ -108,6 +109,8 @@ export class RedisConnection {
     // With the connection there, the first proof should not wait for its turn.
     this.#client.on('ready', () => {
       this.#answeredSinceReady = false;
+      // However long it took to come about: it has been silent for no time yet.
+      this.#anewMs = clock.nowMs();
       this.#heartbeat();
     });
     this.#schedule();
@@ -219,7 +222,9 @@ export class RedisConnection {
   #schedule(): void {
     clearTimeout(this.#beat);
     if (this.#closed) return;
-    this.#beat = setTimeout(() => this.#heartbeat(), this.#breaker.closed ? HEARTBEAT_MS : PROBE_MS);
+    // Where it was this process that stood still, what has come meanwhile is read before it counts as silence.
+    const beat = (): unknown => setImmediate(() => this.#heartbeat());
+    this.#beat = setTimeout(beat, this.#breaker.closed ? HEARTBEAT_MS : PROBE_MS);
     this.#beat.unref();
   }
 
@@ -255,9 +260,9 @@ export class RedisConnection {
       });
       return;
     }
-    const silent = nowMs - Math.max(this.#heardMs, this.#reconnectedMs) > SILENCE_MS;
+    const silent = nowMs - Math.max(this.#heardMs, this.#anewMs) > SILENCE_MS;
     if (this.#breaker.closed || !silent || status === 'connecting' || status === 'reconnecting') return;
-    this.#reconnectedMs = nowMs;
+    this.#anewMs = nowMs;
     // It is we who hang up.
     this.#answeredSinceReady = true;
     this.#client.disconnect(true);
