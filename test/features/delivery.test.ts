@@ -374,7 +374,7 @@ describe("the operator's certificate", () => {
   it('of an authority that the pod does not know is refused; one that was published first is taken', async () => {
     const site = await Site.create();
     const next = planAuthority(null, null, Date.now());
-    const operator = await site.operator(0, next.state);
+    const operator = await site.operator(undefined, next.state);
     operator.server.lead(1);
     operator.server.publish(tables(tableOf([routeEntry('a/one')])));
     const pod = await site.pod('one');

@@ -44,10 +44,11 @@ spec:
     /** Each listens to the channel: what is told from now on is heard. */
     const fleet = async (count: number): Promise<TestGateway[]> => {
       const pods = await Promise.all(Array.from({ length: count }, async () => start()));
-      const channel = (await redis.command('PUBSUB', 'CHANNELS', 'fairlead:*'))
-        .split('\r\n')
-        .find((line) => line.startsWith('fairlead'));
-      await until(async () => (await redis.command('PUBSUB', 'NUMSUB', channel ?? '')).endsWith(`:${count}\r\n`));
+      await until(async () => {
+        const channels = await redis.command('PUBSUB', 'CHANNELS', 'fairlead:*');
+        const channel = channels.split('\r\n').find((line) => line.startsWith('fairlead'));
+        return channel !== undefined && (await redis.command('PUBSUB', 'NUMSUB', channel)).endsWith(`:${count}\r\n`);
+      });
       return pods;
     };
     const ask = async (pod: TestGateway | undefined): Promise<Answer> => {

@@ -171,6 +171,7 @@ spec:
       // The gateway and the route that slot-holder.ts is of.
       const pod = await startGateway(
         yaml.replaceAll('namespace: platform', 'namespace: test').replace('name: default', 'name: gateway'),
+        { redisTimeoutMs: PATIENT_MS },
       );
       await shown(pod, 'fairlead_limit_store_reachable 1');
       const held = send(pod.port, { body: { ...chat.body, model: 'route' } });

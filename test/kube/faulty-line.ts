@@ -1,5 +1,6 @@
 /** A line to a real API server that fails on command: bytes of TLS are passed on, held back, cut, or swallowed for good. */
 import net from 'node:net';
+import { freePort } from '../controlplane/ports.ts';
 
 export type LineFault =
   /** Every connection is reset, and each new one after its first bytes. */
@@ -26,7 +27,8 @@ export class FaultyLine {
   readonly #pairs = new Set<Pair>();
   #server: net.Server;
   #fault: LineFault | null = null;
-  #port = 0;
+  /** Its own for good: none that an outgoing connection is given while nobody listens. */
+  #port: number | null = null;
 
   constructor(target: string) {
     this.#target = new URL(target);
@@ -34,7 +36,7 @@ export class FaultyLine {
   }
 
   get url(): string {
-    return `https://127.0.0.1:${this.#port}`;
+    return `https://127.0.0.1:${this.#port ?? 0}`;
   }
 
   /** Connections that a client holds open. */
@@ -43,10 +45,10 @@ export class FaultyLine {
   }
 
   async start(): Promise<this> {
-    await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
-    const address = this.#server.address();
-    if (address === null || typeof address === 'string') throw new Error('the line does not listen');
-    this.#port = address.port;
+    const port = (this.#port ??= await freePort());
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject).listen(port, '127.0.0.1', resolve);
+    });
     return this;
   }
 

@@ -2,8 +2,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../controlplane/ports.ts';
 import { eventually } from './pods.ts';
-import { freePort, RedisProcess } from './redis-process.ts';
+import { RedisProcess } from './redis-process.ts';
 
 /** A replica has all from the start, not five seconds later. */
 export const REPLICATES_AT_ONCE = ['--repl-diskless-sync-delay', '0'];
@@ -12,6 +13,8 @@ const MASTERS = 3;
 const SLOTS = 16_384;
 /** Of a Cluster's nodes and of sentinels: who is silent for so long is down. */
 const DOWN_AFTER_MS = 700;
+/** Until a test kills one: on a busy machine a node is silent for longer, and none is to be taken for dead that is not. */
+const PATIENT_MS = 60_000;
 
 export class SentinelGroup {
   static readonly masterName = 'main';
@@ -40,7 +43,7 @@ export class SentinelGroup {
           file,
           [
             `sentinel monitor ${name} 127.0.0.1 ${master.port} 2`,
-            `sentinel down-after-milliseconds ${name} ${DOWN_AFTER_MS}`,
+            `sentinel down-after-milliseconds ${name} ${PATIENT_MS}`,
             `sentinel failover-timeout ${name} 3000`,
             '',
           ].join('\n'),
@@ -63,6 +66,14 @@ export class SentinelGroup {
 
   get nodes(): { readonly host: string; readonly port: number }[] {
     return this.sentinels.map(({ port }) => ({ host: '127.0.0.1', port }));
+  }
+
+  async killMaster(): Promise<void> {
+    await this.master.kill();
+    for (const sentinel of this.sentinels) {
+      const { masterName } = SentinelGroup;
+      await sentinel.command('SENTINEL', 'SET', masterName, 'down-after-milliseconds', String(DOWN_AFTER_MS));
+    }
   }
 
   async close(): Promise<void> {
@@ -111,11 +122,25 @@ export class ClusterGroup {
     for (const replica of replicas) {
       await eventually(async () => (await replica.command('INFO', 'replication')).includes('master_link_status:up'));
     }
-    return new ClusterGroup(masters, replicas, directory);
+    const group = new ClusterGroup(masters, replicas, directory);
+    await group.#silenceIsDeath(PATIENT_MS);
+    return group;
   }
 
   get nodes(): { readonly host: string; readonly port: number }[] {
     return this.masters.map(({ port }) => ({ host: '127.0.0.1', port }));
+  }
+
+  /** The first. */
+  async killMaster(): Promise<void> {
+    await this.masters[0]?.kill();
+    await this.#silenceIsDeath(DOWN_AFTER_MS);
+  }
+
+  async #silenceIsDeath(afterMs: number): Promise<void> {
+    for (const node of [...this.masters, ...this.replicas]) {
+      if (node.alive) await node.command('CONFIG', 'SET', 'cluster-node-timeout', String(afterMs));
+    }
   }
 
   async close(): Promise<void> {

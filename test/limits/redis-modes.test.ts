@@ -8,10 +8,11 @@ import type { Decision } from '../../src/limits/limiter.ts';
 import { REDIS_PERMISSIONS } from '../../src/limits/redis/reason.ts';
 import { SecretValue } from '../../src/lib/secret.ts';
 import type { Limit, RedisSettings } from '../../src/routetable/types.ts';
+import { freePort } from '../controlplane/ports.ts';
 import { makeAuthority } from '../features/support/certificates.ts';
 import { eventually, settingsFor, TestPod } from './pods.ts';
 import { ClusterGroup, clusterNode, SentinelGroup } from './redis-groups.ts';
-import { freePort, redisAbsent, RedisProcess } from './redis-process.ts';
+import { redisAbsent, RedisProcess } from './redis-process.ts';
 
 const HOUR_MS = 3_600_000;
 const LIMIT = 100;
@@ -74,7 +75,7 @@ if (redisAbsent === null) {
         const before = await Promise.all(two.map(async (pod) => pod.burst(REQUESTS, 20)));
         expect(before.flat()).toHaveLength(40);
         await group.master.command('WAIT', '1', '10000');
-        await group.master.kill();
+        await group.killMaster();
         let admitted = before.flat().length + (await failover(two, REQUESTS));
         await eventually(async () => {
           for (const pod of two) admitted += (await pod.burst(REQUESTS, LIMIT)).length;
@@ -119,7 +120,7 @@ if (redisAbsent === null) {
           expect(await master.command('DBSIZE')).not.toBe(':0\r\n');
           await master.command('WAIT', '1', '10000');
         }
-        await group.masters[0]?.kill();
+        await group.killMaster();
         const meanwhile = await failover(two, MANY);
         // All of a request's limits or none, so that each counter sees the same; what one pod holds and the other wants goes back.
         let admitted = before.flat().length + meanwhile;

@@ -1,9 +1,10 @@
 /** A real redis-server of the test's own: started on a free port, nothing kept on disk, ended with the test. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../controlplane/ports.ts';
 
 /** null: there is one; else why there is none. */
 export const redisAbsent: string | null =
@@ -71,13 +72,17 @@ export class RedisProcess {
     return this.#process.pid ?? 0;
   }
 
+  get alive(): boolean {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
   signal(name: 'SIGSTOP' | 'SIGCONT'): void {
     this.#process.kill(name);
   }
 
   /** As a machine that loses power. */
   async kill(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    if (!this.alive) return;
     const gone = once(this.#process, 'exit');
     this.#process.kill('SIGKILL');
     await gone;
@@ -155,16 +160,4 @@ async function answers(port: number, host: string): Promise<boolean> {
   } finally {
     socket.destroy();
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const gone = once(server, 'close');
-  server.close();
-  await gone;
-  if (address === null || typeof address === 'string') throw new Error('a listening server has a port');
-  return address.port;
 }

@@ -14,6 +14,7 @@ import { GATEWAY } from '../../../src/routetable/testdata/tables.ts';
 import type { TableOrder } from '../../../src/routetable/stream-messages.ts';
 import type { RouteTable } from '../../../src/routetable/types.ts';
 import type { Log } from '../../../src/telemetry/log.ts';
+import { freePort } from '../../controlplane/ports.ts';
 import { onCleanUp } from './clean-up.ts';
 import { seededRandom } from './gateway.ts';
 
@@ -48,7 +49,7 @@ export class Site {
   }
 
   /** A replica of the operator. `port`: that of one before it, as a Service keeps its address. */
-  async operator(port = 0, authority = this.authority, clock: Clock = systemClock): Promise<Operator> {
+  async operator(port?: number, authority = this.authority, clock: Clock = systemClock): Promise<Operator> {
     const faults: unknown[] = [];
     const refused: string[] = [];
     const reviews = { count: 0 };
@@ -64,7 +65,7 @@ export class Site {
       onRefused: (why) => refused.push(why),
     });
     server.useCertificate(issueServing(authority.current, ['localhost'], Date.now()));
-    this.port = await server.listen(port, '127.0.0.1');
+    this.port = await server.listen(port ?? (await freePort()), '127.0.0.1');
     let closing: Promise<void> | null = null;
     const close = async (): Promise<void> => (closing ??= server.close());
     onCleanUp(async () => {
@@ -147,9 +148,10 @@ export function served({ pod }: Pod): Readonly<Record<string, string | null>> {
   return Object.fromEntries(routes.map(({ id, targets }) => [id, targets[0]?.model ?? null]));
 }
 
-/** Looks again and again; a test that waits in vain ends with its own timeout, and what it waited for. */
+/** Looks again and again; a test that waits in vain says what for, shortly before its own timeout ends it. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let looks = 0; looks < 3_000; looks++) {
+  const endMs = performance.now() + 100_000;
+  while (performance.now() < endMs) {
     if (await holds()) return;
     await sleep(5);
   }

@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
+import { freePort } from '../../controlplane/ports.ts';
 import { onCleanUp } from './clean-up.ts';
 
 /** What an upstream does with a call. It may take its time; a call that nobody answers is a stall. */
@@ -210,13 +211,9 @@ export class ReceivedCall {
   }
 }
 
-/** A port of this machine on which nobody listens. */
+/** A port of this machine on which nobody listens, and which nobody is given meanwhile. */
 export async function refusingPort(): Promise<number> {
-  const server = net.createServer();
-  await listening(server);
-  const port = portOf(server);
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
+  return freePort();
 }
 
 async function listening(server: net.Server): Promise<void> {
