@@ -259,15 +259,21 @@ export class ControlLoop {
   }
 
   #publish(): void {
-    if (this.#compiled === null) return;
     const { server } = this.#options;
-    server.publish(this.#compiled.tables);
-    for (const [gatewayId, table] of this.#compiled.tables) {
+    const tables = this.#tables();
+    server.publish(tables);
+    for (const [gatewayId, table] of tables) {
       const before = this.#published.get(gatewayId);
       if (before === table) continue;
       this.#published.set(gatewayId, table);
       this.#quotas.published(gatewayId, before, table, server.sequence(gatewayId));
     }
+  }
+
+  /** What is compiled, of gateways that are there: one may have been deleted since. */
+  #tables(): ReadonlyMap<string, RouteTable> {
+    const tables = [...(this.#compiled?.tables ?? [])];
+    return new Map(tables.filter(([id]) => this.gather.entry('LLMGateway', id) !== undefined));
   }
 
   /** Whatever else follows from what was published. */
@@ -280,7 +286,7 @@ export class ControlLoop {
   /** What is published now, for cold starts. */
   #keep(): void {
     const { server, snapshots } = this.#options;
-    for (const [gatewayId, table] of this.#compiled?.tables ?? []) snapshots.publish(table, server.sequence(gatewayId));
+    for (const [gatewayId, table] of this.#tables()) snapshots.publish(table, server.sequence(gatewayId));
   }
 
   #touchChanged(before: Compilation | null, after: Compilation): void {

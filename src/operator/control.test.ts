@@ -1,0 +1,84 @@
+import { describe, expect, it } from '@jest/globals';
+
+import type { KubeClient } from '../kube/client.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { createLog } from '../telemetry/log.ts';
+import { OperatorMetrics } from '../telemetry/operator-metrics.ts';
+import { ControlLoop } from './control.ts';
+import type { SnapshotKeeper } from './delivery/delivery.ts';
+import { HttpsTableServer } from './delivery/table-server.ts';
+import { World } from './testdata/world.ts';
+
+const NAMESPACE = 'fairlead-system';
+const GATEWAY = `${NAMESPACE}/default`;
+
+function gateway(generation: number): KubeObject {
+  return {
+    apiVersion: 'fairlead.dev/v1alpha1',
+    kind: 'LLMGateway',
+    metadata: { name: 'default', namespace: NAMESPACE, uid: 'u', generation, resourceVersion: String(generation) },
+    spec: { listener: { maxConnectionAge: `${generation}m` } },
+  };
+}
+
+/** A loop that has read everything, with a real server that nobody asks; `kept`: the gateways whose snapshots are kept. */
+async function looping(): Promise<{ world: World; control: ControlLoop; server: HttpsTableServer; kept: Set<string> }> {
+  const world = new World();
+  const kept = new Set<string>();
+  const server = new HttpsTableServer({
+    clock: world.timers,
+    random: () => 0,
+    reviewToken: async () => ({ ok: false, reason: 'nobody asks' }),
+    onFault: () => {},
+  });
+  const refuse = async (): Promise<unknown> => ({ ok: false, error: { kind: 'guarded', message: 'a test' } });
+  const client = { ...world.client, patchStatus: refuse, createEvent: refuse } as unknown as KubeClient;
+  const snapshots: SnapshotKeeper = {
+    lead: () => {},
+    resign: () => {},
+    publish: ({ gateway: { namespace, name } }) => kept.add(`${namespace}/${name}`),
+    forget: (id) => kept.delete(id),
+    leftOut: () => [],
+    onLeftOut: () => () => {},
+    close: async () => {},
+  };
+  const control: ControlLoop = new ControlLoop({
+    watch: world.watch,
+    client,
+    leader: client,
+    timers: world.timers,
+    server,
+    snapshots,
+    metrics: new OperatorMetrics(false),
+    log: createLog({ level: 'silent', clock: world.timers, fd: 2, onDropped: () => {}, onError: () => {} }).logger,
+    gatewayNamespaces: [NAMESPACE],
+    secretNamespaces: [],
+    keyNamespaces: [],
+    // As the operator does.
+    onGateway: (id) => {
+      if (control.gather.entry('LLMGateway', id) !== undefined) return;
+      server.forget(id);
+      snapshots.forget(id);
+    },
+  });
+  world.tell(gateway(1));
+  await world.timers.run(1_000);
+  return { world, control, server, kept };
+}
+
+describe('a leader that begins', () => {
+  it('publishes what is compiled, but no gateway that was deleted since', async () => {
+    const { world, control, server, kept } = await looping();
+    expect([server.sequence(GATEWAY) > 0, kept.has(GATEWAY)]).toEqual([true, true]);
+    // What closely follows a compile waits for the next.
+    world.tell(gateway(2));
+    world.remove('LLMGateway', GATEWAY);
+    expect(server.sequence(GATEWAY)).toBe(0);
+    control.lead();
+    expect([server.sequence(GATEWAY), kept.has(GATEWAY)]).toEqual([0, false]);
+    await world.timers.run(1_000);
+    expect([server.sequence(GATEWAY), kept.has(GATEWAY)]).toEqual([0, false]);
+    control.stop();
+    await server.close();
+  });
+});
