@@ -26,7 +26,8 @@ export function clusterFlags({ context, kubeconfig }: Pick<Flags, 'context' | 'k
   return { context: context ?? null, kubeconfig: kubeconfig ?? null };
 }
 
-function outputOption(): Option {
+/** Of every verb that can print its result for programs. */
+export function outputOption(): Option {
   return new Option('-o, --output <format>', 'print data for programs').choices(DATA_FORMATS);
 }
 

@@ -1,12 +1,12 @@
 /** The command line: verbs, their options, their help, and what becomes of what they throw. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { addCluster, addClusterKeys, clusterFlags, withClusterOptions } from './cluster-commands.ts';
+import { addCluster, addClusterKeys, clusterFlags, outputOption, withClusterOptions } from './cluster-commands.ts';
 import { demo } from './demo.ts';
 import { explain } from './explain.ts';
 import { init } from './init.ts';
 import { CommandFailed, ExitCode, type Io, UsageError } from './io.ts';
 import { createClientKey } from './key.ts';
-import { DATA_FORMATS, type DataFormat } from './output.ts';
+import type { DataFormat } from './output.ts';
 import { run } from './run.ts';
 import { LOG_FORMATS, type LogFormat } from './server.ts';
 import { styleFor } from './style.ts';
@@ -329,10 +329,6 @@ function gatewayOption(): Option {
       return text;
     },
   );
-}
-
-function outputOption(): Option {
-  return new Option('-o, --output <format>', 'print data for programs').choices(DATA_FORMATS);
 }
 
 /** `-f a -f b` and, because shells expand `-f *.yaml` so, `-f a b`. */

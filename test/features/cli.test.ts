@@ -76,7 +76,7 @@ describe('fairlead explain', () => {
       const request = write('body.json', body);
       const { code, out } = await fairlead(['explain', '-f', file, '--request', request, '-o', 'json']);
       expect(code).toBe(0);
-      const decision = JSON.parse(out) as { chosen: string; leftOut: unknown[] };
+      const decision = JSON.parse(out) as { chosen: string; leftOut: unknown[]; facts: object };
       expect(decision).toMatchObject({
         model: 'chat',
         route: 'default/chat',
@@ -85,6 +85,19 @@ describe('fairlead explain', () => {
         reason: 'spilled',
         leftOut: [{ name: 'fast', reason: 'tools' }],
       });
+      // What a user can act on, and nothing of how it is reckoned.
+      expect(Object.keys(decision.facts).sort()).toEqual([
+        'images',
+        'includeUsage',
+        'jsonSchema',
+        'maxOutputTokens',
+        'maxPromptTokens',
+        'operation',
+        'path',
+        'promptTokens',
+        'stream',
+        'tools',
+      ]);
 
       const { io, url, ended } = await serving(['-f', file, '--log', 'none']);
       const answer = await fetch(`${url}/chat/completions`, {
