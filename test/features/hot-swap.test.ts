@@ -48,7 +48,7 @@ describe('a table that is swapped', () => {
     expect(Math.min(...answered)).toBeGreaterThan(0);
     expect(gateway.requests.every(({ errorCode }) => errorCode === null)).toBe(true);
     agent.destroy();
-  }, 30_000);
+  });
 
   it('a stream goes on to its end although nothing of its route is left', async () => {
     const a = await FakeUpstream.start();

@@ -16,7 +16,8 @@ interface Candidate {
 }
 
 const TAKEOVER_MS = 15_000;
-const HANDOVER_MS = 3000;
+/** One that does not know that the Lease was given back waits for its end: longer than this, for it was renewed within 2 s. */
+const HANDOVER_MS = 7000;
 const FREEZE_MS = 30_000;
 const LEASE_MS = 10_000;
 
@@ -57,9 +58,9 @@ describeOnEveryRelease('one leader among processes on a real API server', (plane
     first.child.kill('SIGKILL');
     expect(await leads(second)).toBe(epoch + 1);
     expect((last(second, 'lead')?.atMs ?? 0) - killedMs).toBeLessThan(TAKEOVER_MS);
-  }, 60_000);
+  });
 
-  test('asked to end, it gives the Lease back: another leads within 3 s', async () => {
+  test('asked to end, it gives the Lease back: another leads before it would have ended', async () => {
     const first = start('a', 'ended');
     const epoch = await leads(first);
     const second = start('b', 'ended');
@@ -72,7 +73,7 @@ describeOnEveryRelease('one leader among processes on a real API server', (plane
     expect(first.said.at(-2)?.line).not.toMatch(/^lead/);
     await until(() => first.child.exitCode !== null);
     expect(first.child.exitCode).toBe(0);
-  }, 60_000);
+  });
 
   test('frozen for 30 s and continued, it writes nothing any more', async () => {
     const first = start('a', 'frozen');
@@ -104,7 +105,7 @@ describeOnEveryRelease('one leader among processes on a real API server', (plane
     expect(written.slice(before)).toEqual([]);
     expect([...watch.store.values()]).toEqual([JSON.stringify({ by: 'b', epoch: String(epoch + 1) })]);
     watch.stop();
-  }, 120_000);
+  });
 
   test('cut off from the API server, it ends at its deadline, before another could begin', async () => {
     const first = start('a', 'cut');
@@ -118,5 +119,5 @@ describeOnEveryRelease('one leader among processes on a real API server', (plane
     expect(tookMs).toBeLessThan(LEASE_MS);
     const ends = first.said.filter(({ line }) => line.startsWith('lead')).length;
     await until(() => first.said.filter(({ line }) => line.startsWith('lead')).length > ends);
-  }, 60_000);
+  });
 });

@@ -28,64 +28,48 @@ describeWithControlPlane('the command line on a cluster', (plane) => {
     await install(plane());
     const running = await startOperator(plane());
     const pod = await startPod(plane(), running, 'pod-1');
-    try {
-      await plane().kubectl(['create', 'namespace', 'team-a']);
-      await apply(plane(), route('good', { type: 'None' }), route('broken', MISSING));
-      await plane().kubectl(['wait', '--for=condition=Programmed', 'llmroute', '--all', '-n', 'team-a', '--timeout=60s']);
-      await plane().kubectl(['wait', '--for=condition=Programmed', 'llmgateway', '--all', '-n', NAMESPACE, '--timeout=60s']);
-      await eventually(async () =>
-        (await fairlead(['status', '-n', 'team-a', ...cluster])).out.includes('SecretNotFound') ? true : null,
-      );
+    await plane().kubectl(['create', 'namespace', 'team-a']);
+    await apply(plane(), route('good', { type: 'None' }), route('broken', MISSING));
+    await plane().kubectl(['wait', '--for=condition=Programmed', 'llmroute', '--all', '-n', 'team-a', '--timeout=60s']);
+    await plane().kubectl(['wait', '--for=condition=Programmed', 'llmgateway', '--all', '-n', NAMESPACE, '--timeout=60s']);
+    await eventually(async () =>
+      (await fairlead(['status', '-n', 'team-a', ...cluster])).out.includes('SecretNotFound') ? true : null,
+    );
 
-      const status = await fairlead(['status', ...cluster]);
-      expect(status.code).toBe(1);
-      expect(status.out).toMatch(/fairlead-system +default +True +- +1\/1 +http:\/\/default\.fairlead-system\.svc:8080\/v1/);
-      expect(status.out).toMatch(/team-a +good +True +True +1\/1/);
-      expect(status.out).toMatch(
-        /team-a +broken[^\n]*\n +ResolvedRefs: SecretNotFound +spec\.models\[0\]\.auth\.apiKey\.secretKeyRef: Secret team-a\/nowhere is not found/,
-      );
-      const rows = JSON.parse((await fairlead(['status', '-n', 'team-a', '-o', 'json', ...cluster])).out) as {
-        name: string;
-        fault: unknown;
-      }[];
-      expect(rows.map(({ name, fault }) => [name, fault === null])).toEqual([
-        ['broken', false],
-        ['good', true],
-      ]);
+    const status = await fairlead(['status', ...cluster]);
+    expect(status.code).toBe(1);
+    expect(status.out).toMatch(/fairlead-system +default +True +- +1\/1 +http:\/\/default\.fairlead-system\.svc:8080\/v1/);
+    expect(status.out).toMatch(/team-a +good +True +True +1\/1/);
+    expect(status.out).toMatch(
+      /team-a +broken[^\n]*\n +ResolvedRefs: SecretNotFound +spec\.models\[0\]\.auth\.apiKey\.secretKeyRef: Secret team-a\/nowhere is not found/,
+    );
+    const rows = JSON.parse((await fairlead(['status', '-n', 'team-a', '-o', 'json', ...cluster])).out) as {
+      name: string;
+      fault: unknown;
+    }[];
+    expect(rows.map(({ name, fault }) => [name, fault === null])).toEqual([
+      ['broken', false],
+      ['good', true],
+    ]);
 
-      const found = await fairlead(['doctor', ...cluster]);
-      expect(found.out).toContain('LLMRoute team-a/broken: ResolvedRefs is False, SecretNotFound');
-      expect(found.out).toContain('no operator pod is in namespace fairlead-system');
-      expect(found.out).toMatch(/warning +client keys: there is none/);
+    const found = await fairlead(['doctor', ...cluster]);
+    expect(found.out).toContain('LLMRoute team-a/broken: ResolvedRefs is False, SecretNotFound');
+    expect(found.out).toContain('no operator pod is in namespace fairlead-system');
+    expect(found.out).toMatch(/warning +client keys: there is none/);
 
-      const made = await fairlead([
-        'key',
-        'create',
-        '--name',
-        'alice',
-        '-n',
-        NAMESPACE,
-        '--models',
-        'good',
-        '--apply',
-        ...cluster,
-      ]);
-      expect(made.code).toBe(0);
-      expect(made.out).toBe('');
-      expect(made.err).toMatch(/fl-[\w-]{40,}/);
-      expect((await fairlead(['key', 'create', '--name', 'alice', '-n', NAMESPACE, '--apply', ...cluster])).err).toContain(
-        'exists already',
-      );
-      await eventually(() => (pod.table()?.clientKeys[0]?.id === `${NAMESPACE}/alice` ? true : null));
-      const listed = await fairlead(['key', 'list', ...cluster]);
-      expect(listed.out).toMatch(/fairlead-system +alice +fairlead-system +good +never +Valid/);
-      expect(listed.out).not.toContain(pod.table()?.clientKeys[0]?.sha256 ?? '');
-      expect((await fairlead(['key', 'revoke', 'fairlead-ca', '-n', NAMESPACE, ...cluster])).err).toContain('is no client key');
-      expect((await fairlead(['key', 'revoke', 'alice', '-n', NAMESPACE, ...cluster])).code).toBe(0);
-      await eventually(() => (pod.table()?.clientKeys.length === 0 ? true : null));
-    } finally {
-      await pod.stop();
-      await running.stop();
-    }
+    const made = await fairlead(['key', 'create', '--name', 'alice', '-n', NAMESPACE, '--models', 'good', '--apply', ...cluster]);
+    expect(made.code).toBe(0);
+    expect(made.out).toBe('');
+    expect(made.err).toMatch(/fl-[\w-]{40,}/);
+    expect((await fairlead(['key', 'create', '--name', 'alice', '-n', NAMESPACE, '--apply', ...cluster])).err).toContain(
+      'exists already',
+    );
+    await eventually(() => (pod.table()?.clientKeys[0]?.id === `${NAMESPACE}/alice` ? true : null));
+    const listed = await fairlead(['key', 'list', ...cluster]);
+    expect(listed.out).toMatch(/fairlead-system +alice +fairlead-system +good +never +Valid/);
+    expect(listed.out).not.toContain(pod.table()?.clientKeys[0]?.sha256 ?? '');
+    expect((await fairlead(['key', 'revoke', 'fairlead-ca', '-n', NAMESPACE, ...cluster])).err).toContain('is no client key');
+    expect((await fairlead(['key', 'revoke', 'alice', '-n', NAMESPACE, ...cluster])).code).toBe(0);
+    await eventually(() => (pod.table()?.clientKeys.length === 0 ? true : null));
   });
 });

@@ -52,7 +52,5 @@ describeWithControlPlane('the operator', (plane) => {
       async () => ((await plane().kubectl(['get', 'events', '-n', 'team-a'])).includes('Programmed') ? true : null),
       () => running.logged(),
     );
-    for (const pod of pods) await pod.stop();
-    await running.stop();
   });
 });

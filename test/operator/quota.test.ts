@@ -66,70 +66,65 @@ describeWithControlPlane('a quota', (plane) => {
     const pods = [await startPod(plane(), running, 'pod-1'), await startPod(plane(), running, 'pod-2')];
     const everywhere = (limits: readonly string[]): Promise<true> =>
       eventually(() => (pods.every((pod) => JSON.stringify(limitsAt(pod)) === JSON.stringify(limits)) ? true : null));
-    try {
-      await plane().kubectl(['create', 'namespace', 'team-a']);
-      await apply(plane(), route('one'), route('two'), quota(NAMESPACE, 'fair', { limit: 5, window: '1m' }, GATEWAY));
-      expect(await until(plane(), NAMESPACE, 'fair', 'Programmed', 'Programmed')).toBe('every ready gateway pod holds this');
-      await everywhere(['one', 'two'].map((name) => `team-a/${name} ${NAMESPACE}/fair/all 5`));
-      await plane().kubectl(['wait', '--for=condition=Programmed', 'llmroute', '--all', '-n', 'team-a', '--timeout=60s']);
+    await plane().kubectl(['create', 'namespace', 'team-a']);
+    await apply(plane(), route('one'), route('two'), quota(NAMESPACE, 'fair', { limit: 5, window: '1m' }, GATEWAY));
+    expect(await until(plane(), NAMESPACE, 'fair', 'Programmed', 'Programmed')).toBe('every ready gateway pod holds this');
+    await everywhere(['one', 'two'].map((name) => `team-a/${name} ${NAMESPACE}/fair/all 5`));
+    await plane().kubectl(['wait', '--for=condition=Programmed', 'llmroute', '--all', '-n', 'team-a', '--timeout=60s']);
 
-      // Edits of routes that it is over write nothing to it.
-      const before = (await show(plane(), NAMESPACE, 'fair')).metadata.resourceVersion;
-      await apply(plane(), route('one', { access: { from: 'All' } }));
-      await eventually(() => (pods.every((pod) => pod.table()?.routes[0]?.access.from === 'All') ? true : null));
-      await plane().kubectl(['wait', '--for=condition=Programmed', 'llmroute/one', '-n', 'team-a', '--timeout=60s']);
-      expect((await show(plane(), NAMESPACE, 'fair')).metadata.resourceVersion).toBe(before);
+    // Edits of routes that it is over write nothing to it.
+    const before = (await show(plane(), NAMESPACE, 'fair')).metadata.resourceVersion;
+    await apply(plane(), route('one', { access: { from: 'All' } }));
+    await eventually(() => (pods.every((pod) => pod.table()?.routes[0]?.access.from === 'All') ? true : null));
+    await plane().kubectl(['wait', '--for=condition=Programmed', 'llmroute/one', '-n', 'team-a', '--timeout=60s']);
+    expect((await show(plane(), NAMESPACE, 'fair')).metadata.resourceVersion).toBe(before);
 
-      await apply(
-        plane(),
-        quota(NAMESPACE, 'fair', { limit: 7, window: '1m' }, { kind: 'LLMRoute', name: 'two', namespace: 'team-a' }),
-      );
-      await until(plane(), NAMESPACE, 'fair', 'Programmed', 'Programmed');
-      await everywhere([`team-a/two ${NAMESPACE}/fair/all 7`]);
-      await eventually(async () => {
-        const about = ['--field-selector=involvedObject.kind=LLMQuota', '-o', 'jsonpath={.items[*].message}'];
-        const found = await plane().kubectl(['get', 'events', '-n', NAMESPACE, ...about]);
-        return found.includes('every ready gateway pod holds this') ? true : null;
-      });
+    await apply(
+      plane(),
+      quota(NAMESPACE, 'fair', { limit: 7, window: '1m' }, { kind: 'LLMRoute', name: 'two', namespace: 'team-a' }),
+    );
+    await until(plane(), NAMESPACE, 'fair', 'Programmed', 'Programmed');
+    await everywhere([`team-a/two ${NAMESPACE}/fair/all 7`]);
+    await eventually(async () => {
+      const about = ['--field-selector=involvedObject.kind=LLMQuota', '-o', 'jsonpath={.items[*].message}'];
+      const found = await plane().kubectl(['get', 'events', '-n', NAMESPACE, ...about]);
+      return found.includes('every ready gateway pod holds this') ? true : null;
+    });
 
-      // What is not so is named, and everything else holds.
-      const foreign = { kind: 'LLMRoute', name: 'one', namespace: 'team-a' };
-      await plane().kubectl(['create', 'namespace', 'team-b']);
-      await apply(
-        plane(),
-        quota('team-b', 'foreign', { limit: 1, window: '1m' }, foreign),
-        quota('team-b', 'gateway', { limit: 1, window: '1m' }, { ...GATEWAY, namespace: NAMESPACE }),
-        quota('team-b', 'gone', { limit: 1, window: '1m' }, { kind: 'LLMRoute', name: 'nowhere' }),
-        quota(NAMESPACE, 'moon', { limit: 1, calendar: { period: 'Day', timeZone: 'Moon/Base' } }, GATEWAY),
-      );
-      expect(await until(plane(), 'team-b', 'foreign', 'ResolvedRefs', 'RefNotPermitted')).toContain('LLMRoute team-a/one');
-      expect(await until(plane(), 'team-b', 'gateway', 'ResolvedRefs', 'RefNotPermitted')).toContain(
-        `only quotas of namespace ${NAMESPACE} may limit LLMGateway ${NAMESPACE}/default`,
-      );
-      expect(await until(plane(), 'team-b', 'gone', 'ResolvedRefs', 'TargetNotFound')).toContain('LLMRoute team-b/nowhere');
-      expect(await until(plane(), 'team-b', 'gone', 'Programmed', 'Pending')).toContain('it limits nothing');
-      expect(await until(plane(), NAMESPACE, 'moon', 'Accepted', 'InvalidSpec')).toContain('spec.limits[0].calendar.timeZone');
-      await everywhere([`team-a/two ${NAMESPACE}/fair/all 7`]);
+    // What is not so is named, and everything else holds.
+    const foreign = { kind: 'LLMRoute', name: 'one', namespace: 'team-a' };
+    await plane().kubectl(['create', 'namespace', 'team-b']);
+    await apply(
+      plane(),
+      quota('team-b', 'foreign', { limit: 1, window: '1m' }, foreign),
+      quota('team-b', 'gateway', { limit: 1, window: '1m' }, { ...GATEWAY, namespace: NAMESPACE }),
+      quota('team-b', 'gone', { limit: 1, window: '1m' }, { kind: 'LLMRoute', name: 'nowhere' }),
+      quota(NAMESPACE, 'moon', { limit: 1, calendar: { period: 'Day', timeZone: 'Moon/Base' } }, GATEWAY),
+    );
+    expect(await until(plane(), 'team-b', 'foreign', 'ResolvedRefs', 'RefNotPermitted')).toContain('LLMRoute team-a/one');
+    expect(await until(plane(), 'team-b', 'gateway', 'ResolvedRefs', 'RefNotPermitted')).toContain(
+      `only quotas of namespace ${NAMESPACE} may limit LLMGateway ${NAMESPACE}/default`,
+    );
+    expect(await until(plane(), 'team-b', 'gone', 'ResolvedRefs', 'TargetNotFound')).toContain('LLMRoute team-b/nowhere');
+    expect(await until(plane(), 'team-b', 'gone', 'Programmed', 'Pending')).toContain('it limits nothing');
+    expect(await until(plane(), NAMESPACE, 'moon', 'Accepted', 'InvalidSpec')).toContain('spec.limits[0].calendar.timeZone');
+    await everywhere([`team-a/two ${NAMESPACE}/fair/all 7`]);
 
-      const cluster = ['--kubeconfig', plane().kubeconfig];
-      const status = await fairlead(['status', ...cluster]);
-      expect(status.out).toMatch(/LLMQuotas\n +NAMESPACE[^\n]*\n +fairlead-system +fair +True/);
-      expect(status.out).toMatch(
-        /team-b +gone[^\n]*\n +ResolvedRefs: TargetNotFound +spec\.targetRefs\[0\]: LLMRoute team-b\/nowhere/,
-      );
-      expect((await fairlead(['doctor', ...cluster])).out).toMatch(
-        /problem +LLMQuotas: LLMQuota fairlead-system\/moon: Accepted is False, InvalidSpec/,
-      );
-      expect(await plane().kubectl(['get', 'llmq', 'gone', '-n', 'team-b', '-o', 'wide'])).toMatch(
-        /^NAME +OVER +TARGET +LIMIT +PROGRAMMED +REASON +AGE\ngone +LLMRoute +nowhere +all +False +TargetNotFound/,
-      );
+    const cluster = ['--kubeconfig', plane().kubeconfig];
+    const status = await fairlead(['status', ...cluster]);
+    expect(status.out).toMatch(/LLMQuotas\n +NAMESPACE[^\n]*\n +fairlead-system +fair +True/);
+    expect(status.out).toMatch(
+      /team-b +gone[^\n]*\n +ResolvedRefs: TargetNotFound +spec\.targetRefs\[0\]: LLMRoute team-b\/nowhere/,
+    );
+    expect((await fairlead(['doctor', ...cluster])).out).toMatch(
+      /problem +LLMQuotas: LLMQuota fairlead-system\/moon: Accepted is False, InvalidSpec/,
+    );
+    expect(await plane().kubectl(['get', 'llmq', 'gone', '-n', 'team-b', '-o', 'wide'])).toMatch(
+      /^NAME +OVER +TARGET +LIMIT +PROGRAMMED +REASON +AGE\ngone +LLMRoute +nowhere +all +False +TargetNotFound/,
+    );
 
-      await plane().kubectl(['delete', 'llmquota', 'fair', '-n', NAMESPACE]);
-      await everywhere([]);
-    } finally {
-      for (const pod of pods) await pod.stop();
-      await running.stop();
-    }
+    await plane().kubectl(['delete', 'llmquota', 'fair', '-n', NAMESPACE]);
+    await everywhere([]);
   });
 });
 
@@ -139,38 +134,33 @@ describeWithControlPlane('a cluster whose CRDs are of a release without quotas',
     await plane().kubectl(['delete', '-f', CRD, '--wait=true']);
     const running = await startOperator(plane());
     const pod = await startPod(plane(), running, 'pod-1');
-    try {
-      await plane().kubectl(['create', 'namespace', 'team-a']);
-      await apply(plane(), route('one'));
-      await plane().kubectl(['wait', '--for=condition=Programmed', 'llmroute/one', '-n', 'team-a', '--timeout=60s']);
-      const older = await eventually(
-        async () => /.*the installed CRDs are older than this operator.*/.exec(await running.logged())?.[0] ?? null,
-        () => running.logged(),
-      );
-      expect(older).toContain('llmquotas.fairlead.dev');
-      expect(await running.metrics.render()).toContain('fairlead_operator_crds_outdated 1');
+    await plane().kubectl(['create', 'namespace', 'team-a']);
+    await apply(plane(), route('one'));
+    await plane().kubectl(['wait', '--for=condition=Programmed', 'llmroute/one', '-n', 'team-a', '--timeout=60s']);
+    const older = await eventually(
+      async () => /.*the installed CRDs are older than this operator.*/.exec(await running.logged())?.[0] ?? null,
+      () => running.logged(),
+    );
+    expect(older).toContain('llmquotas.fairlead.dev');
+    expect(await running.metrics.render()).toContain('fairlead_operator_crds_outdated 1');
 
-      const cluster = ['--kubeconfig', plane().kubeconfig];
-      const found = await fairlead(['doctor', ...cluster]);
-      expect(found.out).toMatch(
-        /warning +CRDs: CRD llmquotas\.fairlead\.dev is not installed: the installed CRDs are older than this build\n +kubectl apply/,
-      );
-      expect(found.out).toMatch(/ok +LLMRoutes: 1 served/);
-      const status = await fairlead(['status', '-n', 'team-a', ...cluster]);
-      expect([status.code, status.err]).toEqual([
-        0,
-        expect.stringMatching(/^LLMQuota is not known here: the installed CRDs are older than this build; kubectl apply/),
-      ]);
-      expect(status.out).toMatch(/team-a +one +True/);
+    const cluster = ['--kubeconfig', plane().kubeconfig];
+    const found = await fairlead(['doctor', ...cluster]);
+    expect(found.out).toMatch(
+      /warning +CRDs: CRD llmquotas\.fairlead\.dev is not installed: the installed CRDs are older than this build\n +kubectl apply/,
+    );
+    expect(found.out).toMatch(/ok +LLMRoutes: 1 served/);
+    const status = await fairlead(['status', '-n', 'team-a', ...cluster]);
+    expect([status.code, status.err]).toEqual([
+      0,
+      expect.stringMatching(/^LLMQuota is not known here: the installed CRDs are older than this build; kubectl apply/),
+    ]);
+    expect(status.out).toMatch(/team-a +one +True/);
 
-      await plane().kubectl(['apply', '--server-side', '-f', CRD]);
-      await plane().kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
-      await apply(plane(), quota(NAMESPACE, 'fair', { limit: 5, window: '1m' }, GATEWAY));
-      await until(plane(), NAMESPACE, 'fair', 'Programmed', 'Programmed');
-      expect(limitsAt(pod)).toEqual([`team-a/one ${NAMESPACE}/fair/all 5`]);
-    } finally {
-      await pod.stop();
-      await running.stop();
-    }
+    await plane().kubectl(['apply', '--server-side', '-f', CRD]);
+    await plane().kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
+    await apply(plane(), quota(NAMESPACE, 'fair', { limit: 5, window: '1m' }, GATEWAY));
+    await until(plane(), NAMESPACE, 'fair', 'Programmed', 'Programmed');
+    expect(limitsAt(pod)).toEqual([`team-a/one ${NAMESPACE}/fair/all 5`]);
   });
 });

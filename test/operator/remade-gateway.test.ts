@@ -68,7 +68,5 @@ describeWithControlPlane('an LLMGateway that is deleted and made again', (plane)
     const after = await uid();
     expect(after).not.toBe(before);
     await allBelongTo(after);
-    await pod.stop();
-    await running.stop();
   });
 });

@@ -9,7 +9,7 @@ import { main } from '../../../src/cli/main.ts';
 import { TestIo, type TestIoOptions } from '../../../src/cli/testdata/test-io.ts';
 
 /** Shared machines stall; nothing here waits for as long as this unless it fails. */
-export const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 120_000;
 
 /** Of the test that runs: where its files are. */
 export let folder = '';

@@ -14,6 +14,7 @@ import { Operator } from '../../../src/operator/operator.ts';
 import { createLog, type Log } from '../../../src/telemetry/log.ts';
 import { OperatorMetrics } from '../../../src/telemetry/operator-metrics.ts';
 import type { ControlPlane } from '../../controlplane/control-plane.ts';
+import { onCleanUp } from '../../features/support/clean-up.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 export const NAMESPACE = 'fairlead-system';
@@ -66,7 +67,6 @@ export interface RunningOperator {
   readonly adminPort: number;
   /** Everything that was logged so far. */
   logged(): Promise<string>;
-  stop(): Promise<void>;
 }
 
 export interface OperatorSettings {
@@ -74,7 +74,7 @@ export interface OperatorSettings {
   readonly outageHeldForMs?: number;
 }
 
-/** Resolves when it has read everything. The stream is on `https://localhost`, on the port that it was given. */
+/** Resolves when it has read everything; it ends with the test. The stream is on `https://localhost`, on the port that it was given. */
 export async function startOperator(plane: ControlPlane, settings: OperatorSettings = {}): Promise<RunningOperator> {
   const token = (await plane.kubectl(['create', 'token', 'fairlead-operator', '-n', NAMESPACE])).trim();
   const kubeconfig = plane.kubeconfigFor(`operator-${randomBytes(3).toString('hex')}`, token);
@@ -107,6 +107,11 @@ export async function startOperator(plane: ControlPlane, settings: OperatorSetti
     lease: { leaseMs: 3_000, renewDeadlineMs: 2_000, retryMs: 300 },
     ...(settings.outageHeldForMs === undefined ? {} : { outageHeldForMs: settings.outageHeldForMs }),
   });
+  onCleanUp(async () => {
+    await operator.stop();
+    await log.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
   const { adminPort } = await operator.start();
   const logged = async (): Promise<string> => {
     await log.flush();
@@ -116,17 +121,7 @@ export async function startOperator(plane: ControlPlane, settings: OperatorSetti
     async () => ((await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status === 200 ? true : null),
     async () => `the operator is not ready: ${await logged()}`,
   );
-  return {
-    operator,
-    metrics,
-    adminPort,
-    logged,
-    async stop() {
-      await operator.stop();
-      await log.close();
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
+  return { operator, metrics, adminPort, logged };
 }
 
 function logTo(file: string): Log {
@@ -134,12 +129,12 @@ function logTo(file: string): Log {
   return createLog({ level: 'debug', clock: systemTimers, fd, onDropped: () => {}, onError: () => {} });
 }
 
-/** Asks until there is an answer; bounded only by the test's own time. */
+/** Asks until there is an answer; says what it asked in vain shortly before the test's own time is over. */
 export async function eventually<T>(
   ask: () => Promise<T | null> | T | null,
   why: () => Promise<string> | string = () => '',
 ): Promise<T> {
-  const endMs = performance.now() + 60_000;
+  const endMs = performance.now() + 100_000;
   for (;;) {
     const answer = await ask();
     if (answer !== null) return answer;

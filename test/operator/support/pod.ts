@@ -8,6 +8,7 @@ import { systemClock } from '../../../src/lib/clock.ts';
 import type { ExhaustedBudget, UpstreamReport } from '../../../src/routetable/stream-messages.ts';
 import type { RouteTable } from '../../../src/routetable/types.ts';
 import type { ControlPlane } from '../../controlplane/control-plane.ts';
+import { onCleanUp } from '../../features/support/clean-up.ts';
 import { eventually, NAMESPACE, type RunningOperator } from './operator.ts';
 
 export interface TestPod {
@@ -20,6 +21,7 @@ export interface TestPod {
   limitsProblem: string | null;
   /** The same of its budgets. */
   exhausted: readonly ExhaustedBudget[];
+  /** Before its test ends, where it does at the latest. */
   stop(): Promise<void>;
 }
 
@@ -36,16 +38,14 @@ export async function startPod(
   writeFileSync(join(folder, 'ca.crt'), ca);
   const port = await running.operator.streamPort();
   let table: RouteTable | null = null;
+  let stopping: Promise<void> | null = null;
   const pod: TestPod = {
     name,
     table: () => table,
     upstreams: [],
     limitsProblem: null,
     exhausted: [],
-    async stop() {
-      await delivery.close();
-      rmSync(folder, { recursive: true, force: true });
-    },
+    stop: () => (stopping ??= delivery.close()),
   };
   const delivery = new Delivery({
     url: new URL(`https://localhost:${port}`),
@@ -70,6 +70,10 @@ export async function startPod(
       exhaustedBudgets: () => pod.exhausted,
     },
     onEvent: () => {},
+  });
+  onCleanUp(async () => {
+    await pod.stop();
+    rmSync(folder, { recursive: true, force: true });
   });
   delivery.start();
   await eventually(
