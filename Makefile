@@ -124,6 +124,10 @@ bench: $(BUILT) ## The gateway beside its peers: results in test/bench/results.j
 bench-limits: $(BUILT) ## What shared limits cost a request, with Redis well, dead, stopped, cut off and slow: ARGS="cost faults health"
 	@$(NODE) --disable-warning=ExperimentalWarning test/bench/limits/main.ts $(ARGS)
 
+.PHONY: bench-faults
+bench-faults: $(BUILT) ## What a client waits where the first target fails before its first output, by kind of fault: REQUESTS=1000
+	@$(NODE) test/bench/fault-latency.ts $(or $(REQUESTS),100)
+
 bench-translation: $(INSTALLED) ## CPU of a translated request and event beside one that passes, and a body of 100 KB on the loop
 	@$(NODE) test/bench/translation.ts
 
