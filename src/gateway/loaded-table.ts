@@ -204,6 +204,12 @@ export class LoadedTarget {
     return this.exchange(operation)?.translation?.bounds ?? null;
   }
 
+  /** What its edit can add to a body at most. */
+  get editBytes(): number {
+    const { defaults, override } = this.edit;
+    return defaults.length + override.length === 0 ? 0 : Buffer.byteLength(JSON.stringify([defaults, override]));
+  }
+
   /** As `answersOf` takes it. */
   answersPath(operation: Operation): readonly string[] | null | undefined {
     return this.exchange(operation)?.translation?.answersAt;

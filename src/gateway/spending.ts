@@ -29,6 +29,7 @@ export function unpricedBecause(loaded: LoadedRoute, target: LoadedTarget, { ope
 
 interface Candidate {
   readonly pricing: Pricing;
+  readonly inputTokens: number;
   /** Of each answer. */
   readonly outputTokens: number;
   readonly answers: number;
@@ -39,19 +40,24 @@ export class Spending {
   /** Of each answer, as asked. */
   readonly outputTokens: number;
   readonly leastTokens: number;
-  readonly #inputTokens: number;
   readonly #candidates: readonly Candidate[];
 
   /** `targets` all have a price, and the operation's cost is bounded. */
   constructor(facts: RequestFacts, body: ParsedBody | MultipartBody, targets: readonly LoadedTarget[]) {
     const { operation } = facts;
     const json = body.kind === 'json' ? body.outline : {};
-    this.#inputTokens = isBilled(operation) ? promptBound(facts) : 0;
     this.#candidates = targets.flatMap((target) => {
       const pricing = target.pricing(facts.model);
       if (pricing === null) return [];
       const answers = answersOf(operation, json, target.edit, target.answersPath(operation));
-      return [{ pricing, outputTokens: boundsOutput(operation) ? outputBound(target, operation, json) : 0, answers }];
+      return [
+        {
+          pricing,
+          inputTokens: isBilled(operation) ? promptBound(facts, target) : 0,
+          outputTokens: boundsOutput(operation) ? outputBound(target, operation, json) : 0,
+          answers,
+        },
+      ];
     });
     this.outputTokens = Math.max(0, ...this.#candidates.map(({ outputTokens }) => outputTokens));
     this.leastTokens = Math.min(this.outputTokens, leastOutputTokens(operation, json));
@@ -82,9 +88,9 @@ export class Spending {
   /** Nano-USD, with answers of at most so many tokens each. */
   costNanoUsd(maxOutputTokens: number): number {
     let most = 0;
-    for (const { pricing, outputTokens, answers } of this.#candidates) {
+    for (const { pricing, inputTokens, outputTokens, answers } of this.#candidates) {
       const each = Math.min(outputTokens, maxOutputTokens);
-      most = Math.max(most, maxCostNanoUsd(pricing, { inputTokens: this.#inputTokens, outputTokens: each * answers }));
+      most = Math.max(most, maxCostNanoUsd(pricing, { inputTokens, outputTokens: each * answers }));
     }
     return most;
   }
@@ -103,8 +109,9 @@ export class Spending {
   }
 }
 
-function promptBound(facts: RequestFacts): number {
-  return facts.maxPromptTokens ?? facts.promptTokens * UNBOUNDED_PER_ESTIMATED;
+/** A target's own edit may write a part of the prompt too (`system`, `instructions`, tools). */
+function promptBound(facts: RequestFacts, { editBytes }: LoadedTarget): number {
+  return (facts.maxPromptTokens ?? facts.promptTokens * UNBOUNDED_PER_ESTIMATED) + editBytes;
 }
 
 /** Of one answer. */

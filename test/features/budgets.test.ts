@@ -271,6 +271,25 @@ describe('a budget', () => {
     },
   );
 
+  it.each([
+    ['responses', 'OpenAI', 'openAI: {model: m', 'override: {instructions: TEXT}'],
+    ['responses', 'OpenAI', 'openAI: {model: m', 'defaults: {instructions: TEXT}'],
+    ['chat', 'Anthropic', 'anthropic: {model: m', 'override: {system: TEXT}'],
+  ])('counts the prompt that a target’s own edit writes (%s at %s: %s, %s)', async (operation, kind, member, edit) => {
+    const upstream = await FakeUpstream.start((call) => call.answer(500, '{}'));
+    const route = editedRoute(upstream, kind, member, edit.replace('TEXT', 'x'.repeat(2_000)), '2');
+    const gateway = await startGateway(
+      documents(
+        gatewayYaml(),
+        clientKeyYaml(KEY, { name: 'one', namespace: 'team-a' }),
+        route.replace('input: "0", output: "1000"', 'input: "1000", output: "0"'),
+      ),
+    );
+    const { path, body } = operation === 'chat' ? chat : responses;
+    expect((await request(gateway.port, { path, body, headers: { 'api-key': KEY } })).status).toBe(429);
+    expect(upstream.calls).toHaveLength(0);
+  });
+
   it('counts one answer where a target’s own edit takes back the several that its client asks for', async () => {
     const upstream = await FakeUpstream.start((call) => call.answer(500, '{}'));
     const gateway = await startGateway(
