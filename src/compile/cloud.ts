@@ -7,7 +7,7 @@ import { SecretValue } from '../lib/secret.ts';
 import { secretDigest } from '../routetable/digest.ts';
 import type { CloudIdentity } from '../routetable/types.ts';
 import type { ModelContext } from './model-context.ts';
-import { secretValue } from './references.ts';
+import { isLine, secretLine, secretValue } from './references.ts';
 
 export interface CompiledIdentity {
   readonly identity: CloudIdentity;
@@ -62,9 +62,9 @@ export function podIdentity(
 function entraSecret(name: string, path: string, { read, namespace }: ModelContext): Result<CompiledIdentity, Issue> {
   const values: string[] = [];
   for (const key of ['tenantId', 'clientId', 'clientSecret']) {
-    const found = secretValue(read, namespace, { name, key }, path);
+    const found = secretLine(read, namespace, { name, key }, path);
     if (!found.ok) return found;
-    values.push(found.value.reveal().trim());
+    values.push(found.value.reveal());
   }
   const [tenantId = '', clientId = '', secret = ''] = values;
   for (const [key, value] of [
@@ -93,6 +93,8 @@ function gcpKey(name: string, path: string, { read, namespace }: ModelContext): 
   if (text('token_uri') !== '' && text('token_uri') !== GOOGLE_TOKENS) return wrong(`another token_uri than ${GOOGLE_TOKENS}`);
   const missing = ['client_email', 'private_key_id', 'private_key'].find((member) => text(member) === '');
   if (missing !== undefined) return wrong(`no ${missing}`);
+  const odd = ['client_email', 'private_key_id'].find((member) => !isLine(text(member)));
+  if (odd !== undefined) return wrong(`a ${odd} that is not one line of ASCII`);
   if (!text('private_key').includes('-----BEGIN PRIVATE KEY-----')) return wrong('a private_key that is not in PEM');
   const privateKey = new SecretValue(text('private_key'));
   const clientEmail = text('client_email');

@@ -2,14 +2,14 @@
 import type { BackendSpec } from '../api/v1alpha1/model.ts';
 import { issue, type Issue } from '../lib/issue.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { SecretValue } from '../lib/secret.ts';
+import type { SecretValue } from '../lib/secret.ts';
 import { digestOf, secretDigest } from '../routetable/digest.ts';
 import { byText } from '../routetable/order.ts';
 import type { AwsCredential, JsonValue, Target } from '../routetable/types.ts';
 import { compileIdentity, type CompiledIdentity, podIdentity } from './cloud.ts';
 import type { ModelContext } from './model-context.ts';
 import { gatewayPrices, NO_PRICES, priceModel } from './prices.ts';
-import { certificates, secretValue } from './references.ts';
+import { certificates, secretLine } from './references.ts';
 import { compileUpstream, type Upstream } from './upstream.ts';
 
 export interface CompiledModel {
@@ -129,19 +129,8 @@ function compileCredential(
   if (auth.type === 'None') return ok({ header: '', value: null });
   if (auth.type !== 'APIKey' || auth.apiKey === undefined) return err(notServed(`${path}.type`, auth.type));
   const { secretKeyRef, header } = auth.apiKey;
-  const found = secretValue(read, namespace, secretKeyRef, `${path}.apiKey.secretKeyRef`);
+  const found = secretLine(read, namespace, secretKeyRef, `${path}.apiKey.secretKeyRef`);
   if (!found.ok) return found;
-  // A Secret made from a file ends in a line break that no key has.
-  const key = found.value.reveal().trim();
-  if (!/^[ -~]+$/.test(key)) {
-    return err(
-      issue(
-        `${path}.apiKey.secretKeyRef`,
-        'InvalidSpec',
-        `Secret ${namespace}/${secretKeyRef.name} holds under ${JSON.stringify(secretKeyRef.key)} what no header can carry: one line of ASCII is needed`,
-      ),
-    );
-  }
   const name = header?.toLowerCase() ?? upstream?.defaultHeader ?? 'authorization';
   if (RESERVED_HEADERS.has(name))
     return err(
@@ -151,7 +140,7 @@ function compileCredential(
         `${JSON.stringify(name)} is set by the gateway itself and cannot carry a key`,
       ),
     );
-  return ok({ header: name, value: new SecretValue(key) });
+  return ok({ header: name, value: found.value });
 }
 
 /** Keys from a Secret, or those that AWS gives the pods. */
@@ -166,20 +155,21 @@ function compileAws({ provider, auth }: BackendSpec, path: string, context: Mode
     const pods = podIdentity({ kind: 'AwsPods', region }, `${path}.auth.aws`, context);
     return pods.ok ? ok({ header: 'authorization', value: null, cloud: pods.value }) : pods;
   }
-  const secret = (key: string): Result<SecretValue, Issue> => secretValue(read, namespace, { name, key }, at);
+  const secret = (key: string): Result<SecretValue, Issue> => secretLine(read, namespace, { name, key }, at);
   const id = secret('accessKeyId');
   if (!id.ok) return id;
   const key = secret('secretAccessKey');
   if (!key.ok) return key;
   // Only temporary keys have one.
   const token = secret('sessionToken');
-  const accessKeyId = id.value.reveal().trim();
+  if (!token.ok && token.error.reason !== 'SecretKeyMissing') return token;
+  const accessKeyId = id.value.reveal();
   if (!/^[A-Za-z0-9]{8,128}$/.test(accessKeyId))
     return err(issue(at, 'InvalidSpec', `Secret ${namespace}/${name} holds under "accessKeyId" what is no access key id`));
   return ok({
     header: 'authorization',
-    value: new SecretValue(key.value.reveal().trim()),
-    aws: { region, accessKeyId, sessionToken: token.ok ? new SecretValue(token.value.reveal().trim()) : null },
+    value: key.value,
+    aws: { region, accessKeyId, sessionToken: token.ok ? token.value : null },
   });
 }
 

@@ -1,7 +1,7 @@
 /** Following references to Secrets and ConfigMaps: the value, or the issue that says what is missing and where it was looked for. */
 import { issue, type Issue } from '../lib/issue.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import type { SecretValue } from '../lib/secret.ts';
+import { SecretValue } from '../lib/secret.ts';
 import type { ConfigMap } from '../api/core.ts';
 import { GROUP } from '../api/v1alpha1/common.ts';
 import type { Read } from './memo.ts';
@@ -33,6 +33,25 @@ export function secretValue(read: Read, namespace: string, ref: KeyRef, path: st
     return err(issue(path, 'SecretKeyMissing', `Secret ${id} ${what}; its keys are: ${keysOf(secret.data)}`));
   }
   return ok(value);
+}
+
+/** The same of what a header or a form carries, without the blanks around it: a Secret made from a file ends in a line break. */
+export function secretLine(read: Read, namespace: string, ref: KeyRef, path: string): Result<SecretValue, Issue> {
+  const found = secretValue(read, namespace, ref, path);
+  if (!found.ok) return found;
+  const line = found.value.reveal().trim();
+  if (isLine(line)) return ok(new SecretValue(line));
+  return err(
+    issue(
+      path,
+      'InvalidSpec',
+      `Secret ${namespace}/${ref.name} holds under ${JSON.stringify(ref.key)} what no header can carry: one line of ASCII is needed`,
+    ),
+  );
+}
+
+export function isLine(text: string): boolean {
+  return /^[ -~]+$/.test(text);
 }
 
 /** With the ConfigMap itself, to remember by what was made of it. */
