@@ -11,7 +11,6 @@ const GATEWAY_POD_LABEL = 'fairlead.dev/gateway';
 
 /** A pod as Kubernetes sees it. */
 export interface KubePod {
-  readonly name: string;
   /** `namespace/name` of its LLMGateway, as its label says. */
   readonly gateway: string;
   readonly ready: boolean;
@@ -106,16 +105,22 @@ export class Fleet {
   }
 
   #seen(key: string, pod: KubePod | null): void {
-    const gateway = pod?.gateway ?? this.#podGateway.get(key);
-    if (gateway === undefined) return;
-    const name = pod?.name ?? key.slice(key.indexOf('/') + 1);
-    const ready = this.#ready.get(gateway) ?? new Set<string>();
-    this.#ready.set(gateway, ready);
+    const name = key.slice(key.indexOf('/') + 1);
+    const before = this.#podGateway.get(key);
     if (pod === null) this.#podGateway.delete(key);
-    else this.#podGateway.set(key, gateway);
-    if (pod?.ready === ready.has(name)) return;
-    if (pod?.ready === true) ready.add(name);
-    else if (!ready.delete(name)) return;
+    else this.#podGateway.set(key, pod.gateway);
+    // Its label is anybody's to change.
+    if (before !== undefined && before !== pod?.gateway) this.#setReady(before, name, false);
+    if (pod !== null) this.#setReady(pod.gateway, name, pod.ready);
+  }
+
+  #setReady(gateway: string, name: string, ready: boolean): void {
+    const pods = this.#ready.get(gateway) ?? new Set<string>();
+    if (pods.has(name) === ready) return;
+    if (ready) pods.add(name);
+    else pods.delete(name);
+    if (pods.size > 0) this.#ready.set(gateway, pods);
+    else this.#ready.delete(gateway);
     this.#options.onChange(gateway);
   }
 }
@@ -128,7 +133,6 @@ function kubePod({ metadata, ...rest }: KubeObject): KubePod {
     | undefined;
   const ready = status?.conditions?.some((found) => found.type === 'Ready' && found.status === 'True') === true;
   return {
-    name: metadata.name,
     gateway: `${metadata.namespace ?? ''}/${metadata.labels?.[GATEWAY_POD_LABEL] ?? ''}`,
     // One that is going gets no new connections, and says itself when it stops to serve.
     ready: ready && metadata.deletionTimestamp === undefined,
