@@ -24,6 +24,7 @@ import { callWatch, type WatchSink } from './watch-call.ts';
 
 const PAGE_OBJECTS = 500;
 const APPLY = 'application/apply-patch+yaml';
+const METADATA = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 const MERGE = 'application/merge-patch+json';
 
 export interface ApiClientOptions {
@@ -64,7 +65,8 @@ export class ApiClient implements KubeClient {
   async list(resource: Resource, query: ListQuery, options?: CallOptions): Promise<KubeResult<ListPage>> {
     const { namespace, labelSelector, fieldSelector, limit } = query;
     const path = collectionPath(resource, namespace, { labelSelector, fieldSelector, limit, continue: query.continue });
-    const answer = await callJson(this.#transport, this.#options.timers, { method: 'GET', path }, options);
+    const request: TransportRequest = { method: 'GET', path, ...(query.metadataOnly === true ? { accept: METADATA } : {}) };
+    const answer = await callJson(this.#transport, this.#options.timers, request, options);
     if (!answer.ok) return answer;
     const page = readPage(answer.value, resource, query.withManagedFields === true);
     return page === null

@@ -19,6 +19,8 @@ export interface ListQuery {
   readonly continue?: string;
   /** `metadata.managedFields` can be the larger half of an object; left out where not asked for. */
   readonly withManagedFields?: boolean;
+  /** Nothing but `metadata`, as PartialObjectMetadata: of Secrets, for one, all the rest may be megabytes. */
+  readonly metadataOnly?: boolean;
 }
 
 export interface WatchQuery extends Pick<ListQuery, 'namespace' | 'labelSelector' | 'fieldSelector'> {

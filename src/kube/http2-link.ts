@@ -205,7 +205,7 @@ export class Http2Link {
   }
 
   #write(call: Call, session: ClientHttp2Session, credentials: Credentials): void {
-    const { method, path, body, contentType, allowed } = call.request;
+    const { method, path, body, contentType, accept = 'application/json', allowed } = call.request;
     let stream: ClientHttp2Stream;
     try {
       if (allowed !== undefined && !allowed()) {
@@ -219,7 +219,7 @@ export class Http2Link {
         {
           ':method': method,
           ':path': `${this.#url.pathname.replace(/\/$/, '')}${path}`,
-          accept: 'application/json',
+          accept,
           'user-agent': USER_AGENT,
           ...(credentials.token === undefined ? {} : { authorization: `Bearer ${credentials.token.reveal()}` }),
           ...(body === undefined

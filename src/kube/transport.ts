@@ -5,6 +5,8 @@ export interface TransportRequest {
   /** With its query. */
   readonly path: string;
   readonly contentType?: string;
+  /** Default: JSON, the object as it is. */
+  readonly accept?: string;
   readonly body?: string;
   /** Asked right before the first byte leaves; no: the request fails as `guarded`. */
   readonly allowed?: () => boolean;

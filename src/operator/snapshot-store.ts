@@ -41,7 +41,7 @@ export function snapshotStore(
       if (!applied.ok && applied.error.kind !== 'guarded') throw failed('write', applied.error);
     },
     async stored({ namespace, name }) {
-      const listed = await client.list(SECRETS, { namespace, labelSelector: `${SNAPSHOT_LABEL}=${name}` });
+      const listed = await client.list(SECRETS, { namespace, labelSelector: `${SNAPSHOT_LABEL}=${name}`, metadataOnly: true });
       if (!listed.ok) throw failed('list', listed.error);
       const digests = new Map<number, string>();
       const uid = ownerOf(`${namespace}/${name}`);

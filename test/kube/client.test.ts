@@ -112,6 +112,15 @@ describeOnEveryRelease('the client on a real API server', (plane) => {
     expect(all.items[0]?.metadata).not.toHaveProperty('managedFields');
   });
 
+  test('reads the metadata of a list alone', async () => {
+    const labels = { alone: 'y' };
+    const made = { ...configMap('alone', { a: '1' }), metadata: { namespace: 'default', name: 'alone', labels } };
+    valueOf(await client.apply(CONFIG_MAPS, made, APPLY));
+    const { items } = valueOf(await client.list(CONFIG_MAPS, { labelSelector: 'alone=y', metadataOnly: true }));
+    expect(items).toMatchObject([{ kind: 'PartialObjectMetadata', metadata: { name: 'alone', labels } }]);
+    expect(items[0]).not.toHaveProperty('data');
+  });
+
   test('a guard that says no keeps every write from leaving, and lets reads pass', async () => {
     let allowed = true;
     const guarded = client.guardedBy(() => allowed);
