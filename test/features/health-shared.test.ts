@@ -10,6 +10,9 @@ import { documents } from './support/secrets.ts';
 import { FakeUpstream, type Respond } from './support/upstream.ts';
 import { redisGatewayYaml } from './support/yaml.ts';
 
+/** None of this is about a Redis that is slow: a slow machine has all the time it needs. */
+const PATIENT_MS = 30_000;
+
 const wrong: Respond = (call) => call.answer(500, '{}');
 
 if (redisAbsent === null) {
@@ -37,6 +40,7 @@ spec:
     failover: {maxAttempts: ${maxAttempts}}
 `,
         ),
+        { redisTimeoutMs: PATIENT_MS },
       );
       await until(async () => (await pod.gateway.renderMetrics()).text.includes('fairlead_limit_store_reachable 1\n'));
       return pod;
