@@ -30,7 +30,7 @@ it('counts a pod that was given to another gateway there and no longer here', ()
     },
   });
   const tell = (name: string, object: KubeObject | null): void =>
-    watches[0]?.onChange?.(`${NAMESPACE}/${name}`, object === null ? null : (watches[0].parse(object) as KubePod));
+    watches[0]?.onChange?.(`${NAMESPACE}/${name}`, object === null ? null : watches[0].parse(object));
   const ready = (gateway: string): readonly string[] => [...fleet.readyPods(`${NAMESPACE}/${gateway}`)];
 
   tell('a', pod('a', 'one'));

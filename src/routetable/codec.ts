@@ -6,6 +6,9 @@ import { SecretValue } from '../lib/secret.ts';
 import {
   attempt,
   bool,
+  headerName,
+  headerValue,
+  hexDigest,
   integer,
   line,
   list,
@@ -182,16 +185,6 @@ const json: Decoder<JsonValue> = (value) =>
   value === undefined ? refuse('a JSON value is needed, it is missing') : (value as JsonValue);
 const secret: Decoder<SecretValue> = (value) => new SecretValue(text(value));
 const credential: Decoder<SecretValue> = (value) => new SecretValue(line(value));
-const hexDigest: Decoder<string> = (value) =>
-  /^[0-9a-f]{64}$/.test(text(value)) ? text(value) : refuse('64 lower-case hex digits are needed');
-
-/** RFC 9110's token, in lower case: what may be a header's name. */
-const headerName: Decoder<string> = (value) =>
-  /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(text(value))
-    ? text(value)
-    : refuse(`${JSON.stringify(value)} is not a lower-case header name`);
-
-const headerValue: Decoder<string> = (value) => (value === '' ? '' : line(value));
 
 const baseUrl: Decoder<string> = shared((value) => {
   const found = line(value);

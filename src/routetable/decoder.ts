@@ -57,6 +57,17 @@ export const line: Decoder<string> = (value) => {
   return found === '' ? refuse('it is empty') : found;
 };
 
+export const hexDigest: Decoder<string> = (value) =>
+  /^[0-9a-f]{64}$/.test(text(value)) ? text(value) : refuse('64 lower-case hex digits are needed');
+
+/** RFC 9110's token, in lower case: what may be a header's name. */
+export const headerName: Decoder<string> = (value) =>
+  /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(text(value))
+    ? text(value)
+    : refuse(`${JSON.stringify(value)} is not a lower-case header name`);
+
+export const headerValue: Decoder<string> = (value) => (value === '' ? '' : line(value));
+
 export const bool: Decoder<boolean> = (value) =>
   typeof value === 'boolean' ? value : refuse(`true or false is needed, ${shown(value)}`);
 
