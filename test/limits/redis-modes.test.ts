@@ -1,7 +1,10 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Bus } from '../../src/limits/redis/bus.ts';
 import type { Decision } from '../../src/limits/limiter.ts';
@@ -195,6 +198,16 @@ if (redisAbsent === null) {
       expect(await refusal(over(true, authority.certificatePem, tlsPort, 'other.test'))).toContain('spec.redis.tls.serverName');
       expect(await refusal(over(false, null))).toContain('must begin with rediss://');
       expect(await refusal(over(true, authority.certificatePem, plain.port))).toContain('must begin with redis://');
+    });
+
+    it.each([
+      ['TLS refuses what it cannot read', Buffer.from([21, 3, 3, 0, 2, 2, 70]), 'must begin with rediss://'],
+      ['something else answers', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), "does not speak Redis' protocol"],
+    ])('says what to put right where %s', async (_what, answer, advice) => {
+      const server = createServer((socket) => socket.on('error', () => {}).once('data', () => socket.write(answer)));
+      ends.push(async () => promisify(server.close.bind(server))());
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      expect(await refusal(settingsFor((server.address() as AddressInfo).port, 'FailClosed'))).toContain(advice);
     });
 
     it('TLS in a Cluster', async () => {

@@ -100,8 +100,8 @@ export class RedisConnection {
     this.#client = connectRedis(settings);
     const failed = (error: Error): void => {
       if (!saysNothing(error)) this.#lastError = this.#reasonOf(error);
-      // It is we who hang up.
-      if (error.message.startsWith('Socket timeout')) this.#answeredSinceReady = true;
+      // It is we who hang up: for silence, or for something that is not Redis' protocol, which says more than its end.
+      if (/^(Socket timeout|Unknown RESP type)/.test(error.message)) this.#answeredSinceReady = true;
     };
     // The last two are a Sentinel's and a Cluster's.
     this.#client.on('error', failed).on('sentinelError', failed).on('node error', failed);

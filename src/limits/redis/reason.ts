@@ -48,9 +48,11 @@ const CAUSES: readonly Cause[] = [
     advice: `the TLS handshake came to no end: where this Redis speaks without TLS, ${ADDRESS} must begin with redis://`,
   },
   {
-    said: /closed before any answer/,
+    // 21 begins TLS' own refusal of what is not TLS; a server that is in a hurry hangs up before it is read.
+    said: /closed before any answer|^Unknown RESP type 21 /,
     advice: `where this Redis speaks TLS, ${ADDRESS} must begin with rediss://`,
   },
+  { said: /^Unknown RESP type/, advice: `what answers there does not speak Redis' protocol: correct ${ADDRESS}` },
   { said: /^WRONGPASS|invalid password|^NOAUTH/i, advice: `user and password are those in ${ADDRESS}` },
   {
     said: /^NOPERM|user executing the script can't run/,
