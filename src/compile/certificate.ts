@@ -1,4 +1,7 @@
-/** A listener's certificate and key, judged before anything serves with them: a pair that does not fit would take the listener down. */
+/**
+ * Certificates, judged before anything serves with them: a pair that does not fit would take a listener down, and of a bundle TLS
+ * leaves out in silence what it cannot read, so that every call of the upstream would fail with no word of why.
+ */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 
 /** What is wrong with the pair, to follow `Secret …` in a message; null: nothing. Says nothing of what is in it. */
@@ -10,6 +13,31 @@ export function certificateFault(certificatePem: string, privateKeyPem: string):
   return certificate.checkPrivateKey(key)
     ? null
     : 'holds under "tls.key" a key that does not belong to the first certificate under "tls.crt"';
+}
+
+const BEGIN = '-----BEGIN CERTIFICATE-----';
+/** Of bundles that were judged: the same one is named by thousands of routes, and a public one has 150 certificates. */
+const MAX_JUDGED = 100;
+const judged = new Map<string, string | null>();
+
+/** What is wrong with a bundle of authorities, to follow `Secret … holds under the key …` in a message; null: nothing. */
+export function authoritiesFault(bundlePem: string): string | null {
+  let fault = judged.get(bundlePem);
+  if (fault === undefined) {
+    if (judged.size >= MAX_JUDGED) judged.clear();
+    judged.set(bundlePem, (fault = findFault(bundlePem)));
+  }
+  return fault;
+}
+
+function findFault(bundlePem: string): string | null {
+  const [, ...blocks] = bundlePem.split(BEGIN);
+  if (blocks.length === 0) return 'no PEM certificate';
+  const broken = blocks.findIndex((block) => readCertificate(BEGIN + block) === null);
+  if (broken === -1) return null;
+  return blocks.length === 1
+    ? 'a certificate that cannot be read'
+    : `${blocks.length} certificates of which number ${broken + 1} cannot be read`;
 }
 
 function readCertificate(pem: string): X509Certificate | null {

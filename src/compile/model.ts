@@ -218,11 +218,23 @@ function compileParameters(
         `${JSON.stringify(reserved)} is the client's alone${reserved === 'model' ? ": the provider's name of the model goes into provider" : ''}`,
       ),
     );
+  const unquoted = YAML_BOOLEANS.find((name) => parameters !== undefined && Object.hasOwn(parameters, name));
+  if (unquoted !== undefined)
+    return err(
+      issue(
+        `${path}.${unquoted}`,
+        'InvalidSpec',
+        `no provider has a member "${unquoted}": in YAML n, y, on, off, yes and no are booleans, write "n" in quotes`,
+      ),
+    );
   const deep = Object.entries(parameters ?? {}).find(([, value]) => isDeeper(value, MAX_PARAMETER_DEPTH));
   if (deep !== undefined)
     return err(issue(`${path}.${deep[0]}`, 'InvalidSpec', `is nested more than ${MAX_PARAMETER_DEPTH} levels deep`));
   return ok(Object.entries(parameters ?? {}).sort(([a], [b]) => byText(a, b)));
 }
+
+/** What YAML 1.1, and with it kubectl, makes of an unquoted `n` before anybody here sees it. */
+const YAML_BOOLEANS: readonly string[] = ['false', 'true'];
 
 /** The API server takes 10,000 levels; whoever walks them as a tree, here or in a pod, runs out of stack. */
 const MAX_PARAMETER_DEPTH = 64;

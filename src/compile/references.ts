@@ -4,6 +4,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { SecretValue } from '../lib/secret.ts';
 import type { ConfigMap } from '../api/core.ts';
 import { GROUP } from '../api/v1alpha1/common.ts';
+import { authoritiesFault } from './certificate.ts';
 import type { Read } from './memo.ts';
 
 interface KeyRef {
@@ -71,8 +72,6 @@ export function configMapValue(
   );
 }
 
-const CERTIFICATE = '-----BEGIN CERTIFICATE-----';
-
 /** A PEM bundle of certificates from a ConfigMap or a Secret. */
 export function certificates(
   read: Read,
@@ -90,15 +89,10 @@ export function certificates(
     if (!found.ok) return found;
     text = found.value.value;
   }
-  if (!text.includes(CERTIFICATE))
-    return err(
-      issue(
-        path,
-        'ArtifactInvalid',
-        `${ref.kind} ${namespace}/${ref.name} holds no PEM certificate under the key ${JSON.stringify(ref.key)}`,
-      ),
-    );
-  return ok(text);
+  const fault = authoritiesFault(text);
+  if (fault === null) return ok(text);
+  const where = `${ref.kind} ${namespace}/${ref.name} holds under the key ${JSON.stringify(ref.key)}`;
+  return err(issue(path, 'ArtifactInvalid', `${where} ${fault}`));
 }
 
 function keysOf(data: object): string {

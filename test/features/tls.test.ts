@@ -193,7 +193,7 @@ describe('an upstream over HTTPS', () => {
     expect(alone.requests[0]?.errorMessage).toMatch(why);
   });
 
-  it('whose route gives an authority that is none fails over', async () => {
+  it('whose route gives an authority that is none is never called: the other one answers', async () => {
     const upstream = await secure();
     const second = await FakeUpstream.start(hello);
     const nonsense = '-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n';
@@ -201,7 +201,8 @@ describe('an upstream over HTTPS', () => {
       documents(routeYaml({ a: { url: upstream.url, more: TRUSTING }, b: second.url }), caYaml(nonsense)),
     );
     const answer = await request(gateway.port, { body: { ...chat.body } });
-    expect(answer.headers['x-fairlead-reason']).toBe('failover:ConnectFailure(a)');
+    expect(answer.headers['x-fairlead-reason']).toBe('only');
+    expect(upstream.calls).toHaveLength(0);
   });
 
   it('that speaks plain HTTP fails over', async () => {

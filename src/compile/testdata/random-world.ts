@@ -54,7 +54,7 @@ export function randomWorld(random: () => number, size: number): RandomWorld {
       stringData: { sha256: pick(HASHES), tenant: pick(['acme', 'team-b']) },
     }),
     () => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'tls', namespace: 'platform' }, stringData: { 'tls.crt': CERTIFICATE_PEM, 'tls.key': pick([PRIVATE_KEY_PEM, PRIVATE_KEY_PEM, 'none']) } }),
-    () => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'ca', namespace: pick(NAMESPACES) }, data: { 'ca.crt': pick(['-----BEGIN CERTIFICATE-----\n1', 'none']) } }),
+    () => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'ca', namespace: pick(NAMESPACES) }, data: { 'ca.crt': pick([CERTIFICATE_PEM, '-----BEGIN CERTIFICATE-----\n1', 'none']) } }),
     () => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: pick(NAMESPACES), labels: { stage: pick(['prod', 'dev']) } } }),
     () => ({
       apiVersion: 'gateway.networking.k8s.io/v1beta1',
