@@ -115,7 +115,12 @@ export class RedisProcess {
     try {
       await once(socket, 'connect');
       socket.write(`*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`);
-      const [answer] = (await once(socket, 'data')) as [Buffer];
+      const hungUp = once(socket, 'close').then(() => {
+        throw new Error(`Redis hung up on ${words[0] ?? ''} without an answer`);
+      });
+      const [answer] = (await Promise.race([once(socket, 'data'), hungUp])) as [Buffer];
+      // The end of the socket, below, is nobody's error.
+      hungUp.catch(() => {});
       return answer.toString();
     } finally {
       socket.destroy();
