@@ -17,7 +17,18 @@ import {
   withDatastoreDown,
 } from './faults.ts';
 import { AZURE, OPENAI, startProviders, STREAM_PIECES, type Providers } from './providers.ts';
-import { applyRoute, helmRelease, importImage, makeKey, makeTeam, NAMESPACE, PROVIDER_KEYS, routeLike, TEAM } from './release.ts';
+import {
+  applyRoute,
+  helmRelease,
+  importImage,
+  liftLimit,
+  makeKey,
+  makeTeam,
+  NAMESPACE,
+  PROVIDER_KEYS,
+  routeLike,
+  TEAM,
+} from './release.ts';
 import { ask, GATEWAYS, isWholeStream, Load, metric, readyPods, serviceUrl, type Ask } from './traffic.ts';
 
 const LIMIT_MS = 8 * 60_000;
@@ -56,6 +67,7 @@ describeWithCluster('a release under faults', (cluster) => {
     const key = await makeKey(cluster());
     await makeTeam(cluster(), TEAM);
     await applyRoute(cluster());
+    await liftLimit(cluster());
     request = { base: await serviceUrl(cluster()), key };
   }, LIMIT_MS);
   afterAll(() => providers?.close());

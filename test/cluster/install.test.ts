@@ -5,7 +5,18 @@ import type { Cluster } from './cluster.ts';
 import { describeWithCluster } from './describe.ts';
 import { until } from './faults.ts';
 import { AZURE, OPENAI, startProviders, STREAM_PIECES, type Providers } from './providers.ts';
-import { applyRoute, helmRelease, importImage, makeKey, makeTeam, NAMESPACE, PROVIDER_KEYS, routeLike, TEAM } from './release.ts';
+import {
+  applyRoute,
+  helmRelease,
+  importImage,
+  liftLimit,
+  makeKey,
+  makeTeam,
+  NAMESPACE,
+  PROVIDER_KEYS,
+  routeLike,
+  TEAM,
+} from './release.ts';
 import { ask, GATEWAYS, isWholeStream, Load, metric, readyPods, serviceUrl } from './traffic.ts';
 
 const LIMIT_MS = 5 * 60_000;
@@ -75,6 +86,7 @@ describeWithCluster('a release', (cluster) => {
   it(
     'is upgraded without a failed request',
     async () => {
+      await liftLimit(cluster());
       const load = new Load({ base, key });
       await helmRelease(cluster(), 'upgrade', ['operator.logLevel=debug', 'gateway.spec.podTemplate.labels.generation=second']);
       await cluster().kubectl(['-n', NAMESPACE, 'rollout', 'status', 'deployment/default-gateway', '--timeout=200s']);
