@@ -83,6 +83,13 @@ describe('the input of a batch', () => {
       }),
     );
   });
+
+  it('may be nothing but empty lines: it is read in linear time', () => {
+    // A quadratic step would take a quarter of an hour here.
+    const bytes = Buffer.concat([Buffer.alloc(90_000, '\n'), Buffer.alloc(8 * 1024 * 1024, ' ')]);
+    const read = finish(readBatchInput(bytes, { start: 0, end: bytes.length }));
+    expect(read).toMatchObject({ ok: false, error: { message: expect.stringContaining('it holds no request') } });
+  });
 });
 
 /** Each character as it is, or escaped. */

@@ -99,7 +99,9 @@ function* piecesOf(bytes: Buffer, { start, end }: Span): Generator<readonly Line
   for (let number = 1; from < end; number++) {
     const found = bytes.indexOf(LINE_END, from);
     const to = found === -1 || found > end ? end : found;
-    if (skipSpace(bytes, from) < to) lines.push({ number, start: from, end: to });
+    // Looked at alone: past its end, each of many empty lines would be looked at as often as there are lines before it.
+    const line = bytes.subarray(from, to);
+    if (skipSpace(line, 0) < line.length) lines.push({ number, start: from, end: to });
     from = to + 1;
     if (from - pieceFrom < PIECE_BYTES && number <= MAX_LINES) continue;
     yield lines;
