@@ -94,7 +94,7 @@ export function outputTokensAsked(
     const value = valueAt(override, path);
     // Defaults count where they are the member itself: below another one, whatever of it the client gives takes their place.
     const said = value === undefined ? (client ?? (path.length === 1 ? valueAt(defaults, path) : null)) : value;
-    if (isBound(said)) found = Math.max(found ?? 0, Math.floor(said));
+    if (isBound(said)) found = Math.max(found ?? 0, whole(said));
   }
   return found;
 }
@@ -103,13 +103,18 @@ function largest(operation: Operation, valueOf: (name: string) => unknown): numb
   let found: number | null = null;
   for (const name of MEMBERS[operation] ?? []) {
     const value = valueOf(name);
-    if (isBound(value)) found = Math.max(found ?? 0, Math.floor(value));
+    if (isBound(value)) found = Math.max(found ?? 0, whole(value));
   }
   return found;
 }
 
 function isBound(value: unknown): value is number {
   return typeof value === 'number' && value >= 0;
+}
+
+/** JSON's 1e999 is Infinity, with which nothing can be counted. */
+function whole(tokens: number): number {
+  return Math.min(Math.floor(tokens), Number.MAX_SAFE_INTEGER);
 }
 
 /** null where an edit replaces the member that would hold it, and gives none; undefined where it says nothing of either. */

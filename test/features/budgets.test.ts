@@ -345,6 +345,14 @@ describe('a budget', () => {
     expect((await ask({ max_tokens: 500 })).status).toBe(429);
   });
 
+  it('bounds what asks for more than a number can hold', async () => {
+    const { gateway, upstream } = await start(DAY('0.1'));
+    const body = JSON.stringify({ ...chat.body, max_tokens: 0 }).replace('"max_tokens":0', '"max_tokens":1e999');
+    const answer = await request(gateway.port, { path: chat.path, body, headers: { 'api-key': KEY } });
+    expect(answer.headers['x-fairlead-max-tokens-clamped']).toBe('100');
+    expect(asked(upstream.calls[0] as ReceivedCall).max_tokens).toBe(100);
+  });
+
   it('refuses what its whole could not pay for', async () => {
     const { ask } = await start(DAY('0.01'));
     const answer = await ask({ max_tokens: 64 });
