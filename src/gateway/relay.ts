@@ -182,13 +182,19 @@ export class Relay implements AttemptHost {
     this.#end(499, 'client_gone', gone, attempt, usage, this.#cost(attempt, usage));
   }
 
-  /** The gateway cannot go on: a fault of its own, or the end of its drain. */
+  /** The gateway cannot go on: a fault of its own, or the end of its drain. What the client has had of an answer is settled. */
   abandon(error: GatewayError): void {
     if (this.#over) return;
     const attempt = this.#current;
     attempt?.cancel();
     if (attempt !== null) this.#closeAttempt(attempt, { kind: 'client_gone', message: error.message });
-    this.#refuse(error, attempt);
+    if (attempt === null || !this.#committed) {
+      this.#refuse(error, attempt);
+      return;
+    }
+    const usage = attempt.usage ?? estimateUsage(this.facts, attempt.outputChars);
+    this.#interrupt(error, attempt);
+    this.#end(this.run.exchange.status, error.code, attempt.failure, attempt, usage, this.#cost(attempt, usage));
   }
 
   /** Sends the next attempt to this target; where it has no room after all, to another one that has. */

@@ -82,16 +82,20 @@ describe('a gateway that drains', () => {
 });
 
 describe('when the time is over', () => {
-  it('an open stream gets an explicit error, and its upstream is cancelled', async () => {
+  it('an open stream gets an explicit error, its upstream is cancelled, and what it has used is settled', async () => {
     const { gateway, upstream } = await setUp();
     const { sent, call } = await beginStream(gateway, upstream);
+    call.chunk(chat.text('x'.repeat(397)));
+    await sent.waitFor('xxx');
     await gateway.close(20);
     const answer = await sent.answer;
     expect(answer.complete).toBe(true);
     expect(answer.text).toContain('"code":"shutting_down"');
     expect(answer.text).not.toContain('[DONE]');
     await call.gone;
-    expect(gateway.requests).toMatchObject([{ errorCode: 'shutting_down' }]);
+    expect(gateway.requests).toMatchObject([
+      { errorCode: 'shutting_down', target: 'a', usage: { outputTokens: 100, estimated: true } },
+    ]);
   });
 
   it('a stream of responses gets it with the number that follows', async () => {
