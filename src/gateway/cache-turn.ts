@@ -4,7 +4,7 @@ import type { Waiter } from '../cache/single-flight.ts';
 import type { ParsedBody } from '../dialects/parsed-body.ts';
 import type { Reservation } from '../limits/limiter.ts';
 import { AnswerCapture } from './answer-capture.ts';
-import { cacheControl } from './cache-control.ts';
+import { type CacheControl, cacheControl } from './cache-control.ts';
 import type { Relay } from './relay.ts';
 import type { RequestContext } from './request-context.ts';
 
@@ -27,6 +27,7 @@ export class CacheTurn implements Waiter {
   readonly #reservation: Reservation;
   readonly #cache: RouteCache;
   readonly #key: string | null;
+  readonly #asked: CacheControl;
   #leads = false;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
@@ -36,6 +37,7 @@ export class CacheTurn implements Waiter {
     this.#relay = relay;
     this.#reservation = reservation;
     this.#cache = cache;
+    this.#asked = cacheControl(relay.header('cache-control'));
     const { body } = relay;
     // Who asks what its own answer costs is not told what another one did.
     const costs = relay.header('x-fairlead-include-cost') === 'true';
@@ -44,14 +46,13 @@ export class CacheTurn implements Waiter {
 
   start(): void {
     const key = this.#key;
-    const asked = cacheControl(this.#relay.header('cache-control'));
-    if (key === null || asked.noStore) {
+    if (key === null || this.#asked.noStore) {
       this.#relay.cacheHeader = 'bypass';
       this.#askUpstream('bypass');
       return;
     }
     // Wants a new answer, which then is for everybody.
-    if (asked.maxAgeMs === 0) {
+    if (this.#asked.maxAgeMs === 0) {
       this.#askAndKeep(key);
       return;
     }
@@ -63,10 +64,10 @@ export class CacheTurn implements Waiter {
     }
     this.#leads = true;
     const found = cache.lookUp(key);
-    if (!(found instanceof Promise)) this.#lookedUp(key, found, asked.maxAgeMs);
+    if (!(found instanceof Promise)) this.#lookedUp(key, found);
     else
       found
-        .then((answer) => this.#lookedUp(key, answer, asked.maxAgeMs))
+        .then((answer) => this.#lookedUp(key, answer))
         .catch((error: unknown) => {
           this.#host.fault(error);
         });
@@ -84,7 +85,9 @@ export class CacheTurn implements Waiter {
   }
 
   answered(answer: CachedAnswer): void {
-    this.#answer(answer, 'joined');
+    // Whoever leads may take an older one than this does.
+    if (this.#isFresh(answer)) this.#answer(answer, 'joined');
+    else this.goOn();
   }
 
   goOn(): void {
@@ -113,17 +116,20 @@ export class CacheTurn implements Waiter {
     });
   }
 
-  #lookedUp(key: string, found: CachedAnswer | null, maxAgeMs: number | null): void {
+  #lookedUp(key: string, found: CachedAnswer | null): void {
     // Somebody else leads by now.
     if (this.#over) return;
-    const { cache, clock } = this.#host.core;
-    const fresh = found !== null && (maxAgeMs === null || clock.wallMs() - found.storedAtMs <= maxAgeMs);
-    if (!fresh) {
+    if (found === null || !this.#isFresh(found)) {
       this.#askAndKeep(key);
       return;
     }
-    cache.flights.landed(key, found);
+    this.#host.core.cache.flights.landed(key, found);
     this.#answer(found, 'hit');
+  }
+
+  #isFresh({ storedAtMs }: CachedAnswer): boolean {
+    const { maxAgeMs } = this.#asked;
+    return maxAgeMs === null || this.#host.core.clock.wallMs() - storedAtMs <= maxAgeMs;
   }
 
   #waitedEnough(key: string): void {

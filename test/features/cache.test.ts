@@ -311,6 +311,28 @@ describe('identical requests at the same moment', () => {
     expect(upstream.calls).toHaveLength(2);
   });
 
+  it('each get what is as new as they ask for', async () => {
+    const clock = new ManualClock();
+    const { gateway, upstream } = await start({}, counting(), { clock });
+    await ask(gateway);
+    clock.advance(6_000);
+    const { cache } = gateway.gateway;
+    const found = Promise.withResolvers<void>();
+    const lookUp = cache.lookUp.bind(cache);
+    // As Redis answers: later.
+    cache.lookUp = async (key) => {
+      await found.promise;
+      return lookUp(key);
+    };
+    const any = send(gateway.port, options({}));
+    await eventually(() => gateway.gateway.running.size === 1);
+    const newer = send(gateway.port, options({ headers: { 'cache-control': 'max-age=5' } }));
+    await eventually(() => gateway.gateway.running.size === 2);
+    found.resolve();
+    expect([told(await any.answer), told(await newer.answer)]).toEqual(['hit', 'miss']);
+    expect(upstream.calls).toHaveLength(2);
+  });
+
   it('give everything back when all of them leave', async () => {
     const { gateway, upstream } = await start({ limits: '{name: slots, unit: Concurrency, limit: 3}' }, () => {});
     const sent = [0, 1, 2].map(() => send(gateway.port, options({})));
