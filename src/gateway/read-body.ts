@@ -1,3 +1,4 @@
+import type { Transform } from 'node:stream';
 import zlib from 'node:zlib';
 import type { BufferBudget } from './buffer-budget.ts';
 import type { GatewayError } from './errors.ts';
@@ -8,14 +9,12 @@ export interface BodyReader {
   onBodyError(error: GatewayError): void;
 }
 
-type Decompress = (body: Buffer, options: { maxOutputLength: number }, done: (error: Error | null, body: Buffer) => void) => void;
-
-const DECOMPRESS: ReadonlyMap<string, Decompress> = new Map<string, Decompress>([
-  ['gzip', zlib.gunzip],
-  ['x-gzip', zlib.gunzip],
-  ['deflate', zlib.inflate],
-  ['br', zlib.brotliDecompress],
-  ['zstd', zlib.zstdDecompress],
+const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
+  ['gzip', () => zlib.createGunzip()],
+  ['x-gzip', () => zlib.createGunzip()],
+  ['deflate', () => zlib.createInflate()],
+  ['br', () => zlib.createBrotliDecompress()],
+  ['zstd', () => zlib.createZstdDecompress()],
 ]);
 
 /** A body may come in chunks of a byte, each an object of a hundred: so many pieces become one where they are small. */
@@ -55,7 +54,7 @@ export class RequestBody implements BodySink {
       return;
     }
     const encoding = this.#exchange.headers['content-encoding']?.toLowerCase();
-    if (encoding !== undefined && encoding !== 'identity' && encoding !== '' && !DECOMPRESS.has(encoding)) {
+    if (encoding !== undefined && encoding !== 'identity' && encoding !== '' && !DECODERS.has(encoding)) {
       this.#fail({
         code: 'unsupported_encoding',
         message: `The request's content-encoding ${JSON.stringify(encoding.slice(0, 64))} is not supported; send gzip, deflate, br, zstd or none.`,
@@ -101,21 +100,31 @@ export class RequestBody implements BodySink {
     const encoding = this.#encoding;
     const body = this.#more === null ? (this.#first ?? EMPTY) : Buffer.concat(this.#more, this.#length);
     this.#more = null;
-    const decompress = encoding === undefined ? undefined : DECOMPRESS.get(encoding);
-    if (decompress === undefined) {
-      this.#reader.onBody(body);
-      return;
-    }
-    decompress(body, { maxOutputLength: this.#maxBytes }, (error, decoded) => {
-      if (this.#over) return;
-      if (error === null) {
-        if (this.hold(decoded.length)) this.#reader.onBody(decoded);
-      } else if ('code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') {
-        this.#fail(this.#tooLarge(', decoded,'));
-      } else {
-        this.#fail({ code: 'invalid_body', message: `The request body is not valid ${encoding ?? ''} data: ${error.message}.` });
+    const decoder = encoding === undefined ? undefined : DECODERS.get(encoding);
+    if (decoder === undefined) this.#reader.onBody(body);
+    else this.#decode(decoder(), body);
+  }
+
+  /** Piece by piece: many small bodies that unfold at the same moment would take more than there is before the first is whole. */
+  #decode(decoder: Transform, body: Buffer): void {
+    const pieces: Buffer[] = [];
+    let length = 0;
+    decoder.on('data', (piece: Buffer) => {
+      if (!this.#over) {
+        length += piece.length;
+        if (length > this.#maxBytes) this.#fail(this.#tooLarge(', decoded,'));
+        else if (this.hold(piece.length)) pieces.push(piece);
       }
+      if (this.#over) decoder.destroy();
     });
+    decoder.on('end', () => {
+      if (!this.#over) this.#reader.onBody(Buffer.concat(pieces, length));
+    });
+    decoder.on('error', ({ message }) => {
+      if (this.#over) return;
+      this.#fail({ code: 'invalid_body', message: `The request body is not valid ${this.#encoding ?? ''} data: ${message}.` });
+    });
+    decoder.end(body);
   }
 
   /** False: there is no room, and the reader has been told. */

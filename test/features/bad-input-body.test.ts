@@ -1,7 +1,7 @@
 import zlib from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import { type Answer, request, type RequestOptions } from './support/client.ts';
-import { startGateway, type TestGateway } from './support/gateway.ts';
+import { startGateway, type TestGateway, type TestGatewayOptions } from './support/gateway.ts';
 import { chatCompletion } from './support/openai-answers.ts';
 import { post, RawConnection } from './support/raw-http.ts';
 import { documents, gatewayYaml } from './support/secrets.ts';
@@ -14,9 +14,11 @@ const LIMIT_BYTES = 64 * 1024;
 const bounded = (clientAuth: string): string =>
   gatewayYaml(`clientAuth: {type: ${clientAuth}}, listener: {maxRequestBytes: 64Ki}`);
 
-async function start(): Promise<{ readonly gateway: TestGateway; readonly upstream: FakeUpstream }> {
+async function start(
+  options: TestGatewayOptions = {},
+): Promise<{ readonly gateway: TestGateway; readonly upstream: FakeUpstream }> {
   const upstream = await FakeUpstream.start((call) => call.answer(200, JSON.stringify(chatCompletion('Hi'))));
-  return { upstream, gateway: await startGateway(documents(bounded('None'), routeYaml({ a: upstream.url }))) };
+  return { upstream, gateway: await startGateway(documents(bounded('None'), routeYaml({ a: upstream.url })), options) };
 }
 
 const good = { model: 'chat', messages: [{ role: 'user', content: 'Hi' }] };
@@ -167,6 +169,18 @@ describe('content-encoding', () => {
     const { gateway } = await start();
     expect(bytes.length).toBeLessThan(LIMIT_BYTES);
     expectError(await request(gateway.port, encoded(name, bytes)), tooLarge(/decoded/));
+    await gateway.until(() => gateway.gateway.budget.usedBytes === 0);
+    expect((await request(gateway.port, { body: good })).status).toBe(200);
+  });
+
+  it('unfolds no further than the pod has room for, whatever a body may have', async () => {
+    const { gateway } = await start({ maxBufferedBytes: LIMIT_BYTES / 2 });
+    const answer = await request(
+      gateway.port,
+      encoded('gzip', zlib.gzipSync(Buffer.alloc(40 * 1024 * 1024, 0x20)).subarray(0, 8_192)),
+    );
+    expect(answer.status).toBe(503);
+    expect(JSON.parse(answer.text)).toMatchObject({ error: { code: 'overloaded' } });
     await gateway.until(() => gateway.gateway.budget.usedBytes === 0);
     expect((await request(gateway.port, { body: good })).status).toBe(200);
   });
