@@ -117,4 +117,10 @@ describe('files that a request names', () => {
       }),
     );
   });
+
+  it.each(['document', 'results', 'metadata'])('are found in a variable of a prompt that is called %s', (name) => {
+    const variables = { [name]: { type: 'input_file', file_id: 'file-1' } };
+    const body = readRequestBody(Buffer.from(JSON.stringify({ model: 'm', prompt: { id: 'pmpt_1', variables } })), 'responses');
+    expect(body.ok && fileIdsOf(body.value)).toEqual(['file-1']);
+  });
 });

@@ -25,8 +25,10 @@ function mayNameFiles(bytes: Buffer): boolean {
   return bytes.includes('\\u00') && ESCAPES.test(bytes.toString('latin1'));
 }
 
+const NOTHING: ReadonlySet<string> = new Set();
+
 /** The nesting of what was read is bounded. */
-function collect(value: unknown, found: Set<string>): void {
+function collect(value: unknown, found: Set<string>, skipped = NO_FILES): void {
   if (Array.isArray(value)) {
     for (const each of value) if (typeof each === 'object') collect(each, found);
     return;
@@ -35,7 +37,8 @@ function collect(value: unknown, found: Set<string>): void {
   for (const [name, inner] of Object.entries(value)) {
     if (name === 'file_id') add(inner, found);
     else if (name === 'file_ids' && Array.isArray(inner)) for (const id of inner) add(id, found);
-    else if (typeof inner === 'object' && !NO_FILES.has(name)) collect(inner, found);
+    // A prompt's variables, of which each may be a file, are called as whoever wrote the prompt likes.
+    else if (typeof inner === 'object' && !skipped.has(name)) collect(inner, found, name === 'variables' ? NOTHING : NO_FILES);
   }
 }
 
