@@ -85,6 +85,23 @@ describe('readMultipart', () => {
     expect(refusal(bytes)).toMatch(why);
   });
 
+  it('refuses a batch whose file has a transfer encoding, which some upstreams take off, and no other file', () => {
+    const encoded = (purpose: string, line: string): Buffer =>
+      form(
+        `Content-Disposition: form-data; name="purpose"\r\n\r\n${purpose}`,
+        `Content-Disposition: form-data; name="file"; filename="in.jsonl"\r\n${line}\r\n\r\n{}`,
+      );
+    const readUpload = (bytes: Buffer): boolean | string => {
+      const body = readMultipart(bytes, 'files', TYPE);
+      return body.ok || body.error.message;
+    };
+    for (const line of ['Content-Transfer-Encoding: quoted-printable', 'content-transfer-encoding : base64']) {
+      expect(readUpload(encoded('batch', line))).toMatch(/the file has a transfer encoding/);
+      expect(readUpload(encoded('user_data', line))).toBe(true);
+    }
+    expect(readUpload(encoded('batch', 'Content-Transfer-Encoding: binary'))).toBe(true);
+  });
+
   it('reads the boundary as RFC 2046 has it', () => {
     expect(read(form(MODEL), null, 'Multipart/Form-Data; charset=utf-8; Boundary="XX"').model).toBe('whisper-1');
     for (const type of [

@@ -135,6 +135,7 @@ function readFields(bytes: Buffer, boundary: string, wanted: ReadonlySet<string 
   let model: Span | null = null;
   let modelPart: Span | null = null;
   let file: Span | null = null;
+  let fileEncoded = false;
   let purpose: string | null = null;
   let stream: boolean | null = null;
   // The first delimiter has no line end before it.
@@ -166,6 +167,7 @@ function readFields(bytes: Buffer, boundary: string, wanted: ReadonlySet<string 
     if (name.value === 'file') {
       if (file !== null) return duplicate('file');
       file = span;
+      fileEncoded = TRANSFER_ENCODING.test(headers);
       continue;
     }
     const value = readField(bytes, span.start, span.end, name.value ?? '', headers);
@@ -183,6 +185,8 @@ function readFields(bytes: Buffer, boundary: string, wanted: ReadonlySet<string 
     }
   }
 
+  // Its lines are read as they came: an upstream that takes the encoding off would read others.
+  if (fileEncoded && purpose === 'batch') return invalid('the file has a transfer encoding; send it as it is', 'file');
   if (hasLooseBoundary(bytes, delimiter)) return invalid('its boundary is also found after a line end other than CRLF');
   for (let after = at + 2; after < bytes.length; after++) {
     const byte = bytes[after];
@@ -201,11 +205,13 @@ function hasLooseBoundary(bytes: Buffer, delimiter: Buffer): boolean {
   return false;
 }
 
+/** One that some parsers take off. Others leave it, as RFC 7578 (section 4.7) has it. */
+const TRANSFER_ENCODING = /^content-transfer-encoding[ \t]*:(?!\s*(binary|7bit|8bit)\s*$)/im;
+
 function readField(bytes: Buffer, start: number, end: number, name: string, headers: string): Result<string, BodyError> {
   if (end - start > MAX_FIELD_BYTES) return invalid(`the field '${name}' is longer than ${MAX_FIELD_BYTES} bytes`, name);
   if (/;\s*filename\*?\s*=/i.test(headers)) return invalid(`the field '${name}' is a file; send it as plain text`, name);
-  if (/^content-transfer-encoding:(?!\s*(binary|7bit|8bit)\s*$)/im.test(headers))
-    return invalid(`the field '${name}' has a transfer encoding; send it as plain text`, name);
+  if (TRANSFER_ENCODING.test(headers)) return invalid(`the field '${name}' has a transfer encoding; send it as plain text`, name);
   const value = bytes.subarray(start, end);
   if (!isUtf8(value)) return invalid(`the field '${name}' is not valid UTF-8`, name);
   return ok(value.toString());
