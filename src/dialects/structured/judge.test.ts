@@ -13,6 +13,7 @@ describe('judge', () => {
     ['fences', '```json\n{"a":1}\n```', { a: 1 }],
     ['words around it', 'Here you are:\n```json\n{"a":1,"b":["}"]}\n```\nAnything else?', { a: 1, b: ['}'] }],
     ['text behind it', '{"a":1} I hope this helps', { a: 1 }],
+    ['a cut end in fences', '```json\n{"a":1,"b":["x"\n```\n', { a: 1, b: ['x'] }],
     ['a cut end', '{"a":1,"b":["x","y', { a: 1, b: ['x', 'y'] }],
     ['a comma too many', '{"a":1,}', { a: 1 }],
     ['single quotes', "{'a':1}", { a: 1 }],
@@ -31,6 +32,11 @@ describe('judge', () => {
     ['brackets without end', '['.repeat(100_000), 'the answer is not JSON'],
   ])('does not mend %s', (_, text, why) => {
     expect(judge(SCHEMA, text, true)).toEqual({ state: 'invalid', why });
+  });
+
+  it('mends in linear time what a model ends with blanks for as long as it may', () => {
+    // A quadratic step would take a minute here.
+    expect(judge(SCHEMA, `{"a":1${'\n'.repeat(250_000)}`, true)).toMatchObject({ state: 'repaired' });
   });
 
   it('leaves alone what it cannot check', () => {

@@ -7,6 +7,7 @@ const MAX_CHARS = 256 * 1024;
 /** The library calls itself at each level. */
 const MAX_DEPTH = 200;
 const FENCE = /^\s*```[a-zA-Z0-9]{0,12}[ \t]*\r?\n/;
+const FENCE_END = '```';
 
 /** JSON text; null: it cannot be mended. */
 export function repairJson(text: string): string | null {
@@ -38,5 +39,8 @@ function valueAt(text: string, begin: number): string | null {
     } else if ((char === '}' || char === ']') && --depth === 0) return text.slice(begin, at + 1);
   }
   // Cut: what follows a fence's end is not the answer.
-  return text.slice(begin).replace(/\s*```\s*$/, '');
+  const rest = text.slice(begin);
+  // No pattern, which would begin anew at each of the many blanks that a model may end in.
+  const end = rest.trimEnd();
+  return end.endsWith(FENCE_END) ? end.slice(0, -FENCE_END.length).trimEnd() : rest;
 }
