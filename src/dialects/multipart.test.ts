@@ -85,6 +85,12 @@ describe('readMultipart', () => {
     expect(refusal(bytes)).toMatch(why);
   });
 
+  it('refuses a name in the URL that would be more than a name in the form', () => {
+    const name = `whisper-1\r\n--XX\r\n${MODEL.replace('whisper-1', 'other')}`;
+    const found = readMultipart(form(FILE, MODEL), 'audio_transcriptions', TYPE, name);
+    expect(found).toMatchObject({ ok: false, error: { code: 'invalid_model' } });
+  });
+
   it('refuses a batch whose file has a transfer encoding, which some upstreams take off, and no other file', () => {
     const encoded = (purpose: string, line: string): Buffer =>
       form(

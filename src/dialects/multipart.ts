@@ -80,7 +80,8 @@ export function readMultipart(
 
   const bodyModel = span === null ? null : bytes.toString('utf8', span.start, span.end);
   const model = urlModel ?? bodyModel ?? '';
-  const wrong = uploads && bodyModel === null && urlModel === null ? null : checkModel(bodyModel ?? model);
+  // The URL's name too is written into the form, where a line's end in it would begin another part.
+  const wrong = uploads && bodyModel === null && urlModel === null ? null : (checkModel(model) ?? checkModel(bodyModel ?? model));
   if (wrong !== null) return err(wrong);
   // Before the first delimiter: a part put there comes with a delimiter of its own.
   return ok({
