@@ -59,4 +59,11 @@ describe('redactErrorBody', () => {
     expect(redactErrorBody(plain, 'test-secret-1')).toBe(plain);
     expect(redactErrorBody(Buffer.from('nope: test-secret-1'), 'test-secret-1').toString()).toBe('nope: [redacted]');
   });
+
+  it('has the credential that was sent nowhere, in no other member and no error of whatever length', () => {
+    const told = (error: object): string => redactErrorBody(Buffer.from(JSON.stringify(error)), 'test-secret-1').toString();
+    expect(told({ detail: [{ msg: 'é', input: 'test-secret-1' }] })).toBe('{"detail":[{"msg":"é","input":"[redacted]"}]}');
+    const long = 'é'.repeat(50_000);
+    expect(told({ message: `${long} test-secret-1` })).toBe(`{"message":"${long} [redacted]"}`);
+  });
 });

@@ -53,9 +53,10 @@ const MAX_BODY_BYTES = 65_536;
 
 /**
  * An upstream's own error as it may be passed on: its bytes, but for an `error` that tells of the account. Its text is redacted in
- * `error`, `message` and `detail` alone, wherever these are below the top.
+ * `error`, `message` and `detail` alone, wherever these are below the top; `secret` is nowhere in it, however long it is.
  */
-export function redactErrorBody(body: Buffer, secret: string): Buffer {
+export function redactErrorBody(answered: Buffer, secret: string): Buffer {
+  const body = withoutSecret(answered, secret);
   if (body.length > MAX_BODY_BYTES) return body;
   let json: unknown;
   try {
@@ -65,6 +66,13 @@ export function redactErrorBody(body: Buffer, secret: string): Buffer {
   }
   const told = redactMembers(json, secret, 0);
   return told === json ? body : Buffer.from(JSON.stringify(told));
+}
+
+/** The same bytes where it is not in them. */
+function withoutSecret(body: Buffer, secret: string): Buffer {
+  if (secret.length < MIN_SECRET_CHARS || !body.includes(secret)) return body;
+  const bytes = Buffer.from(secret).toString('latin1');
+  return Buffer.from(body.toString('latin1').replaceAll(bytes, MARK), 'latin1');
 }
 
 const TEXTS: ReadonlySet<string> = new Set(['error', 'message', 'detail', 'details']);
