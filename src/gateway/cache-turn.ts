@@ -86,17 +86,27 @@ export class CacheTurn implements Waiter {
 
   answered(answer: CachedAnswer): void {
     // Whoever leads may take an older one than this does.
-    if (this.#isFresh(answer)) this.#answer(answer, 'joined');
-    else this.goOn();
+    if (!this.#isFresh(answer)) this.goOn();
+    else this.#onItsOwn(() => this.#answer(answer, 'joined'));
   }
 
   goOn(): void {
-    if (this.#key !== null) this.#askAndKeep(this.#key);
+    const key = this.#key;
+    if (key !== null) this.#onItsOwn(() => this.#askAndKeep(key));
   }
 
   lead(): void {
     this.#leads = true;
-    if (this.#key !== null) this.#askAndKeep(this.#key);
+    this.goOn();
+  }
+
+  /** It is called by another request, or by a timer: a fault of its own must not become theirs. */
+  #onItsOwn(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#host.fault(error);
+    }
   }
 
   #keyOf(body: ParsedBody): string | null {
@@ -134,7 +144,7 @@ export class CacheTurn implements Waiter {
 
   #waitedEnough(key: string): void {
     this.#host.core.cache.flights.leave(key, this);
-    this.#askAndKeep(key);
+    this.goOn();
   }
 
   #answer(answer: CachedAnswer, result: 'hit' | 'joined'): void {

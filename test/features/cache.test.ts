@@ -333,6 +333,27 @@ describe('identical requests at the same moment', () => {
     expect(upstream.calls).toHaveLength(2);
   });
 
+  it('do not fail with another one that waits', async () => {
+    const { gateway, upstream } = await start({}, () => {});
+    const sent = [0, 1, 2].map(() => send(gateway.port, options({})));
+    const call = await upstream.nextCall();
+    await eventually(() => gateway.gateway.running.size === 3);
+    const faults: unknown[] = [];
+    gateway.gateway.onFault = (error) => void faults.push(error);
+    let left = 1;
+    for (const { metrics } of gateway.gateway.table?.routes ?? []) {
+      metrics.cacheLookedUp = () => {
+        if (left-- > 0) throw new Error('a fault of one request');
+      };
+    }
+    await counting()(call);
+    const answers = await Promise.all(sent.map(async ({ answer }) => answer));
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 200, 500]);
+    expect(faults).toHaveLength(1);
+    await eventually(() => gateway.gateway.running.size === 0);
+    expect(gateway.gateway.budget.usedBytes).toBe(0);
+  });
+
   it('give everything back when all of them leave', async () => {
     const { gateway, upstream } = await start({ limits: '{name: slots, unit: Concurrency, limit: 3}' }, () => {});
     const sent = [0, 1, 2].map(() => send(gateway.port, options({})));
