@@ -1,3 +1,7 @@
+import { PARTS } from './lease-call.ts';
+
+/** More than a window has: what is older is looked for. While Redis is away nothing is told, and it would pile up without end. */
+const MAX_PARTS = 2 * PARTS;
 /** How many calls back a failover may have lost them. */
 const KEPT_MS = 15_000;
 
@@ -22,6 +26,7 @@ export class Reports {
     if (at === -1) {
       this.#parts.push(part);
       this.#amounts.push(amount);
+      if (this.#parts.length > MAX_PARTS) this.#forgetAged();
     } else {
       this.#amounts[at] = (this.#amounts[at] ?? 0) + amount;
     }
@@ -61,6 +66,20 @@ export class Reports {
     for (const { pairs } of lost) {
       for (let i = 0; i < pairs.length; i += 2) this.book(pairs[i] ?? 0, pairs[i + 1] ?? 0);
     }
+  }
+
+  /** What Redis would pass over: a window's length before the latest part. */
+  #forgetAged(): void {
+    const oldest = Math.max(...this.#parts) - PARTS - 1;
+    let kept = 0;
+    for (const [index, part] of this.#parts.entries()) {
+      if (part < oldest) continue;
+      this.#parts[kept] = part;
+      this.#amounts[kept] = this.#amounts[index] ?? 0;
+      kept += 1;
+    }
+    this.#parts.length = kept;
+    this.#amounts.length = kept;
   }
 
   /** Everything is told in another way. */
