@@ -206,3 +206,69 @@ function lastNeeded({ dialect }: Fixture, bytes: Buffer): number {
   const mark = marks[dialect];
   return mark === undefined ? 0 : bytes.lastIndexOf(mark);
 }
+
+describe('calls in a chat completion, told to a client of messages', () => {
+  const translation = translatedBy('OpenAI');
+  const chunk = (delta: object, finish_reason: string | null = null): Buffer =>
+    Buffer.from(`data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`);
+  /** By the number of a block: the name of its call and the arguments. */
+  const calls = (text: string): unknown => {
+    const told = new Map<unknown, [string, string]>();
+    for (const [, data] of text.matchAll(/^data: (.*)$/gm)) {
+      const event = JSON.parse(data ?? '') as {
+        index?: number;
+        content_block?: { name?: string };
+        delta?: { partial_json?: string };
+      };
+      const { index, content_block: block, delta } = event;
+      if (block?.name !== undefined) told.set(index, [block.name, '']);
+      const call = told.get(index);
+      if (call !== undefined) call[1] += delta?.partial_json ?? '';
+    }
+    return [...told.values()];
+  };
+
+  it('are two where neither has an id', () => {
+    const call = (name: string, given: object): object => ({
+      id: '',
+      type: 'function',
+      function: { name, arguments: JSON.stringify(given) },
+    });
+    const message = { role: 'assistant', content: null, tool_calls: [call('a', { x: 1 }), call('a', { x: 2 })] };
+    const body = Buffer.from(JSON.stringify({ choices: [{ index: 0, finish_reason: 'tool_calls', message }] }));
+    expect(JSON.parse(translation.answer(HEAD, 200, {}, body, true).client?.body.toString() ?? '')).toMatchObject({
+      content: [
+        { type: 'tool_use', name: 'a', input: { x: 1 } },
+        { type: 'tool_use', name: 'a', input: { x: 2 } },
+      ],
+    });
+  });
+
+  it.each<[string, readonly object[]]>([
+    [
+      'without a number, in pieces of which only the first has the id',
+      [
+        { tool_calls: [{ id: 'a', function: { name: 'f', arguments: '{"x"' } }] },
+        { tool_calls: [{ function: { arguments: ':1}' } }] },
+      ],
+    ],
+    [
+      'with text between their pieces',
+      [
+        { tool_calls: [{ index: 0, id: 'a', function: { name: 'f', arguments: '{"x"' } }] },
+        { content: '\n' },
+        { tool_calls: [{ index: 0, function: { arguments: ':1}' } }] },
+      ],
+    ],
+  ])('are whole %s', (_, deltas) => {
+    const { text, failure } = run(translation.stream(HEAD, {}), [...deltas.map((each) => chunk(each)), chunk({}, 'tool_calls')]);
+    expect(failure).toBeNull();
+    expect(calls(text)).toEqual([['f', '{"x":1}']]);
+  });
+});
+
+function translatedBy(provider: ProviderKind): Translation {
+  const translation = providerFor(provider).exchange(target({ provider }), 'messages')?.translation;
+  if (translation == null) throw new Error(`${provider} does not translate`);
+  return translation;
+}

@@ -102,7 +102,7 @@ class MessagesReplyStream extends ReplyText implements ReplyStream {
   #blocks = 0;
   /** The block of text or reasoning that is open, by its number. */
   #open: { readonly kind: Block; readonly block: number } | null = null;
-  /** Calls may be told in turns, so all stay open: the upstream's number of a call → ours of its block. */
+  /** Calls may be told in turns, and text between two pieces of one, so all stay open: the upstream's number of a call → ours of its block. */
   readonly #calls = new Map<number, number>();
 
   constructor(head: ReplyHead) {
@@ -129,13 +129,13 @@ class MessagesReplyStream extends ReplyText implements ReplyStream {
   }
 
   encryptedReasoning(data: string): void {
-    this.#close();
+    this.#closeOpen();
     this.#stop(this.#start({ type: 'redacted_thinking', data }));
   }
 
   toolCall(index: number, id: string, name: string, signature: string | null): void {
     if (signature !== null) this.reasoningSignature(signature);
-    if (this.#open !== null) this.#close();
+    this.#closeOpen();
     this.#calls.set(index, this.#start({ type: 'tool_use', id: callId(id, this.#head.id, index), name, input: {} }));
   }
 
@@ -172,7 +172,7 @@ class MessagesReplyStream extends ReplyText implements ReplyStream {
 
   #in(kind: Block, content: object): number {
     if (this.#open?.kind === kind) return this.#open.block;
-    this.#close();
+    this.#closeOpen();
     const block = this.#start(content);
     this.#open = { kind, block };
     return block;
@@ -185,9 +185,13 @@ class MessagesReplyStream extends ReplyText implements ReplyStream {
     return index;
   }
 
-  #close(): void {
+  #closeOpen(): void {
     if (this.#open !== null) this.#stop(this.#open.block);
     this.#open = null;
+  }
+
+  #close(): void {
+    this.#closeOpen();
     for (const block of this.#calls.values()) this.#stop(block);
     this.#calls.clear();
   }

@@ -64,6 +64,10 @@ class MessageReader {
     this.#sink = sink;
   }
 
+  get #lastCall(): number | undefined {
+    return this.#last < 0 ? undefined : this.#last;
+  }
+
   /** Of an answer without a finish reason. */
   get silentFinish(): FinishReason | null {
     return this.#last < 0 ? null : 'tool_calls';
@@ -76,20 +80,21 @@ class MessageReader {
     if (choices.length > (choice === undefined ? 0 : 1)) this.#sink.lost('choices');
     if (choice === undefined) return;
     const message = choice[member] ?? choice['message'];
-    if (isObject(message)) this.#read(message);
+    if (isObject(message)) this.#read(message, choice[member] === message && member === 'delta');
     if (isObject(choice['logprobs']))
       this.#sink.logprobs(objectsOf(choice['logprobs']['content']) satisfies readonly TokenLogprob[]);
     // Perplexity's: https://docs.perplexity.ai/api-reference/chat-completions-post
     if (answer['search_results'] !== undefined && !this.#searched) this.#readSearch(objectsOf(answer['search_results']));
   }
 
-  #read(message: JsonObject): void {
+  /** `piece`: of a message that goes on; in a whole one each call is one of its own. */
+  #read(message: JsonObject, piece: boolean): void {
     this.#readReasoning(message);
     readTexts(message['content'], this.#sink, 0);
     this.#sink.refusal(stringOf(message['refusal']));
-    if (message['tool_calls'] !== undefined) for (const call of objectsOf(message['tool_calls'])) this.#readCall(call);
+    if (message['tool_calls'] !== undefined) for (const call of objectsOf(message['tool_calls'])) this.#readCall(call, piece);
     const { function_call: legacy, annotations, images, audio } = message;
-    if (isObject(legacy)) this.#readCall({ index: 0, function: legacy });
+    if (isObject(legacy)) this.#readCall({ index: 0, function: legacy }, piece);
     if (annotations !== undefined) for (const annotation of objectsOf(annotations)) this.#readAnnotation(annotation);
     if (images !== undefined) for (const image of objectsOf(images)) this.#readImage(image);
     if (isObject(audio)) this.#sink.lost('audio');
@@ -125,7 +130,7 @@ class MessageReader {
     this.#sink.reasoning(stringOf(message['reasoning_content']) || stringOf(message['reasoning']));
   }
 
-  #readCall(call: JsonObject): void {
+  #readCall(call: JsonObject, piece: boolean): void {
     const called = call['function'];
     if (!isObject(called)) {
       this.#sink.lost('custom_tool_calls');
@@ -134,11 +139,12 @@ class MessageReader {
     const id = stringOf(call['id']);
     const name = stringOf(called['name']);
     const key = typeof call['index'] === 'number' ? String(call['index']) : id;
+    // What says of no call that it is its own goes on with the last one.
+    let index = !piece ? undefined : key === '' ? this.#lastCall : this.#calls.get(key);
     // A name begins a call; one that repeats with every piece (some servers) begins none.
-    let index = this.#calls.get(key === '' ? String(this.#last) : key);
     if (index === undefined || (name !== '' && id !== '' && !this.#calls.has(`id:${id}`))) {
       index = ++this.#last;
-      this.#calls.set(key === '' ? String(index) : key, index);
+      if (key !== '') this.#calls.set(key, index);
       if (id !== '') this.#calls.set(`id:${id}`, index);
       this.#sink.toolCall(index, id, name, null);
     }
