@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describeWithCluster } from './describe.ts';
 import {
   copyOver,
+  inSnapshotOf,
   leader,
   leaders,
   leadership,
@@ -155,6 +156,13 @@ describeWithCluster('a release under faults', (cluster) => {
     async () => {
       const pods = await readyPods(cluster(), GATEWAYS);
       const pids = await Promise.all(pods.map((pod) => processOf(cluster(), pod)));
+      // What was applied a moment ago, the kubelet has not brought yet.
+      for (const pid of pids) {
+        await until('the route and the client key are in the snapshot of every pod', 120_000, async () => {
+          const kept = await inSnapshotOf(pid);
+          return kept.includes(`route ${TEAM}/chat`) && kept.some((entry) => entry.startsWith('clientKey ')) ? true : undefined;
+        });
+      }
       const { apiServer } = cluster().plane;
       await apiServer.kill();
       const killedMs = performance.now();

@@ -3,6 +3,8 @@ import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { readSnapshot } from '../../src/gateway/delivery/snapshot-files.ts';
+import { GATEWAY_PATHS } from '../../src/lib/pod.ts';
 import type { Cluster } from './cluster.ts';
 import { NAMESPACE } from './release.ts';
 import { LEADER, OPERATORS, readyPods, type Pod } from './traffic.ts';
@@ -43,6 +45,12 @@ export async function processOf(cluster: Cluster, pod: Pod): Promise<number> {
   const [pid] = pids;
   if (pid === undefined) throw new Error(`no process of ${pod.name} on this machine`);
   return pid;
+}
+
+/** What of a pod's table a container that starts anew would find without an operator: `kind key` of each entry. */
+export async function inSnapshotOf(pid: number): Promise<readonly string[]> {
+  const { parts } = await readSnapshot(join('/proc', String(pid), 'root', GATEWAY_PATHS.snapshot));
+  return parts.flatMap(({ entries }) => entries.map(({ kind, key }) => `${kind} ${key}`));
 }
 
 export interface Leadership {
