@@ -19,6 +19,8 @@ const kept = new Map<string, Pattern | string>();
 /** A text says why there is none. */
 export function patternOf(source: unknown): Pattern | string {
   if (typeof source !== 'string') return 'a pattern is not a text';
+  // Before it is kept: hundreds of a request's size would be more than the pod has room for.
+  if (source.length > MAX_PATTERN_CHARS) return `a pattern is longer than ${MAX_PATTERN_CHARS} characters`;
   let pattern = kept.get(source);
   if (pattern === undefined) {
     pattern = compiled(source);
@@ -29,7 +31,6 @@ export function patternOf(source: unknown): Pattern | string {
 }
 
 function compiled(source: string): Pattern | string {
-  if (source.length > MAX_PATTERN_CHARS) return `a pattern is longer than ${MAX_PATTERN_CHARS} characters`;
   const repeats = [...source.matchAll(/\{(?:\d*,)?(\d+)\}/g)].reduce((sum, [, count]) => sum + Number(count), 0);
   if (repeats > MAX_REPEATS) return `a pattern repeats its parts more than ${MAX_REPEATS} times`;
   let program: RE2JS;

@@ -72,6 +72,20 @@ describe('validate', () => {
     ).toMatchObject({ kind: 'unchecked' });
   });
 
+  it.each<[string, unknown]>([
+    ['a long list of required names', { required: Array.from({ length: 1_000 }, () => 'a') }],
+    ['a long list of types', { type: [...Array.from({ length: 1_000 }, () => 'null'), 'object'] }],
+    ['a long list of names that depend on one', { dependentRequired: { a: Array.from({ length: 1_000 }, () => 'a') } }],
+    ['a long reference', { $ref: `#/$defs/${'x'.repeat(10_000)}` }],
+  ])('counts what %s costs each time that it is come to', (_what, often) => {
+    const schema = {
+      allOf: Array.from({ length: 2_000 }, () => ({ $ref: '#/$defs/often' })),
+      $defs: { often, ['x'.repeat(10_000)]: true },
+    };
+    expect(validate({ ...schema, allOf: schema.allOf.slice(0, 10) }, { a: 1 })).toEqual({ kind: 'valid' });
+    expect(validate(schema, { a: 1 })).toMatchObject({ kind: 'unchecked' });
+  });
+
   it('matches in linear time what backtracking would take years for', () => {
     expect(validate({ pattern: '^(a+)+$' }, `${'a'.repeat(1_000)}!`)).toMatchObject({ kind: 'invalid' });
     expect(validate({ pattern: '(x+x+)+y' }, 'x'.repeat(1_000))).toMatchObject({ kind: 'invalid' });

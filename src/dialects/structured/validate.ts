@@ -16,6 +16,8 @@ const MAX_WORK = 50_000;
 const MAX_DEPTH = 200;
 /** Characters of a text are compared in bulk. */
 const CHARS_PER_STEP = 64;
+/** Names that are looked for in a list of the schema's. */
+const NAMES_PER_STEP = 16;
 
 export function validate(schema: unknown, value: unknown): Verdict {
   const run = new Validation(schema);
@@ -70,6 +72,7 @@ class Validation {
   #resolve(reference: unknown): unknown {
     if (typeof reference !== 'string' || !/^#(?:\/|$)/.test(reference))
       throw new Unchecked(`the reference ${JSON.stringify(reference).slice(0, 80)} does not point into the schema`);
+    this.#spend(reference.length / CHARS_PER_STEP);
     let found: unknown = this.#root;
     for (const step of reference.slice(1).split('/').slice(1)) {
       this.#spend(1);
@@ -85,6 +88,7 @@ class Validation {
     const { type, enum: allowed } = schema;
     if (type !== undefined) {
       const types: readonly unknown[] = Array.isArray(type) ? type : [type];
+      this.#spend(types.length / NAMES_PER_STEP);
       if (!types.some((each) => isOfType(each, value)))
         return { at, why: `expected ${types.join(' or ')}, found ${kindOf(value)}` };
     }
@@ -157,6 +161,7 @@ class Validation {
     this.#spend(names.length);
     const { required, minProperties, maxProperties, propertyNames, dependentRequired, dependentSchemas } = schema;
     if (Array.isArray(required)) {
+      this.#spend(required.length / NAMES_PER_STEP);
       for (const name of required as readonly unknown[])
         if (typeof name === 'string' && !Object.hasOwn(value, name)) return { at, why: `${JSON.stringify(name)} is missing` };
     }
@@ -169,7 +174,9 @@ class Validation {
         (propertyNames === undefined ? null : this.check(propertyNames, name, at, depth + 1)) ??
         this.#checkMember(schema, name, value[name], `${at}/${escaped(name)}`, depth);
       if (fault !== null) return fault;
-      for (const wanted of listOf(ownMember(dependentRequired, name)))
+      const wantedNames = listOf(ownMember(dependentRequired, name));
+      this.#spend(wantedNames.length / NAMES_PER_STEP);
+      for (const wanted of wantedNames)
         if (typeof wanted === 'string' && !Object.hasOwn(value, wanted))
           return { at, why: `${JSON.stringify(wanted)} is missing` };
       const dependent = ownMember(dependentSchemas, name);
