@@ -168,4 +168,25 @@ describe('what Bedrock answers by the tool', () => {
     expect(stream).toMatch(/"index":0,"id":"t2"/);
     expect(stream).not.toContain(TOOL);
   });
+
+  it('is an object without members too, of which a stream tells nothing', () => {
+    const stream = told(translationOf('Bedrock', NOVA, 'chat').stream(HEAD, {}), [
+      eventFrame('contentBlockStart', { contentBlockIndex: 0, start: { toolUse: { toolUseId: 't1', name: TOOL } } }),
+      eventFrame('contentBlockDelta', { contentBlockIndex: 0, delta: { toolUse: { input: '' } } }),
+      eventFrame('contentBlockStop', { contentBlockIndex: 0 }),
+      eventFrame('messageStop', { stopReason: 'tool_use' }),
+    ]);
+    expect(stream).toContain('"content":"{}"');
+  });
+
+  it.each([{}, ANSWER])('is what Claude’s stream has at once: %j', (input) => {
+    const events = [
+      { type: 'content_block_start', index: 0, content_block: { type: 'tool_use', id: 't1', name: TOOL, input } },
+      { type: 'content_block_stop', index: 0 },
+      { type: 'message_delta', delta: { stop_reason: 'tool_use' } },
+      { type: 'message_stop' },
+    ].map((event) => Buffer.from(`data: ${JSON.stringify(event)}\n\n`));
+    const stream = told(translationOf('Anthropic', 'claude-sonnet-4-0', 'chat').stream(HEAD, {}), events);
+    expect(stream).toContain(`"content":${JSON.stringify(JSON.stringify(input))}`);
+  });
 });

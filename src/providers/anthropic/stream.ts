@@ -51,6 +51,7 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
   #calls = 0;
   #begun = false;
   #answered = false;
+  #answerTold = false;
   /** Of the block of text that is being told: where it begins, and its sources, whose span is known at its end. */
   #textChars = 0;
   #blockStart = 0;
@@ -86,8 +87,7 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
       case 'content_block_start':
         return this.#readBlock(parsed['index'], parsed['content_block']);
       case 'content_block_stop':
-        this.#endBlock();
-        return 0;
+        return this.#endBlock(parsed['index']);
       case 'content_block_delta':
         return this.#readDelta(parsed['index'], parsed['delta'], data);
       case 'message_delta':
@@ -120,15 +120,15 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
         if (name === JSON_ANSWER_TOOL) {
           this.#answered = true;
           this.#blocks.set(index, 'answer');
-          return 0;
+          return isFilled(block['input']) ? this.#readAnswer(JSON.stringify(block['input'])) : 0;
         }
         if (typeof this.#blocks.get(index) === 'number') return 0;
         const call = this.#calls++;
         this.#blocks.set(index, call);
         this.sink.toolCall(call, stringOf(block['id']), name, null);
         // Some give the input at once and no deltas.
-        const input = block['input'];
-        if (isObject(input) && Object.keys(input).length > 0) this.sink.toolArguments(call, JSON.stringify(input));
+        const { input } = block;
+        if (isFilled(input)) this.sink.toolArguments(call, JSON.stringify(input));
         return this.output(name.length);
       }
       case 'redacted_thinking': {
@@ -188,8 +188,8 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
         const text = this.#fresh(index, stringOf(delta['partial_json']));
         if (text === null) return this.#diverged();
         const block = this.#blocks.get(index);
-        if (block === 'answer') this.sink.text(text);
-        else if (typeof block === 'number') this.sink.toolArguments(block, text);
+        if (block === 'answer') return this.#readAnswer(text);
+        if (typeof block === 'number') this.sink.toolArguments(block, text);
         return this.outputIfAny(text.length);
       }
       case 'citations_delta':
@@ -200,10 +200,18 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
     }
   }
 
-  #endBlock(): void {
+  #readAnswer(text: string): number {
+    this.sink.text(text);
+    this.#answerTold ||= text !== '';
+    return this.outputIfAny(text.length);
+  }
+
+  #endBlock(index: unknown): number {
     for (const citation of this.#cited) readCitation(citation, this.sink, { start: this.#blockStart, end: this.#textChars });
     this.#cited = [];
     this.#blockStart = this.#textChars;
+    // An object without members has no deltas.
+    return this.#blocks.get(index) === 'answer' && !this.#answerTold ? this.#readAnswer('{}') : 0;
   }
 
   /** The part of a delta that has not been told; null: it is not what was told the first time. */
@@ -242,4 +250,8 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
     this.#ended = this.finishReason !== null;
     return failure === null ? 0 : this.fail(failure);
   }
+}
+
+function isFilled(input: unknown): boolean {
+  return isObject(input) && Object.keys(input).length > 0;
 }

@@ -143,6 +143,7 @@ export class ConverseStream extends UpstreamReader {
   #nextCall = 0;
   /** Bedrock's number of the block whose call is the answer; null: none is. */
   #answerBlock: unknown = null;
+  #answerTold = false;
   #textChars = 0;
   /** Characters of text before the block that is being told. */
   #blockStart = 0;
@@ -174,7 +175,7 @@ export class ConverseStream extends UpstreamReader {
         break;
       case 'contentBlockStop':
         this.#blockStart = this.#textChars;
-        return 0;
+        return this.#endAnswer(isObject(parsed) ? parsed['contentBlockIndex'] : undefined);
       default:
         // messageStart, and what is new.
         return 0;
@@ -221,7 +222,7 @@ export class ConverseStream extends UpstreamReader {
     const use = delta['toolUse'];
     if (isObject(use)) {
       const text = stringOf(use['input']);
-      if (this.#answerBlock !== null && event['contentBlockIndex'] === this.#answerBlock) return this.#text(text);
+      if (this.#answerBlock !== null && event['contentBlockIndex'] === this.#answerBlock) return this.#readAnswer(text);
       this.sink.toolArguments(this.#calls.get(event['contentBlockIndex']) ?? 0, text);
       return this.outputIfAny(text.length);
     }
@@ -235,6 +236,17 @@ export class ConverseStream extends UpstreamReader {
     if (isObject(citation)) readCitation(citation, this.sink, { start: this.#blockStart, end: this.#textChars });
     if (isObject(image)) return bits | this.outputIfAny(readImage(image, this.sink));
     return bits;
+  }
+
+  #readAnswer(text: string): number {
+    this.#answerTold ||= text !== '';
+    return this.#text(text);
+  }
+
+  /** An object without members has no text of its own. */
+  #endAnswer(block: unknown): number {
+    const empty = this.#answerBlock !== null && block === this.#answerBlock && !this.#answerTold;
+    return empty ? this.#readAnswer('{}') : 0;
   }
 
   #readStop(event: JsonObject): number {
