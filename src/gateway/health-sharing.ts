@@ -62,8 +62,13 @@ export class HealthOverRedis implements HealthSharing, BusListener {
   /** After each change of the settings. */
   follow(shared: boolean): void {
     this.#book.share(shared ? this : null);
-    clearInterval(this.#timer);
-    this.#timer = shared ? setInterval(() => this.#repeat(), REPEAT_MS).unref() : undefined;
+    if (shared) {
+      // Goes on where it stood: settings may come more often than it repeats.
+      this.#timer ??= setInterval(() => this.#repeat(), REPEAT_MS).unref();
+    } else {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
   }
 
   close(): void {
