@@ -7,6 +7,8 @@ import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { chunksOf, type Fixture, readFixtures } from '../../test/fixtures/fixture.ts';
 import { seededRandom } from '../../test/features/support/gateway.ts';
+import type { ParsedBody } from '../dialects/parsed-body.ts';
+import { readRequestBody } from '../dialects/request-body.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { ProviderKind, Target } from '../routetable/types.ts';
 import { providerFor } from './index.ts';
@@ -267,8 +269,43 @@ describe('calls in a chat completion, told to a client of messages', () => {
   });
 });
 
-function translatedBy(provider: ProviderKind): Translation {
-  const translation = providerFor(provider).exchange(target({ provider }), 'messages')?.translation;
+describe('a request of 200,000 parts', () => {
+  const many = (part: object): object[] => Array.from({ length: 200_000 }, () => part);
+  const text = { type: 'text', text: 'a' };
+
+  it.each<[ProviderKind, Operation, object]>([
+    [
+      'OpenAI',
+      'messages',
+      { messages: [{ role: 'user', content: many({ type: 'tool_result', tool_use_id: 'a', content: 'b' }) }] },
+    ],
+    [
+      'Cohere',
+      'messages',
+      { messages: [{ role: 'user', content: many({ type: 'tool_result', tool_use_id: 'a', content: 'b' }) }] },
+    ],
+    ['Gemini', 'messages', { messages: [{ role: 'system', content: many(text) }] }],
+    ['Bedrock', 'chat', { messages: [{ role: 'assistant', content: many(text) }] }],
+  ])('is written for %s (%s)', (provider, operation, members) => {
+    const translation = translatedBy(provider, operation);
+    expect(translation.write(read(members, operation), () => undefined, null).length).toBeGreaterThan(200_000);
+  });
+
+  it('is answered with as many likelihoods', () => {
+    const choice = { index: 0, message: { content: 'a' }, logprobs: { content: many({ token: 'a' }) }, finish_reason: 'stop' };
+    const told = translatedBy('OpenAI').answer(HEAD, 200, {}, Buffer.from(JSON.stringify({ choices: [choice] })), true);
+    expect(told).toMatchObject({ failure: null, lost: ['logprobs'] });
+  });
+});
+
+function read(members: object, operation: Operation): ParsedBody {
+  const body = readRequestBody(Buffer.from(JSON.stringify({ model: 'm', ...members })), operation);
+  if (!body.ok) throw new Error(body.error.message);
+  return body.value;
+}
+
+function translatedBy(provider: ProviderKind, operation: Operation = 'messages'): Translation {
+  const translation = providerFor(provider).exchange(target({ provider, model: 'm' }), operation)?.translation;
   if (translation == null) throw new Error(`${provider} does not translate`);
   return translation;
 }

@@ -118,7 +118,7 @@ function readMessages(value: unknown, system: TextPart[], findings: Findings): C
       findings.refuse(`${path}.role`, `${path}.role: user, assistant or system is needed`);
       continue;
     }
-    if (role === 'system') system.push(...readSystem(message['content'], `${path}.content`, findings));
+    if (role === 'system') for (const part of readSystem(message['content'], `${path}.content`, findings)) system.push(part);
     else turns.add(role, readBlocks(message['content'], `${path}.content`, names, findings));
   }
   return turns.turns;

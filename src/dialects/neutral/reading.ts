@@ -147,6 +147,7 @@ export class Turns {
       this.#parts = [];
       this.turns.push({ role, parts: this.#parts });
     }
-    this.#parts.push(...parts);
+    // One by one, here and elsewhere: as arguments of one call, those of a large request overflow the stack.
+    for (const part of parts) this.#parts.push(part);
   }
 }

@@ -141,7 +141,9 @@ export class ReplyParts implements ReplySink {
   }
 
   logprobs(tokens: readonly TokenLogprob[]): void {
-    if (tokens.length > 0) (this.#lastText ?? this.#begin('')).logprobs.push(...tokens);
+    if (tokens.length === 0) return;
+    const { logprobs } = this.#lastText ?? this.#begin('');
+    for (const token of tokens) logprobs.push(token);
   }
 
   lost(what: LostPart): void {

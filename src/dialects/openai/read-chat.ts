@@ -160,9 +160,9 @@ function readMessages(value: unknown, findings: Findings): { system: TextPart[];
 }
 
 function readAssistant(message: JsonObject, path: string, names: Map<string, string>, findings: Findings): readonly Part[] {
-  const parts: Part[] = [...readReasoning(message, path, findings)];
-  const content = message['content'];
-  if (content !== undefined && content !== null) parts.push(...readContent(content, `${path}.content`, findings));
+  const content = message['content'] ?? null;
+  const said = content === null ? [] : readContent(content, `${path}.content`, findings);
+  const parts: Part[] = [...readReasoning(message, path, findings), ...said];
   for (const [index, image] of objectsOf(message['images']).entries()) {
     const part = readPart(image, `${path}.images[${index}]`, findings);
     if (part !== null) parts.push(part);

@@ -6,7 +6,7 @@ export function writeCohere(conversation: Conversation, model: string): Record<s
   const messages: object[] = [];
   const instructions = system.map(({ text }) => text).filter((text) => text !== '');
   if (instructions.length > 0) messages.push({ role: 'system', content: instructions.join('\n') });
-  for (const turn of turns) messages.push(...messagesOf(turn));
+  for (const turn of turns) for (const message of messagesOf(turn)) messages.push(message);
   const body: Record<string, unknown> = { model, messages, stream: conversation.stream };
   const set = (name: string, value: unknown): void => {
     if (value !== null) body[name] = value;

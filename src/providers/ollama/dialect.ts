@@ -58,7 +58,7 @@ export const ollamaDialect: UpstreamDialect = {
 function write(conversation: Conversation, model: string): Record<string, unknown> {
   const { system, turns, tools, format, reasoning } = conversation;
   const messages: object[] = system.filter(({ text }) => text !== '').map(({ text }) => ({ role: 'system', content: text }));
-  for (const turn of turns) messages.push(...messagesOf(turn));
+  for (const turn of turns) for (const message of messagesOf(turn)) messages.push(message);
   // It streams unless told not to.
   const body: Record<string, unknown> = { model, messages, stream: conversation.stream };
   if (tools.length > 0) {

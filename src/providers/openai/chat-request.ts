@@ -30,7 +30,7 @@ export function writeChat(conversation: Conversation, model: string, style: Chat
   const messages: object[] = [];
   const instructions = system.filter(({ text }) => text !== '');
   if (instructions.length > 0) messages.push({ role: 'system', content: contentOf(instructions, style) });
-  for (const turn of turns) messages.push(...messagesOf(turn, style));
+  for (const turn of turns) for (const message of messagesOf(turn, style)) messages.push(message);
   const body: Record<string, unknown> = { model, messages };
   if (conversation.stream) {
     body['stream'] = true;
