@@ -298,6 +298,74 @@ describe('a request of 200,000 parts', () => {
   });
 });
 
+describe('a request is not served with less than it says', () => {
+  const pdf = Buffer.from('%PDF').toString('base64');
+  const source = { type: 'base64', media_type: 'application/pdf', data: pdf };
+  const image = { type: 'input_image', image_url: 'data:image/png;base64,iVBORw0KGgo=' };
+  const result = (content: readonly object[]): object => ({ type: 'tool_result', tool_use_id: 'a', content });
+
+  it.each<[string, ProviderKind, Operation, object, object]>([
+    [
+      'a file in a tool’s result',
+      'Gemini',
+      'messages',
+      { messages: [{ role: 'user', content: [result([{ type: 'document', source }])] }] },
+      { refused: ['messages.0.content.0.content'] },
+    ],
+    [
+      'sound in a tool’s result',
+      'Gemini',
+      'chat',
+      {
+        messages: [
+          { role: 'tool', tool_call_id: 'a', content: [{ type: 'input_audio', input_audio: { data: pdf, format: 'wav' } }] },
+        ],
+      },
+      { refused: ['messages[0].content'] },
+    ],
+    [
+      'an image among the instructions',
+      'Gemini',
+      'responses',
+      { input: [{ role: 'developer', content: [image] }] },
+      { refused: ['input[0].content'] },
+    ],
+    [
+      'an image among the instructions',
+      'Gemini',
+      'messages',
+      { system: [{ type: 'image', source: { ...source, media_type: 'image/png' } }], messages: [{ role: 'user', content: 'x' }] },
+      { invalid: [{ param: 'system' }] },
+    ],
+    [
+      'a text where a part should be',
+      'Gemini',
+      'responses',
+      { input: [{ role: 'user', content: ['x', { type: 'input_text', text: 'y' }] }] },
+      { invalid: [{ param: 'input[0].content[0]' }] },
+    ],
+  ])('%s (%s, %s)', (_, provider, operation, members, lacking) => {
+    expect(translatedBy(provider, operation).lacks(read(members, operation))).toMatchObject(lacking);
+  });
+
+  it('a cache marker in a tool’s result is one behind it on Bedrock', () => {
+    const content = [result([{ type: 'text', text: 'x', cache_control: { type: 'ephemeral' } }])];
+    const written = translatedBy('Bedrock').write(
+      read({ messages: [{ role: 'user', content }] }, 'messages'),
+      () => undefined,
+      null,
+    );
+    expect(JSON.parse(written.toString())).toEqual({
+      messages: [
+        {
+          role: 'user',
+          content: [{ toolResult: { toolUseId: 'a', content: [{ text: 'x' }] } }, { cachePoint: { type: 'default' } }],
+        },
+      ],
+    });
+  });
+});
+
 function read(members: object, operation: Operation): ParsedBody {
   const body = readRequestBody(Buffer.from(JSON.stringify({ model: 'm', ...members })), operation);
   if (!body.ok) throw new Error(body.error.message);

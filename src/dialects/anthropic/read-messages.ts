@@ -100,7 +100,11 @@ function readFormat(json: JsonObject, findings: Findings): OutputFormat {
 
 function readSystem(value: unknown, path: string, findings: Findings): readonly TextPart[] {
   if (value === undefined || value === null) return [];
-  return readBlocks(value, path, new Map(), findings).filter((part): part is TextPart => part.kind === 'text');
+  return readBlocks(value, path, new Map(), findings).flatMap((part) => {
+    if (part.kind === 'text') return [part];
+    findings.refuse(path, `${path}: only text is allowed here`);
+    return [];
+  });
 }
 
 /** `system` gets what stands between the turns: not every provider knows a place for it there, as in chat. */
@@ -173,7 +177,7 @@ function readBlock(block: JsonObject, path: string, names: Map<string, string>, 
       const id = stringOf(block['tool_use_id']);
       const content = block['content'] ?? '';
       const parts = readBlocks(content, `${path}.content`, names, findings);
-      if (parts.some(({ kind }) => kind === 'image')) findings.use('toolResultImages', `${path}.content`);
+      findings.toolResult(parts, `${path}.content`);
       if (block['is_error'] === true) findings.use('toolErrors', `${path}.is_error`);
       return { kind: 'toolResult', id, name: names.get(id) ?? '', parts, isError: block['is_error'] === true, cached };
     }

@@ -71,6 +71,7 @@ export type Feature =
   | 'files'
   | 'fileUrls'
   | 'audio'
+  /** Files and sound as well. */
   | 'toolResultImages'
   | 'assistantImages'
   /** Hints: an answer without them is as good, so they are left out and named, never refused. */

@@ -86,6 +86,10 @@ export class Findings {
     return tools;
   }
 
+  toolResult(parts: readonly Part[], field: string): void {
+    if (parts.some(isMedia)) this.use('toolResultImages', field);
+  }
+
   toolChoice(choice: ToolChoice | null, field: string): ToolChoice | null {
     if (choice === null || choice.kind === 'auto') return choice;
     this.use(choice.kind === 'tool' ? 'toolChoiceNamed' : choice.kind === 'none' ? 'toolChoiceNone' : 'toolChoice', field);
@@ -122,6 +126,11 @@ const NO_PARAMETERS: JsonObject = { type: 'object', properties: {} };
 /** RFC 4648 section 4, with or without its padding. */
 function isBase64(text: string): boolean {
   return text !== '' && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
+}
+
+/** What a tool's result may have beside its text. */
+export function isMedia({ kind }: Part): boolean {
+  return kind === 'image' || kind === 'file' || kind === 'audio';
 }
 
 export function namesOf(list: string): ReadonlySet<string> {

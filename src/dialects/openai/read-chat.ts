@@ -145,7 +145,7 @@ function readMessages(value: unknown, findings: Findings): { system: TextPart[];
         const id = stringOf(message['tool_call_id']) || name;
         if (id === '') findings.refuse(`${path}.tool_call_id`, `Missing '${path}.tool_call_id'.`);
         const parts = readContent(message['content'], `${path}.content`, findings);
-        if (parts.some(({ kind }) => kind === 'image')) findings.use('toolResultImages', `${path}.content`);
+        findings.toolResult(parts, `${path}.content`);
         turns.add('user', [{ kind: 'toolResult', id, name: names.get(id) ?? name, parts, isError: false, cached: null }]);
         break;
       }

@@ -170,7 +170,10 @@ function readItem(item: JsonObject, path: string, system: TextPart[], turns: Tur
     case 'message': {
       const parts = readContent(item['content'], `${path}.content`, findings);
       if (item['role'] === 'system' || item['role'] === 'developer') {
-        for (const part of parts) if (part.kind === 'text') system.push(part);
+        for (const part of parts) {
+          if (part.kind === 'text') system.push(part);
+          else findings.addForeign(`${path}.content`, part.kind);
+        }
       } else if (item['role'] === 'user' || item['role'] === 'assistant') turns.add(item['role'], parts);
       else findings.refuse(`${path}.role`, `Invalid '${path}.role': expected user, assistant, system or developer.`);
       break;
@@ -190,7 +193,7 @@ function readItem(item: JsonObject, path: string, system: TextPart[], turns: Tur
     case 'custom_tool_call_output': {
       const id = stringOf(item['call_id']);
       const parts = readContent(item['output'], `${path}.output`, findings);
-      if (parts.some(({ kind }) => kind === 'image')) findings.use('toolResultImages', `${path}.output`);
+      findings.toolResult(parts, `${path}.output`);
       turns.add('user', [{ kind: 'toolResult', id, name: names.of(id), parts, isError: false, cached: null }]);
       break;
     }
@@ -226,7 +229,12 @@ function readContent(content: unknown, path: string, findings: Findings): readon
     findings.refuse(path, `Invalid type for '${path}': expected a text or a list of parts.`);
     return [];
   }
-  return objectsOf(content).flatMap((part, index) => readPart(part, `${path}[${index}]`, findings));
+  return (content as readonly unknown[]).flatMap((part, index) => {
+    const at = `${path}[${index}]`;
+    if (isObject(part)) return readPart(part, at, findings);
+    findings.refuse(at, `Invalid type for '${at}': expected an object.`);
+    return [];
+  });
 }
 
 function readPart(part: JsonObject, path: string, findings: Findings): Part[] {

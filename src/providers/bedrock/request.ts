@@ -128,17 +128,21 @@ function blocksOf(part: Part): object[] {
         ...cachePoint(part.cached),
       ];
     }
-    case 'toolResult':
+    case 'toolResult': {
+      const content = part.parts.flatMap((inner) => blocksOf(inner));
+      // Within a result there is no place for a cache point: it stands behind it.
+      const points = content.filter((block) => 'cachePoint' in block);
       return [
         {
           toolResult: {
             toolUseId: part.id,
-            content: part.parts.flatMap((inner) => blocksOf(inner)),
+            content: content.filter((block) => !('cachePoint' in block)),
             ...(part.isError ? { status: 'error' } : {}),
           },
         },
-        ...cachePoint(part.cached),
+        ...(part.cached === null ? points.slice(-1) : cachePoint(part.cached)),
       ];
+    }
     case 'reasoning': {
       const signature = unseal('bedrock', part.signature);
       const encrypted = unseal('bedrock', part.encrypted);

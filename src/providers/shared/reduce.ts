@@ -1,5 +1,6 @@
 /** A conversation without what its upstream has no place for: what is named as left out must not be sent all the same. */
 import type { Conversation, Feature, Part } from '../../dialects/neutral/conversation.ts';
+import { isMedia } from '../../dialects/neutral/reading.ts';
 
 /** The same one where nothing is lacking, which is almost always. */
 export function reduced(conversation: Conversation, lacks: ReadonlySet<Feature>): Conversation {
@@ -61,7 +62,7 @@ function partsOf(parts: readonly Part[], assistant: boolean, lacking: ReadonlySe
         return lacking.has('audio') ? [] : [part];
       case 'toolResult': {
         const inner = partsOf(part.parts, false, lacking);
-        return [{ ...part, parts: lacking.has('toolResultImages') ? inner.filter(({ kind }) => kind !== 'image') : inner }];
+        return [{ ...part, parts: lacking.has('toolResultImages') ? inner.filter((each) => !isMedia(each)) : inner }];
       }
       default:
         return [part];
