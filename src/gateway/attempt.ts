@@ -143,7 +143,9 @@ export class Attempt implements CallSink, AnswerOwner {
       .catch((error: unknown) => {
         if (!(error instanceof TokenError)) this.#host.fault(error);
         else if (this.endedMs === 0) this.failed({ kind: 'auth', message: error.message }, null);
-      });
+      })
+      // Another target has been asked within it.
+      .catch((error: unknown) => this.#host.fault(error));
   }
 
   /** Monotonic ms until the connection was there; null where the call never started. */
