@@ -298,6 +298,21 @@ describe('a request of 200,000 parts', () => {
   });
 });
 
+describe('results of one tool come in the order of its calls, where they bear no id', () => {
+  const call = (id: string): object => ({ id, type: 'function', function: { name: 'f', arguments: '{}' } });
+  const result = (id: string): object => ({ role: 'tool', tool_call_id: id, content: `of ${id}` });
+  const asked = { messages: [{ role: 'assistant', tool_calls: [call('a'), call('b')] }, result('c'), result('b'), result('a')] };
+
+  it.each<[ProviderKind, string]>([
+    ['Gemini', 'http://gemini'],
+    ['OpenAICompatible', 'http://ollama/api'],
+  ])('%s', (provider, baseUrl) => {
+    const translation = translatedBy(provider, 'chat', baseUrl);
+    const written = translation.write(read(asked, 'chat'), () => undefined, null).toString();
+    expect(written.match(/of [abc]/g)).toEqual(['of a', 'of b', 'of c']);
+  });
+});
+
 describe('a request is not served with less than it says', () => {
   const pdf = Buffer.from('%PDF').toString('base64');
   const source = { type: 'base64', media_type: 'application/pdf', data: pdf };
@@ -372,8 +387,8 @@ function read(members: object, operation: Operation): ParsedBody {
   return body.value;
 }
 
-function translatedBy(provider: ProviderKind, operation: Operation = 'messages'): Translation {
-  const translation = providerFor(provider).exchange(target({ provider, model: 'm' }), operation)?.translation;
+function translatedBy(provider: ProviderKind, operation: Operation = 'messages', baseUrl = 'http://upstream'): Translation {
+  const translation = providerFor(provider).exchange(target({ provider, model: 'm', baseUrl }), operation)?.translation;
   if (translation == null) throw new Error(`${provider} does not translate`);
   return translation;
 }

@@ -2,6 +2,7 @@
 import type { Conversation, Part, Source, ToolChoice, Turn } from '../../dialects/neutral/conversation.ts';
 import { unseal } from '../../dialects/neutral/signature.ts';
 import { isObject, parseJson, type JsonObject } from '../../lib/json.ts';
+import { resultsInOrder } from '../shared/result-order.ts';
 import { GEMINI_SCHEMA, subsetOf } from '../shared/schema-subset.ts';
 
 /** Google's own word for calls that another model made: https://ai.google.dev/gemini-api/docs/thought-signatures */
@@ -28,7 +29,11 @@ const LEVELS: Readonly<Record<string, string>> = {
 export function writeGenerate(conversation: Conversation, model: string): Record<string, unknown> {
   const { system, turns, tools } = conversation;
   const signed = !isGemini3(model);
-  const body: Record<string, unknown> = { contents: turns.map((turn) => contentOf(turn, signed)).filter(isFilled) };
+  const body: Record<string, unknown> = {
+    contents: resultsInOrder(turns)
+      .map((turn) => contentOf(turn, signed))
+      .filter(isFilled),
+  };
   const instructions = system.filter(({ text }) => text !== '').map(({ text }) => ({ text }));
   if (instructions.length > 0) body['systemInstruction'] = { parts: instructions };
   if (tools.length > 0) {

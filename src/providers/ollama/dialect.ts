@@ -9,6 +9,7 @@ import { NO_FACTS, readErrorFacts } from '../shared/error-facts.ts';
 import { finishOf, type FinishTable } from '../shared/finish.ts';
 import { LineFrames } from '../shared/frames.ts';
 import { UpstreamReader } from '../shared/reader.ts';
+import { resultsInOrder } from '../shared/result-order.ts';
 import { tokenCount } from '../shared/tokens.ts';
 import { failedReading, shapeless, type Reading, type UpstreamDialect } from '../shared/upstream-dialect.ts';
 
@@ -58,7 +59,7 @@ export const ollamaDialect: UpstreamDialect = {
 function write(conversation: Conversation, model: string): Record<string, unknown> {
   const { system, turns, tools, format, reasoning } = conversation;
   const messages: object[] = system.filter(({ text }) => text !== '').map(({ text }) => ({ role: 'system', content: text }));
-  for (const turn of turns) for (const message of messagesOf(turn)) messages.push(message);
+  for (const turn of resultsInOrder(turns)) for (const message of messagesOf(turn)) messages.push(message);
   // It streams unless told not to.
   const body: Record<string, unknown> = { model, messages, stream: conversation.stream };
   if (tools.length > 0) {
