@@ -277,9 +277,9 @@ class ResponsesReplyStream extends ReplyText implements ReplyStream {
     return at;
   }
 
-  /** Ends what stands before a place; calls only `atLast`. */
+  /** Ends what stands before a place; calls only `atLast`: until then, of what had begun nothing but the last and calls are open. */
   #endItems(before: number, atLast: boolean): void {
-    for (let at = 0; at < before; at++) {
+    for (let at = atLast ? 0 : Math.max(0, this.#begun - 1); at < before; at++) {
       const part = this.#collected.parts[at];
       if (part === undefined || this.#ended.has(at) || (part.kind === 'toolCall' && !atLast)) continue;
       this.#ended.add(at);

@@ -97,11 +97,16 @@ const MIN_MESSAGE_BYTES = PRELUDE_BYTES + 4;
  */
 export class EventStreamFrames implements FrameSource {
   broken: string | null = null;
-  #buffer: Buffer = Buffer.alloc(0);
+  /** Joined when a message is whole, so that one in many chunks is copied a bounded number of times. */
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  /** Nothing can be read of fewer bytes. */
+  #neededBytes = PRELUDE_BYTES;
   #ended = false;
 
   push(chunk: Buffer): void {
-    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
   }
 
   end(): void {
@@ -110,15 +115,18 @@ export class EventStreamFrames implements FrameSource {
 
   next(): Frame | null {
     if (this.broken !== null) return null;
-    const buffer = this.#buffer;
-    if (buffer.length < PRELUDE_BYTES) return this.#wait();
+    if (this.#heldBytes < this.#neededBytes) return this.#wait();
+    const buffer = this.#joined();
     const length = buffer.readUInt32BE(0);
     if (length < MIN_MESSAGE_BYTES || length > MAX_FRAME_BYTES) {
       this.broken = `a message of the event stream claims a length of ${length} bytes`;
       return null;
     }
-    if (buffer.length < length) return this.#wait();
-    this.#buffer = buffer.subarray(length);
+    if (buffer.length < length) {
+      this.#neededBytes = length;
+      return this.#wait();
+    }
+    this.#keep(buffer.subarray(length));
     try {
       const { headers, body } = CODEC.decode(buffer.subarray(0, length));
       const text = (name: string): string => {
@@ -141,8 +149,21 @@ export class EventStreamFrames implements FrameSource {
     }
   }
 
+  #joined(): Buffer {
+    const [first] = this.#held;
+    const buffer = this.#held.length === 1 && first !== undefined ? first : Buffer.concat(this.#held, this.#heldBytes);
+    this.#held = [buffer];
+    return buffer;
+  }
+
+  #keep(rest: Buffer): void {
+    this.#held = [rest];
+    this.#heldBytes = rest.length;
+    this.#neededBytes = PRELUDE_BYTES;
+  }
+
   #wait(): null {
-    if (this.#ended && this.#buffer.length > 0) this.broken = 'the event stream was cut within a message';
+    if (this.#ended && this.#heldBytes > 0) this.broken = 'the event stream was cut within a message';
     return null;
   }
 }
