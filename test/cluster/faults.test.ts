@@ -33,6 +33,8 @@ import {
 import { ask, GATEWAYS, isWholeStream, Load, metric, readyPods, serviceUrl, type Ask } from './traffic.ts';
 
 const LIMIT_MS = 8 * 60_000;
+/** After half a minute without an API server controllers and kubelets look for it again up to a minute late, one after the other. */
+const WATCHED_AGAIN_S = 300;
 /** The issue's bounds, for a leader that is gone and for one that was asked to go. */
 const TAKEOVER_MS = 15_000;
 const HANDOVER_MS = 3_000;
@@ -117,7 +119,7 @@ describeWithCluster('a release under faults', (cluster) => {
       const second = await leader(cluster());
       expect(second.name).not.toBe(first.name);
 
-      await cluster().kubectl(['-n', NAMESPACE, 'rollout', 'status', 'deployment/fairlead-operator', '--timeout=100s']);
+      await cluster().kubectl(['-n', NAMESPACE, 'rollout', 'status', 'deployment/fairlead-operator', '--timeout=200s']);
       const beforeEnd = await leadership(cluster());
       await cluster().kubectl(['-n', NAMESPACE, 'delete', 'pod', second.name, '--wait=false']);
       expect(await takeover(cluster(), beforeEnd, 60_000)).toBeLessThan(HANDOVER_MS);
@@ -205,7 +207,7 @@ describeWithCluster('a release under faults', (cluster) => {
         'pod',
         '-l',
         'app.kubernetes.io/component=operator',
-        '--timeout=100s',
+        `--timeout=${WATCHED_AGAIN_S}s`,
       ]);
       try {
         const [first] = await readyPods(cluster(), GATEWAYS);

@@ -75,7 +75,7 @@ export function leaders(cluster: Cluster): Promise<Pod[]> {
 
 /** The pod that leads; waits until there is one, and the stream's Service leads to it. */
 export async function leader(cluster: Cluster): Promise<Pod> {
-  const { value } = await until('one operator leads', 60_000, async () => {
+  const { value } = await until('one operator leads', 240_000, async () => {
     const [pod, ...others] = await leaders(cluster);
     const { holder } = await leadership(cluster);
     return pod !== undefined && others.length === 0 && holder === pod.name ? pod : undefined;
