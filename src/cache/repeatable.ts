@@ -37,8 +37,6 @@ export function isRepeatable({ operation, json }: Pick<ParsedBody, 'operation' |
     case 'files':
     case 'batches':
       return false;
-    default:
-      return false;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Transform } from 'node:stream';
-import zlib from 'node:zlib';
+import { CONTENT_DECODERS } from '../lib/content-decoders.ts';
 import type { BufferBudget } from './buffer-budget.ts';
 import type { GatewayError } from './errors.ts';
 import type { BodySink, Exchange } from './http1/exchange.ts';
@@ -8,14 +8,6 @@ export interface BodyReader {
   onBody(body: Buffer): void;
   onBodyError(error: GatewayError): void;
 }
-
-const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
-  ['gzip', () => zlib.createGunzip()],
-  ['x-gzip', () => zlib.createGunzip()],
-  ['deflate', () => zlib.createInflate()],
-  ['br', () => zlib.createBrotliDecompress()],
-  ['zstd', () => zlib.createZstdDecompress()],
-]);
 
 /** A body may come in chunks of a byte, each an object of a hundred: so many pieces become one where they are small. */
 const JOIN_PIECES = 256;
@@ -54,7 +46,7 @@ export class RequestBody implements BodySink {
       return;
     }
     const encoding = this.#exchange.headers['content-encoding']?.toLowerCase();
-    if (encoding !== undefined && encoding !== 'identity' && encoding !== '' && !DECODERS.has(encoding)) {
+    if (encoding !== undefined && encoding !== 'identity' && encoding !== '' && !CONTENT_DECODERS.has(encoding)) {
       this.#fail({
         code: 'unsupported_encoding',
         message: `The request's content-encoding ${JSON.stringify(encoding.slice(0, 64))} is not supported; send gzip, deflate, br, zstd or none.`,
@@ -100,7 +92,7 @@ export class RequestBody implements BodySink {
     const encoding = this.#encoding;
     const body = this.#more === null ? (this.#first ?? EMPTY) : Buffer.concat(this.#more, this.#length);
     this.#more = null;
-    const decoder = encoding === undefined ? undefined : DECODERS.get(encoding);
+    const decoder = encoding === undefined ? undefined : CONTENT_DECODERS.get(encoding);
     if (decoder === undefined) this.#reader.onBody(body);
     else this.#decode(decoder(), body);
   }

@@ -1,16 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Transform } from 'node:stream';
-import zlib from 'node:zlib';
+import { CONTENT_DECODERS } from '../lib/content-decoders.ts';
 import type { Failure } from '../lib/failure.ts';
 import type { CallSink, UpstreamCall } from './call.ts';
-
-const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
-  ['gzip', () => zlib.createGunzip()],
-  ['x-gzip', () => zlib.createGunzip()],
-  ['deflate', () => zlib.createInflate()],
-  ['br', () => zlib.createBrotliDecompress()],
-  ['zstd', () => zlib.createZstdDecompress()],
-]);
 
 /**
  * Stands between a call and its sink and takes off a `content-encoding` that the upstream used although it was asked not to.
@@ -38,7 +30,7 @@ export class DecodingSink implements CallSink {
       this.#sink.onAnswer(status, headers);
       return;
     }
-    const create = DECODERS.get(encoding.toLowerCase());
+    const create = CONTENT_DECODERS.get(encoding.toLowerCase());
     if (create === undefined) {
       this.#fail(`content-encoding ${JSON.stringify(encoding.slice(0, 64))} cannot be decoded`);
       return;
