@@ -41,7 +41,7 @@ interface Decision extends Omit<Explanation, 'leftOut'> {
   readonly model: string;
   readonly route: string;
   readonly caller: { readonly tenant: string; readonly key: string };
-  readonly facts: Omit<RequestFacts, 'model' | 'promptSize'>;
+  readonly facts: Omit<RequestFacts, 'model' | 'promptSize' | 'longest'>;
   /** Of the targets that the first is drawn from, in percent; empty where nothing is drawn. */
   readonly shares: readonly { readonly name: string; readonly percent: number }[];
   /** Each must have room. */
@@ -100,7 +100,7 @@ function decide(table: RouteTable, caller: Caller, path: string, headers: Readon
     turn: 0,
   };
   const plan = choose(input, compileSelection(route, lackedOperations));
-  const { model: _, promptSize: __, ...shown } = facts;
+  const { model: _, promptSize: __, longest: ___, ...shown } = facts;
   return {
     model,
     route: route.id,

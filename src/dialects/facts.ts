@@ -25,6 +25,11 @@ export interface RequestFacts {
   readonly maxPromptTokens: number | null;
   /** `max_tokens`, `max_completion_tokens` or `max_output_tokens`, times the number of choices; null: the client set none. */
   readonly maxOutputTokens: number | null;
+  /**
+   * What one context must hold, of the longest of several prompts and of one of several answers: each has a context of its own. null:
+   * there is one prompt, and one answer is asked for.
+   */
+  readonly longest: { readonly promptTokens: number; readonly maxOutputTokens: number | null } | null;
   /** The client asked for usage in the stream, so its chunk is not ours to take out. */
   readonly includeUsage: boolean;
 }

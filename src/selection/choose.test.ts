@@ -42,6 +42,13 @@ describe('hard filters', () => {
       { promptTokens: 901, maxOutputTokens: 32_000 },
       {},
     ],
+    [
+      'contextTokens',
+      'about 901 prompt tokens and 100 output tokens do not fit into 1000 context tokens',
+      { capabilities: { ...can, contextTokens: 1_000 } },
+      { promptTokens: 5_000, maxOutputTokens: 800, longest: { promptTokens: 901, maxOutputTokens: 100 } },
+      {},
+    ],
     ['operation', 'OpenAI has no embeddings', {}, { operation: 'embeddings' }, {}],
     ['ejected', 'ejected (ServerError), for another 8s', {}, {}, EJECTED],
     ['probing', 'the one request that probes it', {}, {}, { health: 'Probing', coolReason: 'ServerError' }],

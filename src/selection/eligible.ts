@@ -21,14 +21,18 @@ export function incapable(target: Target, lacks: Lacks, facts: RequestFacts): Fi
   if (facts.tools && can.tools === false) return 'tools';
   if (facts.jsonSchema && can.jsonSchema === false) return 'jsonSchema';
   if (facts.images && can.vision === false) return 'vision';
-  if (can.contextTokens !== null && facts.promptTokens + outputTokens(can, facts) > can.contextTokens) return 'contextTokens';
+  if (can.contextTokens !== null && longestPrompt(facts) + outputTokens(can, facts) > can.contextTokens) return 'contextTokens';
   if (lacks !== null && lacks.has(facts.operation)) return 'operation';
   return null;
 }
 
-/** A request for more than a model gives is asked of it as what it gives. */
+function longestPrompt({ longest, promptTokens }: RequestFacts): number {
+  return longest === null ? promptTokens : longest.promptTokens;
+}
+
+/** Of one answer. A request for more than a model gives is asked of it as what it gives. */
 function outputTokens({ maxOutputTokens }: Target['capabilities'], facts: RequestFacts): number {
-  const asked = facts.maxOutputTokens ?? 0;
+  const asked = (facts.longest ?? facts).maxOutputTokens ?? 0;
   return maxOutputTokens === null ? asked : Math.min(asked, maxOutputTokens);
 }
 
@@ -105,7 +109,7 @@ export class LazyExclusion implements Exclusion {
       case 'vision':
         return 'the request has images, which this model cannot read';
       case 'contextTokens':
-        return `about ${facts.promptTokens} prompt tokens and ${outputTokens(can, facts)} output tokens do not fit into ${can.contextTokens ?? 0} context tokens`;
+        return `about ${longestPrompt(facts)} prompt tokens and ${outputTokens(can, facts)} output tokens do not fit into ${can.contextTokens ?? 0} context tokens`;
       case 'operation':
         return `${this.#target.provider} has no ${facts.operation}`;
       case 'unsupported':

@@ -132,6 +132,19 @@ describe('embeddings', () => {
     },
   );
 
+  it('of many texts, each of which fits into the model, go to it however long they are together', async () => {
+    const data = Array.from({ length: 100 }, (_, index) => ({ object: 'embedding', index, embedding: FIRST }));
+    const usage = { prompt_tokens: 40_000, total_tokens: 40_000 };
+    const { client } = await serve({
+      ...(KINDS['Mistral'] as Kind),
+      provider: (url) => `{type: OpenAI, openAI: {model: text-embedding-3-small, baseURL: "${url}/v1"}}`,
+      answer: { object: 'list', model: 'text-embedding-3-small', data, usage },
+    });
+    const create = (input: string[]) => client.embeddings.create({ model: 'embed', input, encoding_format: 'float' });
+    expect((await create(data.map(({ index }) => `text ${index}: ${'word '.repeat(400)}`))).data).toHaveLength(100);
+    await expect(create(['a', 'word '.repeat(10_000)])).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded' });
+  });
+
   it('that are fewer than the texts are an error', async () => {
     const { client } = await serve({ ...(KINDS['Ollama'] as Kind), answer: { embeddings: [FIRST] } });
     await expect(client.embeddings.create({ model: 'embed', input: ['a', 'b'] })).rejects.toMatchObject({ status: 502 });

@@ -30,6 +30,7 @@ describe('readFacts', () => {
       // Every byte, and what may be put around a message and the whole.
       maxPromptTokens: 485 + 2 * 16,
       maxOutputTokens: 10,
+      longest: null,
       includeUsage: false,
     });
   });
@@ -133,6 +134,22 @@ describe('readFacts', () => {
     expect(facts('chat', {}).maxOutputTokens).toBeNull();
     expect(facts('chat', { max_tokens: 1e308, n: 1e15 }).maxOutputTokens).toBe(Number.MAX_SAFE_INTEGER);
     for (const bad of [-1, '7', null, [1], {}]) expect(facts('chat', { max_tokens: bad, n: bad }).maxOutputTokens).toBeNull();
+  });
+
+  it('tells what one context must hold where there are several', () => {
+    const input = Array.from({ length: 200 }, () => TEXT);
+    const batch = facts('embeddings', { input: [...input, TEXT + TEXT] });
+    expect(batch.promptTokens).toBeGreaterThan(14_000);
+    expect((batch.longest?.promptTokens ?? 0) / 157).toBeCloseTo(1, 1);
+    expect(facts('embeddings', { input: [[1, 2, 3], [4]] }).longest).toEqual({ promptTokens: 3, maxOutputTokens: 0 });
+    expect(facts('embeddings', { input: ['', ''] }).longest).toEqual({ promptTokens: 0, maxOutputTokens: 0 });
+    expect(facts('embeddings', { input: [TEXT] }).longest).toBeNull();
+    expect(facts('completions', { prompt: [[1, 2], [3]], max_tokens: 4, n: 2 })).toMatchObject({
+      maxOutputTokens: 16,
+      longest: { promptTokens: 2, maxOutputTokens: 4 },
+    });
+    expect(facts('chat', { messages: [], max_tokens: 5, n: 3 }).longest).toEqual({ promptTokens: 0, maxOutputTokens: 5 });
+    expect(facts('chat', { messages: [], n: 3 }).longest).toEqual({ promptTokens: 0, maxOutputTokens: null });
   });
 
   it('reads no more than model and stream of what passes through', () => {

@@ -39,6 +39,8 @@ export function readFacts(
   let tools = false;
   let jsonSchema = false;
   let maxOutputTokens: number | null = null;
+  let prompts = ONE_PROMPT;
+  let answers = 1;
   if (body.kind === 'json') {
     const { outline: json } = body;
     switch (operation) {
@@ -47,10 +49,8 @@ export function readFacts(
         tools = addIfFilled(json['tools'], prompt) || addIfFilled(json['functions'], prompt);
         jsonSchema = isJsonSchema(json['response_format']);
         if (jsonSchema) addJson(json['response_format'], prompt);
-        maxOutputTokens = outputTokens(
-          larger(tokenCount(json['max_completion_tokens']), tokenCount(json['max_tokens'])),
-          choices(json['n']),
-        );
+        maxOutputTokens = larger(tokenCount(json['max_completion_tokens']), tokenCount(json['max_tokens']));
+        answers = choices(json['n']);
         break;
       case 'responses':
         addItems(json['input'], prompt);
@@ -59,18 +59,15 @@ export function readFacts(
         tools = addIfFilled(json['tools'], prompt);
         jsonSchema = isJsonSchema(member(json['text'], 'format'));
         if (jsonSchema) addJson(json['text'], prompt);
-        maxOutputTokens = outputTokens(tokenCount(json['max_output_tokens']), 1);
+        maxOutputTokens = tokenCount(json['max_output_tokens']);
         break;
-      case 'completions': {
-        const prompts = addTextsOrTokens(json['prompt'], prompt);
+      case 'completions':
+        prompts = addTextsOrTokens(json['prompt'], prompt);
         addText(json['suffix'], prompt);
         jsonSchema = isJsonSchema(json['response_format']);
-        maxOutputTokens = outputTokens(
-          tokenCount(json['max_tokens']),
-          Math.max(choices(json['n']), choices(json['best_of'])) * Math.max(1, prompts),
-        );
+        maxOutputTokens = tokenCount(json['max_tokens']);
+        answers = Math.max(choices(json['n']), choices(json['best_of'])) * Math.max(1, prompts.count);
         break;
-      }
       case 'messages':
       case 'count_tokens':
         addMessages(json['messages'], prompt);
@@ -80,7 +77,7 @@ export function readFacts(
         maxOutputTokens = operation === 'messages' ? tokenCount(json['max_tokens']) : 0;
         break;
       case 'embeddings':
-        addTextsOrTokens(json['input'], prompt);
+        prompts = addTextsOrTokens(json['input'], prompt);
         maxOutputTokens = 0;
         break;
       default:
@@ -90,6 +87,7 @@ export function readFacts(
   // Nobody writes anything for them; what the requests of a batch use is not known before it runs.
   if (operation === 'files' || operation === 'batches') maxOutputTokens = 0;
   const promptSize = prompt.size;
+  const promptTokens = Math.round(prompt.tokens + textTokens(promptSize, counter.scales));
   return {
     operation,
     path,
@@ -98,10 +96,14 @@ export function readFacts(
     tools,
     jsonSchema,
     images: prompt.images > 0,
-    promptTokens: Math.round(prompt.tokens + textTokens(promptSize, counter.scales)),
+    promptTokens,
     promptSize,
     maxPromptTokens: body.kind === 'json' ? prompt.bound(body.bytes.length, tools) : null,
-    maxOutputTokens,
+    maxOutputTokens: outputTokens(maxOutputTokens, answers),
+    longest:
+      answers === 1 && prompts.count <= 1
+        ? null
+        : { promptTokens: Math.round(promptTokens * prompts.longestShare), maxOutputTokens },
     includeUsage: body.kind === 'json' && body.includeUsage,
   };
 }
@@ -282,28 +284,45 @@ function addPart(part: JsonObject, prompt: Prompt): void {
   }
 }
 
-/**
- * `prompt` of completions and `input` of embeddings: a text, texts, token ids, or lists of token ids. Returns how many
- * prompts there are.
- */
-function addTextsOrTokens(input: unknown, prompt: Prompt): number {
+interface Prompts {
+  readonly count: number;
+  /** What the longest has of all that the model will read, 0 to 1. */
+  readonly longestShare: number;
+}
+
+const ONE_PROMPT: Prompts = { count: 1, longestShare: 1 };
+const NO_PROMPT: Prompts = { count: 0, longestShare: 1 };
+
+/** `prompt` of completions and `input` of embeddings: a text, texts, token ids, or lists of token ids. */
+function addTextsOrTokens(input: unknown, prompt: Prompt): Prompts {
   if (typeof input === 'string') {
     addText(input, prompt);
-    return 1;
+    return ONE_PROMPT;
   }
-  if (!Array.isArray(input)) return 0;
+  if (!Array.isArray(input)) return NO_PROMPT;
   const items: readonly unknown[] = input;
   if (typeof items[0] === 'number') {
     prompt.tokens += items.length;
-    return 1;
+    return ONE_PROMPT;
   }
+  let whole = 0;
+  let longest = 0;
   for (const item of items) {
-    if (Array.isArray(item)) prompt.tokens += item.length;
+    let length = 0;
+    if (Array.isArray(item)) {
+      ({ length } = item);
+      prompt.tokens += length;
+    } else if (typeof item === 'string') {
+      length = prompt.lengthOf(item);
+      prompt.add(item);
+    }
     // Multimodal embeddings (vLLM and others) take parts here.
     else if (isObject(item)) addPart(item, prompt);
-    else addText(item, prompt);
+    whole += length;
+    longest = Math.max(longest, length);
   }
-  return items.length;
+  // Of one kind they all are; where none has a length, how large each is was not looked at.
+  return { count: items.length, longestShare: whole === 0 ? 1 : longest / whole };
 }
 
 /** Adds a list's text, and says whether there is anything in it. */

@@ -17,6 +17,7 @@ export function facts(over: Partial<RequestFacts> = {}): RequestFacts {
     promptSize: { words: 100, signs: 0, blanks: 0, cjk: 0, other: 0, fixed: 0 },
     maxPromptTokens: 400,
     maxOutputTokens: null,
+    longest: null,
     includeUsage: false,
     ...over,
   };
