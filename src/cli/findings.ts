@@ -1,6 +1,7 @@
 /** What is to be said of the objects in the files: one list of findings, from parse and from compile, each at its line. */
 import type { ObjectStatus } from '../compile/status.ts';
 import { formatUnserved } from '../compile/unserved.ts';
+import type { Issue } from '../lib/issue.ts';
 import type { ReadObject, ReadProblem, Source } from './read-objects.ts';
 
 /** error: not served. warning: served in part, or hardly meant so. note: this build serves it in another way. */
@@ -25,11 +26,11 @@ export function problemFinding({ fatal, file, line, object, path, reason, messag
 }
 
 /** In the object's own order: conditions that do not hold, warnings, what this build does not serve. */
-export function statusFindings(status: ObjectStatus, found: ReadObject | undefined): readonly Finding[] {
+export function statusFindings(status: ObjectStatus, read: ReadObject | undefined): readonly Finding[] {
   const object = `${status.kind} ${status.namespace}/${status.name}`;
   const at = (severity: Severity, path: string, reason: string, message: string): Finding => ({
     severity,
-    ...place(found?.source, path),
+    ...place(read?.source, path),
     object,
     path,
     reason,
@@ -37,9 +38,10 @@ export function statusFindings(status: ObjectStatus, found: ReadObject | undefin
   });
   const findings: Finding[] = [];
   for (const { type, status: holds, reason, message } of status.conditions) {
-    if (holds === 'True' || type === 'FullyServed') continue;
-    for (const part of splitMessage(message)) findings.push(at(conditionSeverity(type, reason), part.path, reason, part.message));
+    if (holds === 'True' || type === 'FullyServed' || type === 'ResolvedRefs') continue;
+    for (const part of splitMessage(message)) findings.push(at('error', part.path, reason, part.message));
   }
+  for (const found of status.unresolved) findings.push(at(severityOf(found), found.path, found.reason, found.message));
   for (const warning of status.warnings) findings.push(at('warning', warning.path, warning.reason, warning.message));
   for (const entry of status.notServed) {
     if (findings.some(({ path }) => path === entry.path)) continue;
@@ -51,8 +53,8 @@ export function statusFindings(status: ObjectStatus, found: ReadObject | undefin
 /** Reasons that say that the object itself is wrong, and not that something it refers to is elsewhere. */
 const WRONG_IN_ITSELF: ReadonlySet<string> = new Set(['InvalidSpec', 'InvalidValue', 'ArtifactInvalid']);
 
-function conditionSeverity(type: string, reason: string): Severity {
-  return type === 'Accepted' || WRONG_IN_ITSELF.has(reason) ? 'error' : 'warning';
+function severityOf({ reason, absent }: Issue): Severity {
+  return WRONG_IN_ITSELF.has(reason) && absent !== true ? 'error' : 'warning';
 }
 
 function place(source: Source | undefined, path: string): { readonly file: string | null; readonly line: number | null } {

@@ -14,6 +14,7 @@ export function compileBackend({ metadata, spec }: LLMBackend, read: Read): Obje
     name,
     conditions: [conditionOf('Accepted', [], generation), conditionOf('ResolvedRefs', issues, generation)],
     parents: [],
+    unresolved: issues,
     warnings,
     notServed: [],
   };

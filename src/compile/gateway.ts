@@ -90,6 +90,7 @@ export function compileGateway(gateway: LLMGateway, read: Read, keyMemo: KeyMemo
       ...fullyServed(notServed, generation),
     ],
     parents: [],
+    unresolved,
     warnings: keys.warnings,
     notServed,
   };

@@ -23,7 +23,7 @@ const NOT_COMPILED =
 export function quarantinedStatus({ kind, metadata }: Quarantined, meanwhile: string): ObjectStatus {
   const { namespace, name, generation } = metadata;
   const conditions = [condition('Accepted', 'False', 'CompileFailed', `${NOT_COMPILED}; ${meanwhile}`, generation)];
-  return { kind, namespace, name, conditions, parents: [], warnings: [], notServed: [] };
+  return { kind, namespace, name, conditions, parents: [], unresolved: [], warnings: [], notServed: [] };
 }
 
 /** Collects the faults of one compile. */

@@ -127,6 +127,7 @@ export class QuotaStatuses {
       name,
       conditions: [conditionOf('Accepted', faults, generation), conditionOf('ResolvedRefs', issues, generation)],
       parents: [],
+      unresolved: issues,
       warnings: [],
       notServed: [],
     };

@@ -64,12 +64,11 @@ export function configMapValue(
 ): Result<{ readonly map: ConfigMap; readonly value: string }, Issue> {
   const id = `${namespace}/${ref.name}`;
   const map = read((world) => world.configMaps.get(id));
-  if (map === undefined) return err(issue(path, 'ArtifactInvalid', `ConfigMap ${id} is not found`));
+  const absent = (what: string): Issue => ({ ...issue(path, 'ArtifactInvalid', `ConfigMap ${id} ${what}`), absent: true });
+  if (map === undefined) return err(absent('is not found'));
   const value = Object.hasOwn(map.data, ref.key) ? map.data[ref.key] : undefined;
   if (value !== undefined) return ok({ map, value });
-  return err(
-    issue(path, 'ArtifactInvalid', `ConfigMap ${id} has no key ${JSON.stringify(ref.key)}; its keys are: ${keysOf(map.data)}`),
-  );
+  return err(absent(`has no key ${JSON.stringify(ref.key)}; its keys are: ${keysOf(map.data)}`));
 }
 
 /** A PEM bundle of certificates from a ConfigMap or a Secret. */

@@ -142,7 +142,7 @@ function compileEntry(route: LLMRoute, at: number, gateway: LLMGateway | null, r
   });
   return {
     target,
-    issues: issues.map((found) => issue(refPath, found.reason, explainBackend(id, found, to.namespace === namespace))),
+    issues: issues.map((found) => ({ ...found, path: refPath, message: explainBackend(id, found, to.namespace === namespace) })),
     warnings: [],
   };
 }
@@ -206,6 +206,7 @@ export function finishRoute(compiled: CompiledRoute, lostAt: LostAt, limitsAt: L
     name: route.metadata.name,
     conditions: [...overall(compiled, parents), ...fullyServed(compiled.notServed, generation)],
     parents,
+    unresolved: (memberships.find(({ issues }) => issues.length > 0) ?? compiled).issues,
     warnings,
     notServed: compiled.notServed,
   };

@@ -71,6 +71,8 @@ export interface ObjectStatus {
   readonly conditions: readonly Condition[];
   /** Of an LLMRoute: one a gateway it names, in the route's order. */
   readonly parents: readonly ParentStatus[];
+  /** What ResolvedRefs says, one by one and whole: the condition has one reason for all, and room for a page. */
+  readonly unresolved: readonly Issue[];
   /** What does not keep it from serving but is hardly meant. */
   readonly warnings: readonly Issue[];
   readonly notServed: readonly NotServed[];
@@ -129,6 +131,7 @@ export function rejectedStatus(
     name: object.name,
     conditions: [condition('Accepted', 'False', 'InvalidSpec', message, object.generation)],
     parents: [],
+    unresolved: [],
     warnings: [],
     notServed: [],
   };

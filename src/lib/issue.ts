@@ -8,6 +8,8 @@ export interface Issue {
   readonly reason: string;
   /** Names the value and what would be right. */
   readonly message: string;
+  /** Nothing is wrong but that something it refers to is not there, where the reason alone does not tell that. */
+  readonly absent?: true;
 }
 
 export function issue(path: string, reason: string, message: string): Issue {

@@ -37,6 +37,35 @@ describe('fairlead validate', () => {
     expect(parse(out)).toMatchObject({ valid: true, findings: [{ severity: 'warning', reason: 'SecretNotFound' }] });
   });
 
+  it('takes what is wrong in itself for an error, whatever else is elsewhere, and tells of each model', async () => {
+    const { code: written, out: starter } = await fairlead(['init', '-']);
+    expect(written).toBe(0);
+    const wrong = starter.replace('    pricing: {input: "0.15"', '    override: {model: gpt-4o}\n    pricing: {input: "0.15"');
+    const { code, out, err } = await fairlead(['validate', '-f', '-'], { stdin: wrong });
+    expect([code, out]).toEqual([1, 'invalid: 1 object read, 1 error, 1 warning\n']);
+    expect(err).toMatch(/stdin:\d+: error: spec\.models\[0\]\.override\.model: "model" is the client's alone/);
+
+    const auth = `{type: APIKey, apiKey: {secretKeyRef: {name: ${'long-'.repeat(30)}name}}}`;
+    const models = Array.from({ length: 30 }, (_, at) => `  - {name: m${at}, provider: {type: OpenAI}, auth: ${auth}}\n`).join(
+      '',
+    );
+    const pool = starter.replace('  models:\n', `  models:\n${models}`);
+    const many = await fairlead(['validate', '-f', '-'], { stdin: pool });
+    expect([many.code, many.out]).toEqual([0, 'valid: 1 object read, 31 warnings\n']);
+  });
+
+  it('takes a ConfigMap that is elsewhere for a warning', async () => {
+    const gateway = `apiVersion: fairlead.dev/v1alpha1
+kind: LLMGateway
+metadata: {name: default}
+spec:
+  prices: {configMapRef: {name: prices, key: prices.json}}
+`;
+    const { code, out, err } = await fairlead(['validate', '-f', '-'], { stdin: gateway });
+    expect(err).toBe('stdin:5: warning: spec.prices.configMapRef: ConfigMap default/prices is not found\n');
+    expect([code, out]).toEqual([0, 'valid: 1 object read, 1 warning\n']);
+  });
+
   const quota = (limit: number): string => `apiVersion: fairlead.dev/v1alpha1
 kind: LLMQuota
 metadata: {name: fair, namespace: platform}
