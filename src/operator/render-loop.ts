@@ -110,7 +110,12 @@ export class RenderLoop {
       desired: objects,
     });
     const failures = [...outcome.failures];
-    if (replicas !== null && before !== null) {
+    const refused = failures.find(
+      ({ object }) => object === `Deployment ${keyOf(replicas?.object.metadata ?? gateway.metadata)}`,
+    );
+    // One that is somebody else's is not ours to scale, and one that could not be made has no number of pods.
+    const scalable = refused === undefined || (before?.ok === true && refused.failure.kind !== 'already_exists');
+    if (replicas !== null && before !== null && scalable) {
       const created = !before.ok && before.error.kind === 'not_found';
       if (replicas.when === 'Always' || created) {
         const failed = await this.#setReplicas(replicas.object, before.ok ? before.value : null);
