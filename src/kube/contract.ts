@@ -26,8 +26,11 @@ export interface ListWatchOptions<T> {
   parse(object: KubeObject): T;
   /** After the store changed; null: deleted. A throw is reported and changes nothing else. A parser must not return null. */
   onChange?(key: string, value: T | null): void;
+  /** Also when `synced` turns true. */
   onState?(state: ListWatchState): void;
-  /** An exception of `parse` or of a handler, with the key (empty for `onState`). Must not throw itself. */
+  /** It cannot be read, for another reason than it could not before; told again once it was watched in between. */
+  onFailure?(failure: KubeFailure): void;
+  /** An exception of `parse` or of a handler, with the key (empty for `onState` and `onFailure`). Must not throw itself. */
   onError?(error: unknown, key: string): void;
 }
 

@@ -52,6 +52,8 @@ export class ListWatch<T> implements ListWatchView<T> {
   #state: ListWatchState = 'listing';
   #synced = false;
   #lastFailure: KubeFailure | null = null;
+  /** Of the failure that was told last; null: it could be read and watched since. */
+  #told: KubeFailure['kind'] | null = null;
   #lastContactMs: number | null = null;
   /** Consecutive answers that the kind does not exist. */
   #absences = 0;
@@ -156,7 +158,7 @@ export class ListWatch<T> implements ListWatchView<T> {
   }
 
   #listFailed(failure: KubeFailure): void {
-    this.#lastFailure = failure;
+    this.#failed(failure);
     if (failure.kind !== 'absent') {
       if (this.#openedMs === null) this.#enter('retrying');
       if (!this.#stopped()) this.#retryList(this.#listBackoff.nextMs(failure.retryAfterMs));
@@ -165,10 +167,9 @@ export class ListWatch<T> implements ListWatchView<T> {
     this.#absences++;
     this.#endWatch();
     if (this.#absences >= ABSENT_FOR_SURE) for (const change of this.#replica.clear()) this.#publish(change);
-    this.#enter('absent');
-    if (this.#stopped()) return;
-    this.#retryList(this.#jittered(ABSENT_AGAIN_MS));
     if (this.#store.size === 0) this.#sync();
+    this.#enter('absent');
+    if (!this.#stopped()) this.#retryList(this.#jittered(ABSENT_AGAIN_MS));
   }
 
   #retryList(ms: number): void {
@@ -191,6 +192,7 @@ export class ListWatch<T> implements ListWatchView<T> {
         this.#openedMs = timers.nowMs();
         if (this.#openedMs - startedMs > SLOW_OPEN_MS) this.#broken = true;
         this.#openFailures = 0;
+        this.#told = null;
         this.#heard();
         if (this.#broken && this.#list === null) this.#scheduleAudit(this.#jittered(AUDIT_AFTER_BREAK_MS));
         this.#enter('watching');
@@ -216,7 +218,7 @@ export class ListWatch<T> implements ListWatchView<T> {
   #watchFailed(failure: KubeFailure): void {
     if (this.#openedMs === null) this.#openFailures++;
     this.#watchOver();
-    this.#lastFailure = failure;
+    this.#failed(failure);
     this.#broken = true;
     this.#enter('retrying');
     if (this.#stopped()) return;
@@ -298,8 +300,19 @@ export class ListWatch<T> implements ListWatchView<T> {
   #enter(state: ListWatchState): void {
     if (this.#stopped() || this.#state === state) return;
     this.#state = state;
+    this.#tell(() => this.#options.onState?.(state));
+  }
+
+  #failed(failure: KubeFailure): void {
+    this.#lastFailure = failure;
+    if (this.#stopped() || this.#told === failure.kind) return;
+    this.#told = failure.kind;
+    this.#tell(() => this.#options.onFailure?.(failure));
+  }
+
+  #tell(tell: () => void): void {
     try {
-      this.#options.onState?.(state);
+      tell();
     } catch (error) {
       this.#options.onError?.(error, '');
     }
@@ -310,8 +323,11 @@ export class ListWatch<T> implements ListWatchView<T> {
   }
 
   #sync(): void {
+    if (this.#synced) return;
     this.#synced = true;
     this.#whenSynced.resolve();
+    // Who waits for everything to be read looks when it is told, and perhaps never again.
+    if (!this.#stopped()) this.#tell(() => this.#options.onState?.(this.#state));
   }
 
   /** Between three quarters and five quarters. */

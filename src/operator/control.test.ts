@@ -22,8 +22,11 @@ function gateway(generation: number): KubeObject {
 }
 
 /** A loop that has read everything, with a real server that nobody asks; `kept`: the gateways whose snapshots are kept. */
-async function looping(): Promise<{ world: World; control: ControlLoop; server: HttpsTableServer; kept: Set<string> }> {
+async function looping(
+  { unread = [], namespaces = [NAMESPACE] }: { unread?: readonly string[]; namespaces?: readonly string[] } = {},
+): Promise<{ world: World; control: ControlLoop; server: HttpsTableServer; kept: Set<string> }> {
   const world = new World();
+  for (const what of unread) world.unread.add(what);
   const kept = new Set<string>();
   const server = new HttpsTableServer({
     clock: world.timers,
@@ -51,7 +54,7 @@ async function looping(): Promise<{ world: World; control: ControlLoop; server: 
     snapshots,
     metrics: new OperatorMetrics(false),
     log: createLog({ level: 'silent', clock: world.timers, fd: 2, onDropped: () => {}, onError: () => {} }).logger,
-    gatewayNamespaces: [NAMESPACE],
+    gatewayNamespaces: namespaces,
     secretNamespaces: [],
     keyNamespaces: [],
     // As the operator does.
@@ -61,6 +64,7 @@ async function looping(): Promise<{ world: World; control: ControlLoop; server: 
       snapshots.forget(id);
     },
   });
+  world.tell({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE, resourceVersion: '1' } });
   world.tell(gateway(1));
   await world.timers.run(1_000);
   return { world, control, server, kept };
@@ -78,6 +82,25 @@ describe('a leader that begins', () => {
     expect([server.sequence(GATEWAY), kept.has(GATEWAY)]).toEqual([0, false]);
     await world.timers.run(1_000);
     expect([server.sequence(GATEWAY), kept.has(GATEWAY)]).toEqual([0, false]);
+    control.stop();
+    await server.close();
+  });
+});
+
+describe('a replica that starts', () => {
+  it('is ready once it has read everything, though the last of it were pods of which there are none', async () => {
+    const { world, control, server } = await looping({ unread: [`Pod ${NAMESPACE}`] });
+    expect(control.ready).toBe(false);
+    world.read(`Pod ${NAMESPACE}`);
+    await world.timers.run(1_000);
+    expect(control.ready).toBe(true);
+    control.stop();
+    await server.close();
+  });
+
+  it('does not wait for the pods of a namespace that was deleted, and with it the right to read them', async () => {
+    const { control, server } = await looping({ unread: ['Pod team-gone'], namespaces: [NAMESPACE, 'team-gone'] });
+    expect(control.ready).toBe(true);
     control.stop();
     await server.close();
   });

@@ -138,6 +138,10 @@ export class ControlLoop {
       server,
       namespaces: gatewayNamespaces,
       onChange: (gatewayId) => this.#podsChanged(gatewayId),
+      onRead: () => {
+        if (!this.#started) this.#debounce.call();
+      },
+      isThere: (name) => this.gather.isThere(name),
       onError,
     });
     this.gather = new Gather({
@@ -346,7 +350,6 @@ export class ControlLoop {
   #podsChanged(gatewayId: string): void {
     this.#writer.touch('LLMGateway', gatewayId);
     this.#touchServedAt(gatewayId);
-    if (!this.#started) this.#debounce.call();
   }
 
   #outagesChanged(gatewayId: string, upstreams: ReadonlySet<string>): void {

@@ -25,6 +25,8 @@ it('counts a pod that was given to another gateway there and no longer here', ()
     server: { pods: () => [], progress: () => ({ readyPods: 0, programmedPods: 0, rejected: [] }), configSequence: () => 0 },
     namespaces: [NAMESPACE],
     onChange: (id) => changed.push(id.slice(NAMESPACE.length + 1)),
+    onRead: () => {},
+    isThere: () => true,
     onError: (error) => {
       throw error;
     },

@@ -22,31 +22,39 @@ export interface FleetOptions {
   readonly namespaces: readonly string[];
   /** The ready pods of a gateway are others than before. */
   readonly onChange: (gatewayId: string) => void;
+  /** `synced` may be another than before. */
+  readonly onRead: () => void;
+  /** False: there is no such namespace, and so no pod in it. */
+  readonly isThere: (namespace: string) => boolean;
   readonly onError: (error: unknown, what: string) => void;
 }
 
 export class Fleet {
   readonly #options: FleetOptions;
-  readonly #views: readonly ListWatchView<KubePod>[];
+  readonly #views: readonly { readonly namespace: string; readonly view: ListWatchView<KubePod> }[];
   readonly #ready = new Map<string, Set<string>>();
   readonly #podGateway = new Map<string, string>();
 
   constructor(options: FleetOptions) {
     this.#options = options;
-    this.#views = options.namespaces.map((namespace) =>
-      options.watch<KubePod>({
+    this.#views = options.namespaces.map((namespace) => ({
+      namespace,
+      view: options.watch<KubePod>({
         resource: PODS,
         namespace,
         labelSelector: GATEWAY_POD_LABEL,
         parse: kubePod,
         onChange: (key, pod) => this.#seen(key, pod),
+        // The first list may be empty, and that too is news.
+        onState: options.onRead,
         onError: (error, key) => options.onError(error, `Pod ${key}`),
       }),
-    );
+    }));
   }
 
   get synced(): boolean {
-    return this.#views.every(({ synced }) => synced);
+    // The right to read a namespace goes with it: where one was deleted, its pods are refused for ever.
+    return this.#views.every(({ namespace, view }) => view.synced || !this.#options.isThere(namespace));
   }
 
   /** Names of the pods that Kubernetes calls ready. */
@@ -101,7 +109,7 @@ export class Fleet {
   }
 
   stop(): void {
-    for (const view of this.#views) view.stop();
+    for (const { view } of this.#views) view.stop();
   }
 
   #seen(key: string, pod: KubePod | null): void {

@@ -95,6 +95,21 @@ describe('Gather', () => {
     gather.stop();
   });
 
+  it.each([
+    ['client keys', { keyNamespaces: ['team-gone'] }],
+    ['Secrets', { secretNamespaces: ['team-gone'] }],
+  ])('waits for the %s of a namespace where there is one, and not where it was deleted', (_, over) => {
+    const { world, gather } = gathering(over);
+    world.unread.add('Secret team-gone');
+    const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team-gone', resourceVersion: '1' } };
+    world.tell(namespace);
+    world.tell(gateway('fairlead-system'));
+    expect(gather.synced).toBe(false);
+    world.remove('Namespace', 'team-gone');
+    expect([gather.synced, gather.snapshot().gateways.length]).toEqual([true, 1]);
+    gather.stop();
+  });
+
   it('gives the same lists until something changes', async () => {
     const { world, gather } = gathering();
     world.hold(secret('team-a', 'first', 'k1'));

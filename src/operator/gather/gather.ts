@@ -90,7 +90,14 @@ export class Gather {
       read: (wanted) => this.#read(wanted),
       onChange: (wanted, outcome) => this.#told(wanted, outcome),
     });
-    this.#secrets = new SecretSources({ watch, watchedNamespaces: secretNamespaces, keyNamespaces, onChange, onError });
+    this.#secrets = new SecretSources({
+      watch,
+      watchedNamespaces: secretNamespaces,
+      keyNamespaces,
+      isThere: (namespace) => this.isThere(namespace),
+      onChange,
+      onError,
+    });
     this.#endpoints = new EndpointBook({ watch, onChange, onError });
     const held = {
       isKnown: (wanted: Wanted) => this.#isKnown(wanted),
@@ -165,6 +172,11 @@ export class Gather {
   /** An LLMGateway elsewhere is not run by this operator: it gets no table, and is nobody's default. */
   isRun(gatewayNamespace: string): boolean {
     return this.#options.gatewayNamespaces.includes(gatewayNamespace);
+  }
+
+  /** False: Kubernetes has no such namespace. */
+  isThere(namespace: string): boolean {
+    return !this.#namespaces.view.synced || this.#namespaces.book.get(namespace) !== undefined;
   }
 
   /** For metrics and health: each kind by name with how it is followed. */

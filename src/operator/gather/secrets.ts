@@ -18,6 +18,8 @@ export interface SecretSourcesOptions {
   readonly watchedNamespaces: readonly string[];
   /** Namespaces, beside the gateways' own, whose client keys are taken. */
   readonly keyNamespaces: readonly string[];
+  /** False: there is no such namespace, and so nothing in it; its Secrets may not be asked for either. */
+  readonly isThere: (namespace: string) => boolean;
   readonly onChange: () => void;
   readonly onError: (error: unknown, what: string) => void;
 }
@@ -34,9 +36,12 @@ interface KeyQuery {
 }
 
 interface Watched {
+  readonly namespace: string;
   readonly view: ListWatchView<Entry<Secret>>;
   readonly book: ObjectBook<Secret>;
 }
+
+type WatchQuery = Pick<ListWatchOptions<unknown>, 'labelSelector' | 'fieldSelector'> & { readonly namespace: string };
 
 /** Helm keeps its releases in Secrets: megabytes that nobody names. */
 const NOT_HELM = 'type!=helm.sh/release.v1';
@@ -75,7 +80,10 @@ export class SecretSources {
 
   /** Have its client keys been read? */
   hasKeysOf(gateway: KeyOwner): boolean {
-    return this.#queriesOf(gateway).every((query) => this.#keys.get(keyOfQuery(query))?.view.synced === true);
+    return this.#queriesOf(gateway).every((query) => {
+      const watched = this.#keys.get(keyOfQuery(query));
+      return watched !== undefined && this.#isRead(watched);
+    });
   }
 
   #queriesOf({ namespace: own, selector }: KeyOwner): readonly KeyQuery[] {
@@ -90,7 +98,7 @@ export class SecretSources {
   }
 
   get synced(): boolean {
-    return [...this.#whole.values(), ...this.#keys.values()].every(({ view }) => view.synced);
+    return [...this.#whole.values(), ...this.#keys.values()].every((watched) => this.#isRead(watched));
   }
 
   /** What a read by name found. */
@@ -134,7 +142,12 @@ export class SecretSources {
     for (const { view } of [...this.#whole.values(), ...this.#keys.values()]) view.stop();
   }
 
-  #start(what: string, query: Pick<ListWatchOptions<unknown>, 'namespace' | 'labelSelector' | 'fieldSelector'>): Watched {
+  /** The right to read a namespace goes with it: where one was deleted, its Secrets are refused for ever. */
+  #isRead({ namespace, view }: Watched): boolean {
+    return view.synced || !this.#options.isThere(namespace);
+  }
+
+  #start(what: string, query: WatchQuery): Watched {
     const book = newBook();
     const view = this.#options.watch<Entry<Secret>>({
       resource: SECRETS,
@@ -149,7 +162,7 @@ export class SecretSources {
       onState: () => this.#options.onChange(),
       onError: (error, key) => this.#options.onError(error, `${what}: ${key}`),
     });
-    return { view, book };
+    return { namespace: query.namespace, view, book };
   }
 
   #report(book: ObjectBook<Secret>, entry: Entry<Secret>): void {

@@ -11,13 +11,15 @@ export class World {
     [];
   readonly #byName = new Map<string, KubeObject | KubeFailureKind>();
   synced = true;
+  /** `<kind> <namespace>` of watches that have not been read yet. */
+  readonly unread = new Set<string>();
   changes = 0;
   readonly errors: string[] = [];
 
   readonly watch = <T>(options: ListWatchOptions<T>): ListWatchView<T> => {
     const entry = { options: options as ListWatchOptions<unknown>, store: new Map<string, unknown>(), stopped: false };
     this.#watches.push(entry);
-    const isSynced = (): boolean => this.synced;
+    const isSynced = (): boolean => this.synced && !this.unread.has(`${options.resource.kind} ${options.namespace ?? ''}`);
     return {
       store: entry.store as ReadonlyMap<string, T>,
       get synced() {
@@ -57,6 +59,13 @@ export class World {
       store.set(id, parsed);
       options.onChange?.(id, parsed);
     }
+  }
+
+  /** What was unread, `<kind> <namespace>`, is read now, and there is nothing. */
+  read(what: string): void {
+    this.unread.delete(what);
+    for (const { options } of this.#watches)
+      if (`${options.resource.kind} ${options.namespace ?? ''}` === what) options.onState?.('watching');
   }
 
   /** To every watch that has told of it. */
