@@ -17,7 +17,7 @@ import {
   type AuthorityState,
 } from './delivery/authority.ts';
 import type { ServingCertificate } from './delivery/delivery.ts';
-import { CONFIG_MAPS, SECRETS } from './resources.ts';
+import { CONFIG_MAPS, NAMESPACES, SECRETS } from './resources.ts';
 
 export interface AuthorityKeeperOptions {
   readonly client: KubeClient;
@@ -37,6 +37,8 @@ export interface AuthorityKeeperOptions {
 const MANAGER = 'fairlead-authority';
 const AGAIN_MS = 10 * 60_000;
 const RETRY_MS = 2_000;
+/** Until a namespace that was not there is looked for again. */
+const NO_NAMESPACE_AGAIN_MS = 30_000;
 
 export class AuthorityKeeper {
   readonly #options: AuthorityKeeperOptions;
@@ -85,8 +87,7 @@ export class AuthorityKeeper {
     try {
       do {
         this.#again = false;
-        const done = await this.#once();
-        againMs = done ? AGAIN_MS : RETRY_MS;
+        againMs = await this.#once();
       } while (this.#again);
     } catch (error) {
       this.#options.log.error({ err: error }, 'the certificate authority could not be kept; it is tried again');
@@ -97,23 +98,24 @@ export class AuthorityKeeper {
     if (!this.#stopped) this.#cancel = this.#options.timers.after(againMs, () => void this.#run());
   }
 
-  /** False: it is not as it should be yet. */
-  async #once(): Promise<boolean> {
-    const { client, namespace, name, timers } = this.#options;
+  /** Returns when to look again. */
+  async #once(): Promise<number> {
+    const { client, namespace, name, timers, gatewayNamespaces } = this.#options;
     const secret = await client.get(SECRETS, { namespace, name });
     if (!secret.ok && secret.error.kind !== 'not_found') throw new Error(secret.error.message);
     const stored = secret.ok ? decodeAuthority(decodedData(secret.value)) : null;
     const published = await this.#published();
-    if (!this.#leading) return stored !== null && this.#certify(stored, published);
+    const doneMs = published.size < gatewayNamespaces.length ? NO_NAMESPACE_AGAIN_MS : AGAIN_MS;
+    if (!this.#leading) return stored !== null && this.#certify(stored, published) ? doneMs : RETRY_MS;
     const plan = planAuthority(stored, leastOf(published), timers.wallMs());
-    if (plan.changed && !(await this.#store(plan.state, secret.ok ? secret.value : null))) return false;
+    if (plan.changed && !(await this.#store(plan.state, secret.ok ? secret.value : null))) return RETRY_MS;
     let complete = true;
     for (const [where, bundle] of published) {
       if (bundle === plan.bundlePem) continue;
       complete = (await this.#publish(where, plan.bundlePem)) && complete;
     }
     const certified = this.#certify(plan.state, published.size === 0 || complete ? new Map([['', plan.bundlePem]]) : published);
-    return certified && complete;
+    return certified && complete ? doneMs : RETRY_MS;
   }
 
   async #store(state: AuthorityState, before: KubeObject | null): Promise<boolean> {
@@ -157,18 +159,25 @@ export class AuthorityKeeper {
     return applied.ok;
   }
 
-  /** What each gateway namespace has; '' where there is nothing. */
+  /** What each gateway namespace has; '' where there is nothing. One that was deleted is not in it: no pod waits there. */
   async #published(): Promise<ReadonlyMap<string, string>> {
     const { client, gatewayNamespaces, name } = this.#options;
     const found = new Map<string, string>();
     for (const namespace of gatewayNamespaces) {
       const map = await client.get(CONFIG_MAPS, { namespace, name });
       if (!map.ok && map.error.kind !== 'not_found') throw new Error(map.error.message);
+      if (!map.ok && (await this.#isGone(namespace))) continue;
       const data = map.ok ? map.value['data'] : undefined;
       const bundle = isObject(data) ? data[CA_BUNDLE_KEY] : undefined;
       found.set(namespace, typeof bundle === 'string' ? bundle : '');
     }
     return found;
+  }
+
+  /** Being deleted, too: nothing can be made there any more. */
+  async #isGone(namespace: string): Promise<boolean> {
+    const found = await this.#options.client.get(NAMESPACES, { name: namespace });
+    return found.ok ? found.value.metadata.deletionTimestamp !== undefined : found.error.kind === 'not_found';
   }
 
   /** False: not every pod would trust it yet, so there is none of this authority. */

@@ -22,9 +22,15 @@ function gateway(generation: number): KubeObject {
 }
 
 /** A loop that has read everything, with a real server that nobody asks; `kept`: the gateways whose snapshots are kept. */
-async function looping(
-  { unread = [], namespaces = [NAMESPACE] }: { unread?: readonly string[]; namespaces?: readonly string[] } = {},
-): Promise<{ world: World; control: ControlLoop; server: HttpsTableServer; kept: Set<string> }> {
+async function looping({
+  unread = [],
+  namespaces = [NAMESPACE],
+}: { unread?: readonly string[]; namespaces?: readonly string[] } = {}): Promise<{
+  world: World;
+  control: ControlLoop;
+  server: HttpsTableServer;
+  kept: Set<string>;
+}> {
   const world = new World();
   for (const what of unread) world.unread.add(what);
   const kept = new Set<string>();
