@@ -50,7 +50,8 @@ export function compileUpstream(spec: Provider, path: string, context: UpstreamC
     }
     case 'AzureOpenAI': {
       const { endpoint = '', deployment, apiVersion } = spec.azureOpenAI ?? {};
-      const target = located(endpoint, `${path}.azureOpenAI.endpoint`, context);
+      const at = `${path}.azureOpenAI.endpoint`;
+      const target = resourceOf(located(endpoint, at, context), at);
       return joined(target, {
         provider: 'AzureOpenAI',
         model: deployment ?? null,
@@ -70,8 +71,7 @@ export function compileUpstream(spec: Provider, path: string, context: UpstreamC
     }
     case 'VertexAI': {
       const { project = '', location = '', model, baseURL } = spec.vertexAI ?? {};
-      const host = location === 'global' ? 'aiplatform.googleapis.com' : `${location}-aiplatform.googleapis.com`;
-      const target = located(baseURL ?? `https://${host}/v1`, `${path}.vertexAI.baseURL`, context);
+      const target = located(baseURL ?? `https://${vertexHost(location)}/v1`, `${path}.vertexAI.baseURL`, context);
       // Everything of one project and location is below one path.
       const below = target.ok
         ? ok({ ...target.value, baseUrl: `${target.value.baseUrl}/projects/${project}/locations/${location}` })
@@ -108,6 +108,29 @@ export function compileUpstream(spec: Provider, path: string, context: UpstreamC
       });
     }
   }
+}
+
+/** Two locations are several regions, and have hosts of another form: https://docs.cloud.google.com/gemini-enterprise-agent-platform/resources/locations#multi-region_endpoints */
+function vertexHost(location: string): string {
+  if (location === 'global') return 'aiplatform.googleapis.com';
+  return location === 'us' || location === 'eu'
+    ? `aiplatform.${location}.rep.googleapis.com`
+    : `${location}-aiplatform.googleapis.com`;
+}
+
+/** Azure shows its endpoints with the API's path, which is added to each request; behind API Management a path may be one's own. */
+function resourceOf(location: Result<Location, Issue>, path: string): Result<Location, Issue> {
+  if (!location.ok) return location;
+  const { baseUrl } = location.value;
+  if (/\/openai\/deployments(?:\/|$)/.test(baseUrl))
+    return err(
+      issue(
+        path,
+        'InvalidSpec',
+        `${JSON.stringify(baseUrl)} is where a deployment is called: write ${JSON.stringify(baseUrl.replace(/\/openai\/deployments.*$/, ''))}, and the deployment's name into \`deployment\``,
+      ),
+    );
+  return ok({ ...location.value, baseUrl: baseUrl.replace(/\/openai\/v1$|(?<=^https?:\/\/[^/]+\.azure\.com)\/openai$/, '') });
 }
 
 type Location = Pick<Upstream, 'baseUrl' | 'endpoints' | 'trusted'>;
