@@ -101,6 +101,11 @@ const AZURE: readonly Sample[] = [
   ],
   [400, named('contentFilter'), 'content_filtered/prompt'],
   [400, named('DeploymentNotFound'), 'not_found'],
+  [
+    400,
+    named('OperationNotSupported', 'The chatCompletion operation does not work with the specified model, o3-pro.'),
+    'not_found',
+  ],
   [401, named('PermissionDenied'), 'permission'],
   [403, { statusCode: 403, message: 'Out of call volume quota. Quota will be replenished in 02:10:15.' }, 'quota_exhausted'],
   [401, { statusCode: 401, message: 'Access denied due to missing subscription key.' }, 'auth'],

@@ -18,6 +18,8 @@ export const ANTHROPIC_RULES: readonly ErrorRule[] = [
   // https://docs.claude.com/en/docs/build-with-claude/context-windows
   { message: /^prompt is too long: \d+ tokens > \d/, verdict: 'context_exceeded' },
   { message: /^input length and `max_tokens` exceed context limit/, verdict: 'context_exceeded' },
+  // On Vertex AI, a 413: https://github.com/anthropics/claude-code/issues/2569
+  { message: /^Prompt is too long$/, verdict: 'context_exceeded' },
   // One request longer than the account may send: https://github.com/anthropics/claude-code/issues/41054
   {
     names: ['rate_limit_error'],

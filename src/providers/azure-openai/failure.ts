@@ -10,6 +10,8 @@ const AZURE_RULES: readonly ErrorRule[] = [
   { names: ['contentfilter'], verdict: 'prompt_filtered' },
   // azure-openai/chat-json-404-not-found-2
   { names: ['deploymentnotfound'], verdict: 'not_found' },
+  // A 400 about what is deployed, where OpenAI says 404: https://github.com/langchain-ai/langmem/issues/13
+  { names: ['operationnotsupported'], verdict: 'not_found' },
   // Models of others, 400s: https://github.com/orgs/community/discussions/149698
   { names: ['unknown_model', 'unavailable_model'], verdict: 'not_found' },
   // API Management's quota, a 403: https://learn.microsoft.com/azure/api-management/quota-policy

@@ -24,7 +24,8 @@ export const vertexAI: Provider = {
     const headers = requestHeaders(target, target.credential?.value.reveal() ?? '');
     const { model } = target;
     // Where the client's name goes through, it is one of Google's.
-    if (model !== null && model.startsWith('claude')) return claudeExchange(target, operation, headers);
+    const claude = /^(?:publishers\/anthropic\/models\/)?(claude.*)$/.exec(model ?? '')?.[1];
+    if (claude !== undefined) return claudeExchange({ ...target, model: claude }, operation, headers);
     if (operation === 'embeddings') return embeddingsExchange(target, headers, vertexEmbeddings(model));
     return translated({ target, operation, upstream: geminiDialect, path: geminiPath, headers });
   },
