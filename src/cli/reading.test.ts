@@ -108,6 +108,22 @@ describe('a bad edit', () => {
     expect(kept.map(({ object }) => objectLabel(object))).toEqual(['LLMRoute default/two']);
   });
 
+  it.each([
+    ['its kind', route('one').replace('kind: LLMRoute', 'kind: LLMRout')],
+    ['its name', route('one').replace('{name: one}', '{name: One}')],
+    ['its namespace', route('one').replace('{name: one}', '{name: one, namespace: Team}')],
+  ])('keeps what has a slip in %s', (_, slip) => {
+    const next = objectsOf([{ name: 'f', text: `${slip}---\n${route('two')}` }]);
+    expect(keepLastGood(next, good.objects).kept).toEqual([good.objects[0]]);
+  });
+
+  it('keeps a Namespace, and lets go what was deleted beside it', () => {
+    const namespace = 'apiVersion: v1\nkind: Namespace\nmetadata: {name: team, labels: {tier: gold}}\n';
+    const last = objectsOf([{ name: 'f', text: `${namespace}---\n${route('one')}` }]);
+    const next = objectsOf([{ name: 'f', text: namespace.replace('gold', 'on') }]);
+    expect(keepLastGood(next, last.objects).kept.map(({ object }) => objectLabel(object))).toEqual(['Namespace team']);
+  });
+
   it('keeps nothing when nothing is wrong', () => {
     expect(keepLastGood(objectsOf([{ name: 'f', text: route('one') }]), good.objects).kept).toEqual([]);
   });
