@@ -27,6 +27,8 @@ export interface Configuration {
   readonly gateways: readonly LLMGateway[];
   /** The files have no LLMGateway, and ours stands in. */
   readonly standIn: boolean;
+  /** They have one, or may have, that cannot be read: nothing stands in for what it says of who may call. */
+  readonly unreadGateway: boolean;
 }
 
 export function configure(
@@ -35,7 +37,10 @@ export function configure(
   options: ConfigureOptions,
 ): Configuration {
   const snapshot = snapshotOf(objects.map(({ object }) => object));
-  const withKeys = options.keepAsking === true || objects.some(({ object }) => isClientKey(object));
+  const withKeys =
+    options.keepAsking === true ||
+    objects.some(({ object }) => isClientKey(object)) ||
+    problems.some(({ hides }) => hides.clientKey);
   const standInGateway = withKeys ? STAND_IN_WITH_KEYS : STAND_IN_WITHOUT_KEYS;
   const { tables, statuses } = compile(
     snapshot,
@@ -54,6 +59,7 @@ export function configure(
     findings: findings.sort(bySource),
     gateways: standIn ? [standInGateway] : snapshot.gateways,
     standIn,
+    unreadGateway: standIn && problems.some(({ hides }) => hides.gateway),
   };
 }
 
@@ -61,7 +67,10 @@ export function configure(
  * The table that one process serves. `wanted`: `namespace/name` of an LLMGateway; null: the only one, or the default one. Throws
  * UsageError where that is none or not clear, CommandFailed where the gateway cannot be served (the findings say why).
  */
-export function chooseTable({ gateways, tables, standIn }: Configuration, wanted: string | null): RouteTable {
+export function chooseTable(configuration: Configuration, wanted: string | null): RouteTable {
+  const { gateways, tables, standIn, unreadGateway } = configuration;
+  if (unreadGateway)
+    throw new CommandFailed('an LLMGateway cannot be read (see above), and nothing stands in for what it says of who may call');
   const id = standIn ? gateways.map(objectId)[0] : chooseGateway(gateways, wanted);
   const table = id === undefined ? undefined : tables.get(id);
   if (table === undefined) throw new CommandFailed(`LLMGateway ${id ?? ''} cannot be served as it is meant: see above`);

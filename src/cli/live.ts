@@ -29,7 +29,14 @@ export class LiveConfiguration {
   /** From before they were read: what changes while they are is not missed. */
   #seen: PathsState = '';
   /** The last one that could be served. */
-  configuration: Configuration = { tables: new Map(), statuses: new Map(), findings: [], gateways: [], standIn: true };
+  configuration: Configuration = {
+    tables: new Map(),
+    statuses: new Map(),
+    findings: [],
+    gateways: [],
+    standIn: true,
+    unreadGateway: false,
+  };
   /** Labels of the objects that the last load kept in an earlier version. */
   #kept: readonly string[] = [];
 

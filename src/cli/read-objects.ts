@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ApiObject, parseObject } from '../api/parse.ts';
 import { parseYamlDocuments } from '../api/yaml.ts';
+import { API_KEY_LABEL } from '../auth/new-key.ts';
 import { member } from '../lib/json.ts';
 import { CommandFailed, type Io, unreadableBecause } from './io.ts';
 import { type LineOf, lineFinder } from './locate.ts';
@@ -31,7 +32,16 @@ export interface ReadProblem {
   readonly path: string;
   readonly reason: string;
   readonly message: string;
+  readonly hides: Hidden;
 }
+
+/** Whether what cannot be read is, or may have in it, something that decides who may call. */
+interface Hidden {
+  readonly gateway: boolean;
+  readonly clientKey: boolean;
+}
+
+const HIDES_NOTHING: Hidden = { gateway: false, clientKey: false };
 
 export interface ReadResult {
   readonly objects: readonly ReadObject[];
@@ -100,16 +110,17 @@ export function objectsOf(texts: readonly Text[]): ReadResult {
   for (const { name, text } of texts) {
     const { documents, issues } = parseYamlDocuments(text, name);
     const lineOf = lineFinder(text);
-    for (const found of issues) problems.push(syntaxProblem(name, found.message));
+    for (const found of issues) problems.push(syntaxProblem(name, text, found.message));
     for (const { value, line } of documents) {
       const source: Source = { file: name, line, lineOf };
       const parsed = parseObject(value);
       if (!parsed.ok) {
         const object = labelOf(value);
         const fatal = !isForeign(value, parsed.error);
+        const hides = { gateway: mayBeGateway(value), clientKey: isLabelledKey(value) };
         for (const { path, reason, message: text } of parsed.error) {
           const message = fatal ? text : `${text}; it is passed over`;
-          problems.push({ file: name, line: lineOf(line, path), object, fatal, path, reason, message });
+          problems.push({ file: name, line: lineOf(line, path), object, fatal, path, reason, message, hides });
         }
         continue;
       }
@@ -127,6 +138,7 @@ export function objectsOf(texts: readonly Text[]): ReadResult {
           path: 'metadata.name',
           reason: 'Duplicate',
           message: `${label} is already in ${where}, which is used`,
+          hides: HIDES_NOTHING,
         });
       }
     }
@@ -134,11 +146,27 @@ export function objectsOf(texts: readonly Text[]): ReadResult {
   return { objects: [...objects.values()], problems };
 }
 
-/** The reader begins its messages with `file:line: `. */
-function syntaxProblem(file: string, text: string): ReadProblem {
-  const rest = text.startsWith(`${file}:`) ? text.slice(file.length + 1) : text;
-  const [, line, message] = /^(\d+): (.*)$/s.exec(rest) ?? [];
-  return { file, line: Number(line ?? 1), object: null, fatal: true, path: '', reason: 'Invalid', message: message ?? text };
+/** The reader begins its messages with `file:line: `. What is in its document nobody can tell: the whole file is looked at. */
+function syntaxProblem(file: string, text: string, said: string): ReadProblem {
+  const rest = said.startsWith(`${file}:`) ? said.slice(file.length + 1) : said;
+  const [, line, message = said] = /^(\d+): (.*)$/s.exec(rest) ?? [];
+  const hides = { gateway: /\bLLMGateway\b/.test(text), clientKey: text.includes(API_KEY_LABEL) };
+  return { file, line: Number(line ?? 1), object: null, fatal: true, path: '', reason: 'Invalid', message, hides };
+}
+
+/** One of ours whose kind has a slip in it may be a gateway as well. */
+function mayBeGateway(value: unknown): boolean {
+  const kind = member(value, 'kind');
+  if (kind === 'LLMGateway') return true;
+  const apiVersion = member(value, 'apiVersion');
+  const isOurs = typeof apiVersion === 'string' && apiVersion.startsWith('fairlead.dev/');
+  return isOurs && kind !== 'LLMRoute' && kind !== 'LLMBackend' && kind !== 'LLMQuota';
+}
+
+/** Without its quotes `true` is a boolean, which no label may be, and the usual reason why a key cannot be read. */
+function isLabelledKey(value: unknown): boolean {
+  const label = member(member(member(value, 'metadata'), 'labels'), API_KEY_LABEL);
+  return label === 'true' || label === true;
 }
 
 /** An object of somebody else's, such as a Deployment in the same directory. */
@@ -157,6 +185,7 @@ function labelOf(value: unknown): string | null {
   const metadata = member(value, 'metadata');
   const name = member(metadata, 'name');
   const namespace = member(metadata, 'namespace') ?? 'default';
+  if (kind === 'Namespace') return typeof name === 'string' ? `${kind} ${name}` : null;
   return typeof kind === 'string' && typeof name === 'string' && typeof namespace === 'string'
     ? `${kind} ${namespace}/${name}`
     : null;

@@ -171,6 +171,33 @@ describe('fairlead run', () => {
     expect(ran.err).toMatch(message);
   });
 
+  const key = `---\napiVersion: v1\nkind: Secret\nmetadata: {name: k, labels: {fairlead.dev/api-key: "true"}}\nstringData: {sha256: "${'a'.repeat(64)}"}\n`;
+
+  it.each([
+    ['has a label without quotes', key.replace('"true"', 'true')],
+    ['has a slip in its kind', key.replace('Secret', 'Secert')],
+    ['has a slip in its data', key.replace('stringData', 'data').replace('"a', '"!')],
+    ['is no YAML', key.replace('stringData: {', 'stringData: {{')],
+  ])('asks for keys where one %s', async (_, broken) => {
+    const file = write('routes.yaml', routeYaml('http://127.0.0.1:1') + broken);
+    const { io, url, ended } = await serving(['-f', file, '--log', 'none']);
+    expect((await ask(url, 'chat')).status).toBe(401);
+    io.stop();
+    await ended;
+  });
+
+  const gateway = '---\napiVersion: fairlead.dev/v1alpha1\nkind: LLMGateway\nmetadata: {name: default}\nspec: {replicas: 2}\n';
+
+  it.each([
+    ['has a field that there is not', gateway.replace('replicas', 'replica')],
+    ['has a slip in its kind', gateway.replace('LLMGateway', 'LLMGatway')],
+    ['is no YAML', gateway.replace('spec: {', 'spec: {{')],
+  ])('puts nothing in the place of an LLMGateway that %s', async (_, broken) => {
+    const ran = await fairlead(['run', '-f', '-', '--port', '0'], { stdin: routeYaml('http://127.0.0.1:1') + broken });
+    expect(ran.code).toBe(1);
+    expect(ran.err).toMatch(/stdin:\d+: error: [^]*an LLMGateway cannot be read/);
+  });
+
   it('names the port that is taken', async () => {
     const other = http.createServer();
     await new Promise<void>((resolve) => {
