@@ -58,9 +58,11 @@ export class StructuredCheck {
 
   /** A stream has come to a good end. `held`: its frames, where none of them has gone out. */
   streamed(held: string | null): string | Failure | null {
-    const { text } = this.#streamed;
-    if (text === '') return held;
-    const judgement = judge(this.#schema, text, this.#policy.repair && held !== null);
+    const { text, calls, several } = this.#streamed;
+    if (text === '' || calls) return held;
+    const judgement: Judgement = several
+      ? { state: 'unchecked', why: 'the stream has several choices' }
+      : judge(this.#schema, text, this.#policy.repair && held !== null);
     const failure = this.#conclude(judgement);
     if (failure !== null) return failure;
     if (held === null || judgement.state !== 'repaired') return held;

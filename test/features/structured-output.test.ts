@@ -48,6 +48,39 @@ function respondWith(text: string) {
   };
 }
 
+/** Says what it will do, and calls a tool. */
+function respondWithCall(call: ReceivedCall): void {
+  const isClaude = call.path.endsWith('/messages');
+  const words = 'Let me look.';
+  const stream = JSON.stringify(call.json()).includes('"stream":true');
+  const used = { type: 'tool_use', id: 't1', name: 'look', input: {} };
+  const called = { id: 't1', type: 'function', function: { name: 'look', arguments: '{}' } };
+  if (!stream) {
+    const message = { role: 'assistant', content: words, tool_calls: [called] };
+    const whole = isClaude
+      ? { ...claude(words), content: [{ type: 'text', text: words }, used], stop_reason: 'tool_use' }
+      : { ...(chatCompletion(words) as object), choices: [{ index: 0, message, finish_reason: 'tool_calls' }] };
+    call.answer(200, JSON.stringify(whole));
+    return;
+  }
+  const chunk = (delta: object, finish_reason: string | null): object => ({
+    object: 'chat.completion.chunk',
+    choices: [{ index: 0, delta, finish_reason }],
+  });
+  const events = isClaude
+    ? [
+        ...claudeEvents([words]).slice(0, 4),
+        { type: 'content_block_start', index: 1, content_block: used },
+        { type: 'content_block_delta', index: 1, delta: { type: 'input_json_delta', partial_json: '{}' } },
+        { type: 'content_block_stop', index: 1 },
+        { type: 'message_delta', delta: { stop_reason: 'tool_use' }, usage: { output_tokens: 3 } },
+        { type: 'message_stop' },
+      ]
+    : [chunk({ content: words }, null), chunk({ tool_calls: [{ index: 0, ...called }] }, null), chunk({}, 'tool_calls')];
+  const frames = events.map((event) => `data: ${JSON.stringify(event)}\n\n`);
+  call.stream(isClaude ? frames : [...frames, 'data: [DONE]\n\n']);
+}
+
 type Kind = 'OpenAI' | 'Anthropic';
 
 async function serve(structured: string, first: { kind: Kind; text: string }, second: string | null) {
@@ -190,6 +223,56 @@ describe('a whole answer, or a stream that is held', () => {
     const { gateway } = await serve('{onInvalid: Failover}', { kind: 'OpenAI', text: BAD }, null);
     const got = await request(gateway.port, { body: ASKED });
     expect([got.status, got.headers['x-fairlead-structured-output']]).toEqual([200, undefined]);
+  });
+
+  it.each([
+    ['chat', 'OpenAI', false],
+    ['chat', 'OpenAI', true],
+    ['chat', 'Anthropic', false],
+    ['chat', 'Anthropic', true],
+    ['responses', 'Anthropic', false],
+    ['responses', 'Anthropic', true],
+    ['messages', 'Anthropic', false],
+    ['messages', 'Anthropic', true],
+    ['messages', 'OpenAI', false],
+    ['messages', 'OpenAI', true],
+  ] as const)('is not looked at beside a call: %s over %s, streamed %s', async (name, kind, stream) => {
+    const { gateway, upstreams } = await serve('{onInvalid: Failover, holdStream: true}', { kind, text: '' }, BAD);
+    upstreams[0]?.respond(respondWithCall);
+    const client = CLIENTS[name] as Client;
+    const tool = { name: 'look', description: 'x', parameters: { type: 'object' }, input_schema: { type: 'object' } };
+    const tools =
+      name === 'chat' ? [{ type: 'function', function: tool }] : [name === 'messages' ? tool : { type: 'function', ...tool }];
+    const got = await request(gateway.port, { path: client.path, body: { ...client.body, tools, stream } });
+    expect([got.status, got.headers['x-fairlead-model'], got.headers['x-fairlead-structured-output']]).toEqual([
+      200,
+      'first',
+      undefined,
+    ]);
+    expect(got.text).toContain('Let me look');
+  });
+
+  it('is mended whole in a held stream, whatever separates its lines', async () => {
+    const upstream = '```json\n{"city":"Ro\u2028me"}\n```';
+    const { gateway } = await serve('{repair: true, holdStream: true}', { kind: 'OpenAI', text: upstream }, null);
+    const got = await request(gateway.port, { body: { ...CHAT, stream: true } });
+    expect([CLIENTS['chat']?.text(got.text), got.headers['x-fairlead-structured-output']]).toEqual([
+      '{"city":"Ro\u2028me"}',
+      'repaired',
+    ]);
+  });
+
+  it('is not called valid for the first of several that are streamed', async () => {
+    const { gateway, upstreams } = await serve('{onInvalid: Failover, holdStream: true}', { kind: 'OpenAI', text: GOOD }, null);
+    upstreams[0]?.respond((call) => {
+      const frames = [GOOD, BAD].flatMap((content, index) => [
+        { object: 'chat.completion.chunk', choices: [{ index, delta: { content }, finish_reason: null }] },
+        { object: 'chat.completion.chunk', choices: [{ index, delta: {}, finish_reason: 'stop' }] },
+      ]);
+      call.stream([...frames.map((frame) => `data: ${JSON.stringify(frame)}\n\n`), 'data: [DONE]\n\n']);
+    });
+    const got = await request(gateway.port, { body: { ...CHAT, n: 2, stream: true } });
+    expect([got.status, got.headers['x-fairlead-structured-output']]).toEqual([200, 'unchecked']);
   });
 
   it('is not held up by a hostile schema', async () => {

@@ -22,7 +22,7 @@ export function wantedSchema(operation: Operation, json: JsonObject): unknown {
   }
 }
 
-/** The texts of a whole answer, one a choice; a call of a tool or a refusal in place of one is none. */
+/** The texts of a whole answer, one a choice; a refusal in place of one is none, nor is what is said beside a call that the client has to answer. */
 export function answerTexts(operation: Operation, body: Buffer): readonly string[] {
   const answer = parseJson(body.toString('utf8'));
   return isObject(answer) ? holdersOf(operation, answer).map((holders) => holders.map(({ text }) => text).join('')) : [];
@@ -47,21 +47,35 @@ function holdersOf(operation: Operation, answer: JsonObject): readonly (readonly
   switch (operation) {
     case 'chat':
       return objectsOf(answer['choices'])
-        .map(({ message }) => (isObject(message) ? textIn(message, 'content') : []))
+        .map(({ message }) => (isObject(message) && !callsInChat(message) ? textIn(message, 'content') : []))
         .filter(({ length }) => length > 0);
     case 'responses': {
+      if (objectsOf(answer['output']).some(isCall)) return [];
       const contents = objectsOf(answer['output']).filter(({ type }) => type === 'message');
       const parts = contents.flatMap(({ content }) => objectsOf(content)).filter(({ type }) => type === 'output_text');
       const holders = parts.flatMap((part) => textIn(part, 'text'));
       return holders.length === 0 ? [] : [holders];
     }
     case 'messages': {
+      if (objectsOf(answer['content']).some(isCall)) return [];
       const holders = objectsOf(answer['content']).flatMap((block) => (block['type'] === 'text' ? textIn(block, 'text') : []));
       return holders.length === 0 ? [] : [holders];
     }
     default:
       return [];
   }
+}
+
+const CALLS: ReadonlySet<unknown> = new Set(['function_call', 'custom_tool_call', 'tool_use']);
+
+/** An item of Responses or a block of Messages. */
+function isCall(part: unknown): boolean {
+  return CALLS.has(member(part, 'type'));
+}
+
+/** A message, or a stream's part of one. */
+function callsInChat(message: JsonObject): boolean {
+  return objectsOf(message['tool_calls']).length > 0 || isObject(message['function_call']);
 }
 
 function textIn(holder: JsonObject, name: string): readonly Holder[] {
@@ -74,6 +88,10 @@ function textIn(holder: JsonObject, name: string): readonly Holder[] {
 /** Collects the text of a stream, event by event. Of several choices the first is read. */
 export class StreamedText {
   text = '';
+  /** The client has a call to answer: what is said beside it is not the answer. */
+  calls = false;
+  /** There are more choices than the first. */
+  several = false;
   readonly #operation: Operation;
 
   constructor(operation: Operation) {
@@ -84,7 +102,14 @@ export class StreamedText {
   read(data: string): void {
     if (!data.startsWith('{')) return;
     const event = parseJson(data);
-    if (isObject(event)) for (const { text } of deltaOf(this.#operation, event)) this.text += text;
+    if (!isObject(event)) return;
+    for (const { text } of deltaOf(this.#operation, event)) this.text += text;
+    // An item of Responses, a block of Messages.
+    this.calls ||= isCall(event['item'] ?? event['content_block']);
+    for (const { index, delta } of objectsOf(event['choices'])) {
+      this.several ||= typeof index === 'number' && index > 0;
+      this.calls ||= isObject(delta) && callsInChat(delta);
+    }
   }
 
   /** Frames as they are on the wire, whole ones. */
@@ -96,7 +121,8 @@ export class StreamedText {
 /** A stream's frames, whole, with another text in place of what its events tell. */
 export function withStreamedText(operation: Operation, frames: string, before: string, text: string): string {
   let told = false;
-  return frames.replaceAll(/^data: ?(\{.*)$/gm, (line, data: string) => {
+  // To the line's end, which U+2028 in a text is not.
+  return frames.replaceAll(/^data: ?(\{[^\n\r]*)/gm, (line, data: string) => {
     const event = parseJson(data);
     if (!isObject(event)) return line;
     const holders = deltaOf(operation, event);
