@@ -1,5 +1,7 @@
 /** `fairlead key list` and `revoke`, and how a new key gets into the cluster. */
+import { parseObject } from '../api/parse.ts';
 import { API_KEY_LABEL } from '../auth/new-key.ts';
+import { clientKeyExpiry } from '../compile/keys.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { member } from '../lib/json.ts';
 import { listObjects, must, SECRETS, textOf, withCluster, type ClusterFlags } from './cluster.ts';
@@ -27,7 +29,7 @@ interface KeyRow {
 export async function listClientKeys(io: Io, options: KeyListOptions): Promise<ExitCode> {
   const rows = await withCluster(io, options, async (client) => {
     const secrets = await listObjects(client, SECRETS, options.namespace, `${API_KEY_LABEL}=true`);
-    return secrets.map((secret) => rowOf(secret, io.clock.wallMs()));
+    return secrets.map((secret) => keyRow(secret, io.clock.wallMs()));
   });
   if (options.output !== null) printData(io, options.output, rows);
   else if (rows.length === 0) io.stdout.write('No client keys: `fairlead key create --name NAME --apply` makes one.\n');
@@ -65,24 +67,29 @@ export async function createInCluster(io: Io, flags: ClusterFlags, secret: KubeO
   });
 }
 
-function rowOf({ metadata, ...secret }: KubeObject, wallMs: number): KeyRow {
+/** What is told of a labelled Secret, which counts as a gateway would count it. */
+export function keyRow({ metadata, ...secret }: KubeObject, wallMs: number): KeyRow {
   const field = (name: string): string =>
     Buffer.from(textOf(member(secret['data'], name)), 'base64')
       .toString('utf8')
       .trim();
   const expires = field('expires');
-  const valid = field('sha256')
-    .split(/\s+/)
-    .every((hash) => /^[0-9a-f]{64}$/i.test(hash));
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     models: field('models') || 'all',
     expires: expires || 'never',
     tenant: field('tenant') || (metadata.namespace ?? ''),
-    state: !valid ? 'Malformed' : expires !== '' && !(Date.parse(expires) > wallMs) ? 'Expired' : 'Valid',
+    state: stateOf({ metadata, ...secret }, wallMs),
     created: metadata.creationTimestamp ?? '',
   };
+}
+
+function stateOf({ metadata: { namespace, name }, data }: KubeObject, wallMs: number): KeyRow['state'] {
+  const read = parseObject({ apiVersion: 'v1', kind: 'Secret', metadata: { namespace, name }, data: data ?? {} });
+  const expiry = read.ok && read.value.kind === 'Secret' ? clientKeyExpiry(read.value) : 'Malformed';
+  if (expiry === 'Malformed') return 'Malformed';
+  return expiry.expiresAtMs !== null && expiry.expiresAtMs <= wallMs ? 'Expired' : 'Valid';
 }
 
 const HEADS = ['NAMESPACE', 'NAME', 'TENANT', 'MODELS', 'EXPIRES', 'STATE', 'CREATED'] as const;

@@ -1,6 +1,7 @@
 /** `fairlead key create`: a new client key, told once, and the Secret that lets a gateway know it. */
 import { parseObject } from '../api/parse.ts';
 import { parseYamlDocuments } from '../api/yaml.ts';
+import { parseTimestampMs } from '../compile/timestamp.ts';
 import { createKey, keySecretYaml } from '../auth/new-key.ts';
 import { formatIssue } from '../lib/issue.ts';
 import type { KubeObject } from '../kube/objects.ts';
@@ -69,7 +70,8 @@ function modelList(text: string): readonly string[] {
 }
 
 function checkExpires(text: string, nowMs: number): void {
-  const atMs = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : NaN;
-  if (Number.isNaN(atMs)) throw new UsageError(`--expires ${JSON.stringify(text)} is not a time like 2027-01-31T00:00:00Z`);
+  // As a gateway reads it: `Date` takes a 31st of February for a day in March.
+  const atMs = parseTimestampMs(text);
+  if (atMs === null) throw new UsageError(`--expires ${JSON.stringify(text)} is not a time like 2027-01-31T00:00:00Z`);
   if (atMs <= nowMs) throw new UsageError(`--expires ${text} is in the past`);
 }

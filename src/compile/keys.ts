@@ -76,6 +76,12 @@ function byRight(a: Holder, b: Holder): number {
   return a.platform === b.platform ? byAge(a.secret, b.secret) : a.platform ? -1 : 1;
 }
 
+/** When the keys of a Secret end, null: never; `Malformed`: no gateway reads a key in it. */
+export function clientKeyExpiry(secret: Secret): { readonly expiresAtMs: number | null } | 'Malformed' {
+  const [key] = readSecret(secret, false).keys;
+  return key === undefined ? 'Malformed' : { expiresAtMs: key.expiresAtMs };
+}
+
 function readSecret(secret: Secret, platform: boolean): KeySecret {
   const id = objectId(secret);
   const { namespace } = secret.metadata;
