@@ -306,6 +306,12 @@ describe('documents of a file', () => {
     expect(read(text)).toEqual({ values: [{ kind: 'A' }, { kind: 'B' }], lines: [5, 9], issues: [] });
     expect(read('')).toEqual({ values: [], lines: [], issues: [] });
     expect(read('# only this\n')).toEqual({ values: [], lines: [], issues: [] });
+    expect(read('null\n---\nkind: A\n---\n~\n')).toEqual({ values: [{ kind: 'A' }], lines: [3], issues: [] });
+  });
+
+  it('reads files that begin with a byte order mark, put together', () => {
+    const file = '\uFEFFkind: A\r\n';
+    expect(read(`${file}---\r\n${file}`)).toEqual({ values: [{ kind: 'A' }, { kind: 'A' }], lines: [1, 3], issues: [] });
   });
 
   it('flattens lists, nested ones too', () => {

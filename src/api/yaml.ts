@@ -44,7 +44,7 @@ export function parseYamlDocuments(text: string, file: string): YamlDocuments {
   const failed = (line: number, message: string): Issue => issue('', 'Invalid', `${file}:${line}: ${message}`);
   let parsed: readonly Document.Parsed[];
   try {
-    const found = parseAllDocuments(text, {
+    const found = parseAllDocuments(withoutInnerMarks(text), {
       schema: 'failsafe',
       lineCounter: lines,
       uniqueKeys: false,
@@ -76,6 +76,7 @@ export function parseYamlDocuments(text: string, file: string): YamlDocuments {
     try {
       const reader = new Reader(at);
       const value = reader.read(contents);
+      if (value === null) continue;
       collect(value, contents, (entry, node) => documents.push({ value: entry, file, line: at(startOf(node)) }));
     } catch (thrown) {
       if (!(thrown instanceof Refused)) throw thrown;
@@ -83,6 +84,11 @@ export function parseYamlDocuments(text: string, file: string): YamlDocuments {
     }
   }
   return { documents, issues };
+}
+
+/** Files of some editors begin with a byte order mark, and `cat` leaves it where the next one begins. Lines stay what they are. */
+function withoutInnerMarks(text: string): string {
+  return text.replaceAll(/^(---[ \t]*\r?\n)\uFEFF/gm, '$1');
 }
 
 /** Ends the reading of one document; caught above and nowhere else. */
