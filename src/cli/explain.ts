@@ -53,7 +53,7 @@ export async function explain(io: Io, options: ExplainOptions): Promise<ExitCode
     throw new UsageError('only one of --file and --request can be - (stdin)');
   const headers = parseHeaders(options.headers);
   const read = await readObjects(options.files, io);
-  const objects = withSecrets(read.objects, missingKeys(read.objects));
+  const objects = withSecrets(read.objects, missingKeys(read.objects)).map(withoutConnections);
   const configuration = configure(objects, read.problems, { where: 'Cluster' });
   printFindings(
     io,
@@ -68,6 +68,15 @@ export async function explain(io: Io, options: ExplainOptions): Promise<ExitCode
   if (options.output !== null) printData(io, options.output, decision);
   else printDecision(io, decision);
   return decision.chosen === null ? ExitCode.Failed : ExitCode.Ok;
+}
+
+/** What a gateway listens with and counts in may be elsewhere, and no decision depends on it. */
+function withoutConnections(read: ReadObject): ReadObject {
+  const { object } = read;
+  if (object.kind !== 'LLMGateway') return read;
+  const { redis: _, listener, ...spec } = object.spec;
+  const { tls: __, ...open } = listener;
+  return { ...read, object: { ...object, spec: { ...spec, listener: open } } };
 }
 
 function decide(table: RouteTable, caller: Caller, path: string, headers: ReadonlyMap<string, string>, bytes: Buffer): Decision {

@@ -1,6 +1,7 @@
 /** `--secret NAME/KEY=ENVVAR`: Secrets whose values come from the environment, so that none is ever on a command line or in a file. */
 import type { ApiObject } from '../api/parse.ts';
 import type { Secret } from '../api/core.ts';
+import type { Auth } from '../api/v1alpha1/model.ts';
 import { SecretValue } from '../lib/secret.ts';
 import { type Io, UsageError } from './io.ts';
 import type { ReadObject } from './read-objects.ts';
@@ -15,7 +16,7 @@ export interface SecretEntry {
 
 const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 const KEY = /^[-._a-zA-Z0-9]+$/;
-const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+export const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** Throws UsageError for what is not `[NAMESPACE/]NAME/KEY=ENVVAR`, or a variable that is not set. */
 export function parseEnvSecret(text: string, env: Io['env']): SecretEntry {
@@ -79,17 +80,43 @@ export function missingKeys(objects: readonly ReadObject[]): readonly SecretEntr
     const { namespace } = object.metadata;
     const models = object.kind === 'LLMRoute' ? object.spec.models : [object.spec];
     for (const { auth } of models) {
-      if (auth?.apiKey === undefined) continue;
-      const { name, key } = auth.apiKey.secretKeyRef;
-      const known = objects.some(
-        ({ object: other }) =>
-          isSecret(other) &&
-          other.metadata.namespace === namespace &&
-          other.metadata.name === name &&
-          Object.hasOwn(other.data, key),
-      );
-      if (!known) entries.push({ namespace, name, key, value: new SecretValue('not-a-key') });
+      for (const { name, key, value } of auth === undefined ? [] : keysFor(auth)) {
+        const known = objects.some(
+          ({ object: other }) =>
+            isSecret(other) &&
+            other.metadata.namespace === namespace &&
+            other.metadata.name === name &&
+            Object.hasOwn(other.data, key),
+        );
+        if (!known) entries.push({ namespace, name, key, value: new SecretValue(value) });
+      }
     }
   }
   return entries;
+}
+
+const NO_KEY = 'not-a-key';
+
+const NO_SERVICE_ACCOUNT = JSON.stringify({
+  type: 'service_account',
+  client_email: NO_KEY,
+  private_key_id: NO_KEY,
+  private_key: '-----BEGIN PRIVATE KEY-----',
+});
+
+/** All that a model's Secret must hold, in the form in which it is looked at. */
+function keysFor({
+  apiKey,
+  aws,
+  entra,
+  gcp,
+}: Auth): readonly { readonly name: string; readonly key: string; readonly value: string }[] {
+  if (apiKey !== undefined) return [{ ...apiKey.secretKeyRef, value: NO_KEY }];
+  const of = (name: string | undefined, values: Readonly<Record<string, string>>): ReturnType<typeof keysFor> =>
+    name === undefined ? [] : Object.entries(values).map(([key, value]) => ({ name, key, value }));
+  return [
+    ...of(aws?.secretRef?.name, { accessKeyId: 'NOTAKEY0', secretAccessKey: NO_KEY }),
+    ...of(entra?.secretRef?.name, { tenantId: NO_KEY, clientId: NO_KEY, clientSecret: NO_KEY }),
+    ...of(gcp?.secretRef?.name, { 'credentials.json': NO_SERVICE_ACCOUNT }),
+  ];
 }
