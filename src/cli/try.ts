@@ -6,7 +6,7 @@ import { CommandFailed, ExitCode, type Io, messageOf, UsageError } from './io.ts
 import { type DataFormat, printData } from './output.ts';
 import { readObjects } from './read-objects.ts';
 import { printFindings, printSecretHint } from './report.ts';
-import { parseEnvSecret, withSecrets } from './secrets.ts';
+import { parseEnvSecret, VARIABLE, withSecrets } from './secrets.ts';
 import { startServer } from './server.ts';
 import { milliseconds, printable, styleFor } from './style.ts';
 
@@ -32,6 +32,8 @@ export async function tryPrompt(io: Io, options: TryOptions): Promise<ExitCode> 
     throw new UsageError('--key-env goes with --url: a gateway that is started for this request needs no key');
   if (options.url !== null && !isHttpUrl(options.url))
     throw new UsageError(`--url ${options.url} is no URL of a gateway: write it like http://127.0.0.1:8080`);
+  if (options.url !== null && hasPassword(options.url))
+    throw new UsageError('--url takes no user and no password: --key-env names the environment variable with the client key');
   const answer =
     options.url === null ? await askHere(io, options) : await ask(io, options, options.url, keyFrom(io, options.keyEnv));
   print(io, options, answer);
@@ -40,6 +42,11 @@ export async function tryPrompt(io: Io, options: TryOptions): Promise<ExitCode> 
 
 function isHttpUrl(text: string): boolean {
   return ['http:', 'https:'].includes(URL.parse(text)?.protocol ?? '');
+}
+
+function hasPassword(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && (url.username !== '' || url.password !== '');
 }
 
 async function askHere(io: Io, options: TryOptions): Promise<ChatAnswer> {
@@ -67,8 +74,13 @@ function withoutListenerSecurity(table: RouteTable): RouteTable {
 
 function keyFrom(io: Io, variable: string | null): string | null {
   if (variable === null) return null;
-  const key = io.env[variable];
+  // Not repeated: by mistake it may be the key itself. Nor is what the variable holds, which whoever sends it would quote.
+  if (!VARIABLE.test(variable))
+    throw new UsageError('--key-env takes the name of an environment variable, never the client key itself');
+  const key = io.env[variable]?.trim();
   if (key === undefined || key === '') throw new UsageError(`--key-env ${variable}: the environment variable is not set`);
+  if (!/^[!-~]+$/.test(key))
+    throw new UsageError(`--key-env ${variable}: the environment variable holds no client key, which is one word of ASCII`);
   return key;
 }
 

@@ -157,6 +157,33 @@ describe('fairlead explain', () => {
     expect(out).toMatch(/^left out +- +other +.*gone/m);
   });
 
+  it.each([
+    ['AWS', 'Bedrock, bedrock: {region: eu-west-1}', 'aws'],
+    ['Entra', 'AzureOpenAI, azureOpenAI: {endpoint: "https://a.openai.azure.com"}', 'entra'],
+    ['GCP', 'VertexAI, vertexAI: {project: p, location: global}', 'gcp'],
+  ])('needs no Secret of %s, nor those of the gateway itself', async (type, provider, member) => {
+    const text = `apiVersion: fairlead.dev/v1alpha1
+kind: LLMGateway
+metadata: {name: default}
+spec:
+  listener: {tls: {secretRef: {name: elsewhere}}}
+  redis: {mode: Standalone, addressRef: {name: elsewhere}, onUnavailable: FailClosed}
+---
+apiVersion: fairlead.dev/v1alpha1
+kind: LLMRoute
+metadata: {name: chat}
+spec:
+  parentRefs: [{name: default}]
+  modelNames: [chat]
+  models:
+  - {name: cloud, provider: {type: ${provider}}, auth: {type: ${type}, ${member}: {secretRef: {name: elsewhere}}}}
+  rules: [{name: default, targets: [{model: cloud}]}]
+`;
+    const { code, out, err } = await fairlead(['explain', '-f', write('cloud.yaml', text), '--request', '-'], { stdin: body });
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toMatch(/^targets +1\. cloud/m);
+  });
+
   it('lists the limits that count the request, with those of quotas', async () => {
     const own = '  rateLimits: [{name: own, per: [APIKey, Model], unit: Requests, limit: 600, window: 90s}]';
     const quota = `---
@@ -240,6 +267,27 @@ describe('fairlead try', () => {
   });
 });
 
+describe('a secret', () => {
+  it.each([
+    ['fl-verysecret', /never the client key itself/],
+    ['TWO_LINES', /holds no client key/],
+    ['QUOTED', /holds no client key/],
+  ])('of --key-env %s is not repeated', async (variable, message) => {
+    const env = { TWO_LINES: 'fl-verysecret\nand more', QUOTED: '\u201cfl-verysecret\u201d' };
+    const { code, out, err } = await fairlead(['try', '--url', 'http://127.0.0.1:9', '--key-env', variable, '-m', 'm', 'Hi'], {
+      env,
+    });
+    expect([code, err]).toEqual([2, expect.stringMatching(message)]);
+    expect(out + err).not.toContain('verysecret');
+  });
+
+  it('in --url is not repeated', async () => {
+    const { code, err } = await fairlead(['try', '--url', 'http://me:verysecret@127.0.0.1:9', '-m', 'm', 'Hi']);
+    expect([code, err]).toEqual([2, expect.stringMatching(/--key-env/)]);
+    expect(err).not.toContain('verysecret');
+  });
+});
+
 describe('the command line', () => {
   it.each([
     [['rum'], /unknown command 'rum'[^]*Did you mean run\?/],
@@ -252,6 +300,7 @@ describe('the command line', () => {
     [['key', 'create'], /--name/],
     [['key', 'create', '--name', 'Alice'], /metadata\.name/],
     [['key', 'create', '--name', 'a', '--expires', 'tomorrow'], /is not a time like/],
+    [['key', 'create', '--name', 'a', '--expires', '2199-02-31T00:00:00Z'], /is not a time like/],
     [['key', 'create', '--name', 'a', '--expires', '2020-01-01T00:00:00Z'], /in the past/],
     [['explain', '-f', 'x', '--request', 'y', '--header', 'bad header'], /write NAME=VALUE/],
     [['validate', '-f', ''], /-f "" names no file/],
