@@ -106,4 +106,27 @@ describe('NamedReader', () => {
     expect(reads).toHaveLength(2);
     reader.stop();
   });
+
+  it('does not take a name for unreadable that failed once after it had long waited for its turn', async () => {
+    const timers = new ManualTimers();
+    const changes: string[] = [];
+    let failed = false;
+    const reader = new NamedReader({
+      timers,
+      read: ({ name }) =>
+        new Promise((resolve) => {
+          if (name !== 'late') return void timers.after(9_000, () => resolve(found('1')));
+          timers.after(1, () => resolve(failed ? found('1') : { outcome: 'Failed', reason: 'too many requests' }));
+          timers.after(2, () => (failed = true));
+        }),
+      onChange: ({ name }, { outcome }) => {
+        if (name === 'late') changes.push(outcome);
+      },
+    });
+    for (let index = 0; index < 64; index++) reader.acquire(secret('a', `slow-${index}`));
+    reader.acquire(secret('a', 'late'));
+    await timers.run(60_000);
+    expect(changes).toEqual(['Found']);
+    reader.stop();
+  });
 });

@@ -54,6 +54,8 @@ interface Name {
   turn: number;
   reading: boolean;
   failures: number;
+  /** Monotonic; when the first of these failures was begun, however long it waited for its turn before. */
+  failingSinceMs: number;
   /** null: not read yet. The object itself is with whoever was told of it. */
   known: Known | null;
 }
@@ -105,7 +107,7 @@ export class NamedReader {
       return;
     }
     const sinceMs = this.#options.timers.nowMs();
-    const name: Name = { key, wanted, sinceMs, holders: 1, turn: 0, reading: false, failures: 0, known: null };
+    const name: Name = { key, wanted, sinceMs, holders: 1, turn: 0, reading: false, failures: 0, failingSinceMs: 0, known: null };
     this.#names.set(key, name);
     this.#first.push(wanted.namespace, place(name));
     this.#run();
@@ -181,6 +183,7 @@ export class NamedReader {
     name.reading = true;
     name.turn++;
     this.#inFlight++;
+    const startedMs = this.#options.timers.nowMs();
     let outcome: ReadOutcome;
     try {
       outcome = await this.#options.read(name.wanted);
@@ -189,7 +192,7 @@ export class NamedReader {
       name.reading = false;
     }
     if (!this.#stopped && this.#names.get(name.key) === name) {
-      const againMs = this.#learn(name, outcome);
+      const againMs = this.#learn(name, outcome, startedMs);
       const at = tickOf(this.#options.timers.nowMs() + againMs);
       const tick = this.#later.get(at);
       if (tick === undefined) this.#later.set(at, [place(name)]);
@@ -199,17 +202,18 @@ export class NamedReader {
   }
 
   /** Returns when to read it again. */
-  #learn(name: Name, outcome: ReadOutcome): number {
-    const ageMs = this.#options.timers.nowMs() - name.sinceMs;
+  #learn(name: Name, outcome: ReadOutcome, startedMs: number): number {
+    const nowMs = this.#options.timers.nowMs();
     if (outcome.outcome === 'Failed') {
+      if (name.failures === 0) name.failingSinceMs = startedMs;
       const againMs = FAILED_AGAIN_MS[Math.min(name.failures++, FAILED_AGAIN_MS.length - 1)] ?? AGAIN_MS;
       // What is known stays known: a failed read says nothing of the object.
-      if (name.known === null && ageMs >= UNREADABLE_AFTER_MS) this.#know(name, outcome);
+      if (name.known === null && nowMs - name.failingSinceMs >= UNREADABLE_AFTER_MS) this.#know(name, outcome);
       return againMs;
     }
     name.failures = 0;
     this.#know(name, outcome);
-    return outcome.outcome === 'Missing' && ageMs < MISSING_EAGER_MS ? MISSING_AGAIN_MS : AGAIN_MS;
+    return outcome.outcome === 'Missing' && nowMs - name.sinceMs < MISSING_EAGER_MS ? MISSING_AGAIN_MS : AGAIN_MS;
   }
 
   #know(name: Name, outcome: ReadOutcome): void {
