@@ -4,7 +4,6 @@ import { lacksOf } from '../api/crd-age.ts';
 import { GROUP } from '../api/v1alpha1/common.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { LeaderElection } from '../kube/leader-election.ts';
-import { ListWatch } from '../kube/list-watch.ts';
 import type { Timers } from '../lib/timers.ts';
 import type { RenderContext } from '../render/types.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -18,12 +17,12 @@ import { TOKEN_AUDIENCE } from './delivery/delivery.ts';
 import { Snapshots } from './delivery/snapshots.ts';
 import { HttpsTableServer } from './delivery/table-server.ts';
 import { OWN_KINDS } from './gather/gather.ts';
-import type { StartWatch } from './gather/secrets.ts';
 import { reviewPodToken } from './identity-review.ts';
 import { takeLeaderLabel } from './leader-label.ts';
 import { RenderLoop } from './render-loop.ts';
 import { CUSTOM_RESOURCE_DEFINITIONS, PODS } from './resources.ts';
 import { snapshotStore } from './snapshot-store.ts';
+import { Watches } from './watches.ts';
 
 export interface OperatorOptions {
   readonly config: OperatorConfig;
@@ -51,6 +50,7 @@ export class Operator {
   readonly #options: OperatorOptions;
   readonly #election: LeaderElection;
   readonly #snapshots: Snapshots;
+  readonly #watches: Watches;
   readonly #authority: AuthorityKeeper;
   readonly #render: RenderLoop;
   readonly #cancels = new Map<string, () => void>();
@@ -66,7 +66,7 @@ export class Operator {
     this.#image = config.image;
     const fault = (error: unknown, what: string): void => log.error({ err: error, what }, 'a fault in the delivery of tables');
     const leader = client.guardedBy(() => this.#election.isLeader());
-    const watch: StartWatch = (watched) => new ListWatch({ client, timers, random }, watched);
+    this.#watches = new Watches({ client, timers, random }, log);
     this.server = new HttpsTableServer({
       clock: timers,
       random,
@@ -80,7 +80,7 @@ export class Operator {
       onFault: fault,
     });
     this.control = new ControlLoop({
-      watch,
+      watch: (watched) => this.#watches.start(watched),
       client,
       leader,
       timers,
@@ -297,7 +297,7 @@ export class Operator {
   }
 
   #notReady(): string | null {
-    if (!this.control.ready) return 'not everything has been read yet';
+    if (!this.control.ready) return `not everything has been read yet: ${this.#watches.unread().join(', ')}`;
     if (!this.#authority.hasCertificate) return 'there is no certificate for the stream yet';
     return null;
   }
