@@ -87,6 +87,8 @@ export class ControlLoop {
   #started = false;
   #leading = false;
   #settledAtMs = 0;
+  /** Gateways whose pods' word on outages was taken since this replica leads. */
+  readonly #judged = new Set<string>();
   #stopped = false;
   #wakeSettled: (() => void) | null = null;
 
@@ -171,9 +173,7 @@ export class ControlLoop {
         }
       }),
       server.onPod(({ gateway }) => {
-        const pods = this.fleet.pods(gateway);
-        this.#outages.update(gateway, pods);
-        this.#limitStores.update(gateway, pods.map(withoutLimitStore));
+        this.#judgeOutages(gateway);
         this.#tellBudgets(gateway);
         this.#writer.touch('LLMGateway', gateway);
       }),
@@ -203,7 +203,10 @@ export class ControlLoop {
     this.#publish();
     this.#keep();
     this.#touchAll();
-    this.#wakeSettled = timers.after(SETTLE_MS, () => this.#touchAll());
+    this.#wakeSettled = timers.after(SETTLE_MS, () => {
+      for (const gatewayId of this.gather.book('LLMGateway').ids()) this.#judgeOutages(gatewayId);
+      this.#touchAll();
+    });
   }
 
   resign(): void {
@@ -213,6 +216,7 @@ export class ControlLoop {
     this.#writer.stop();
     this.#outages.stop();
     this.#limitStores.stop();
+    this.#judged.clear();
   }
 
   /** What became of a gateway's objects. */
@@ -332,6 +336,7 @@ export class ControlLoop {
   #forgetGateway(gatewayId: string): void {
     this.#quotas.forgetGateway(gatewayId);
     this.#published.delete(gatewayId);
+    this.#judged.delete(gatewayId);
   }
 
   #quotaEvidence(quotaId: string): readonly QuotaEvidence[] {
@@ -348,8 +353,21 @@ export class ControlLoop {
   }
 
   #podsChanged(gatewayId: string): void {
+    this.#judgeOutages(gatewayId);
     this.#writer.touch('LLMGateway', gatewayId);
     this.#touchServedAt(gatewayId);
+  }
+
+  /** Once all pods have been heard: else the first after a takeover would speak for all. */
+  #judgeOutages(gatewayId: string): void {
+    if (!this.#leading || !this.#isSettled(gatewayId)) return;
+    const first = !this.#judged.has(gatewayId);
+    const pods = this.fleet.pods(gatewayId);
+    this.#outages.update(gatewayId, pods, first);
+    this.#limitStores.update(gatewayId, pods.map(withoutLimitStore), first);
+    if (!first) return;
+    this.#judged.add(gatewayId);
+    for (const id of this.gather.book('LLMBackend').ids()) this.#writer.touch('LLMBackend', id);
   }
 
   #outagesChanged(gatewayId: string, upstreams: ReadonlySet<string>): void {
@@ -376,7 +394,8 @@ export class ControlLoop {
   /** Every pod that Kubernetes calls ready has been heard, or has had its time. */
   #isSettled(gatewayId: string): boolean {
     if (this.#options.timers.nowMs() >= this.#settledAtMs) return true;
-    return this.fleet.readyPods(gatewayId).size > 0 && this.fleet.unheardOf(gatewayId).length === 0;
+    const any = this.fleet.readyPods(gatewayId).size > 0 || this.fleet.pods(gatewayId).some(({ ready }) => ready);
+    return any && this.fleet.unheardOf(gatewayId).length === 0;
   }
 
   #written(kind: OwnKind, id: string, before: unknown, after: unknown): void {

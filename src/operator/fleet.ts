@@ -70,7 +70,9 @@ export class Fleet {
   unheardOf(gatewayId: string): readonly string[] {
     const ready = this.readyPods(gatewayId);
     if (ready.size === 0) return [];
-    const heard = new Set(this.pods(gatewayId).map(({ name }) => name));
+    // One that has connected and not reported yet has said nothing of itself.
+    const spoke = this.pods(gatewayId).filter((pod) => pod.ready || pod.digest !== '');
+    const heard = new Set(spoke.map(({ name }) => name));
     return [...ready].filter((name) => !heard.has(name));
   }
 

@@ -40,8 +40,11 @@ export class Outages {
     this.#heldForMs = options.heldForMs ?? HELD_FOR_MS;
   }
 
-  /** What the pods of a gateway say now. */
-  update(gatewayId: string, pods: readonly PodReports[]): void {
+  /**
+   * What the pods of a gateway say now. `first`: since this replica leads. What has held by then, as they say, is believed at once:
+   * whoever led before has told it.
+   */
+  update(gatewayId: string, pods: readonly PodReports[], first = false): void {
     const heard = pods.filter(({ ready, connected }) => ready && connected);
     const counts = new Map<string, { pods: number; outage: Outage }>();
     for (const { upstreams } of heard) {
@@ -54,13 +57,16 @@ export class Outages {
       }
     }
     const nowMs = this.#options.timers.nowMs();
+    const wallMs = this.#options.timers.wallMs();
     const states = this.#gateways.get(gatewayId) ?? new Map<string, State>();
     for (const key of new Set([...states.keys(), ...counts.keys()])) {
       const count = counts.get(key);
       const said = count !== undefined && count.pods * 2 >= heard.length ? count.outage : null;
       const state = states.get(key);
       if (state === undefined) {
-        if (said !== null) states.set(key, { said, saidSinceMs: nowMs, believed: null });
+        if (said === null) continue;
+        const heldMs = first ? Math.min(this.#heldForMs, Math.max(0, wallMs - said.sinceMs)) : 0;
+        states.set(key, { said, saidSinceMs: nowMs - heldMs, believed: null });
       } else if ((state.said === null) !== (said === null)) {
         state.said = said;
         state.saidSinceMs = nowMs;

@@ -61,7 +61,9 @@ export class Wishes {
       case 'LLMGateway':
         return this.#gateway(entry as Entry<LLMGateway>, status, standing);
       case 'LLMBackend':
-        return { desired: this.#backend(entry as Entry<LLMBackend>, status), stage: 'decided' };
+        return this.#isUnsettled(status)
+          ? null
+          : { desired: this.#backend(entry as Entry<LLMBackend>, status), stage: 'decided' };
       case 'LLMQuota':
         return this.#quota(entry as Entry<LLMQuota>, status, standing);
     }
@@ -133,13 +135,20 @@ export class Wishes {
   /** Where it is about to become true by itself, it is not told at once. */
   #staged(desired: Desired, gateways: readonly string[], standing: Standing, generation: number | undefined): Wish | null {
     const shown = find(desired.conditions, 'Programmed');
-    if (shown === undefined || shown.status === 'True') return { desired, stage: 'decided' };
     if (find(desired.conditions, 'Accepted')?.status !== 'True') return { desired, stage: 'decided' };
     if (!gateways.every((id) => this.#sources.settled(id))) return null;
+    if (shown === undefined || shown.status === 'True') return { desired, stage: 'decided' };
     if (shown.reason === 'RejectedByDataPlane' || shown.reason === 'NoGatewayPods') return { desired, stage: 'decided' };
     const told = observedCondition(standing.status, 'Programmed');
     const hanging = told?.observedGeneration === generation && told?.status === 'False' && told.reason !== 'NoGatewayPods';
     return { desired, stage: hanging ? 'hanging' : 'waiting' };
+  }
+
+  /** Whether it is out, pods that have not been heard yet may say. */
+  #isUnsettled({ conditions }: ObjectStatus): boolean {
+    if (find(conditions, 'Accepted')?.status !== 'True') return false;
+    const gateways = [...(this.#sources.compiled()?.tables.keys() ?? [])];
+    return gateways.some((id) => !this.#sources.settled(id) && this.#sources.counts(id).ready > 0);
   }
 
   #backend({ id, generation, status: observed }: Entry<LLMBackend>, compiled: ObjectStatus): Desired {

@@ -52,8 +52,9 @@ export class World {
       const { resource, namespace, labelSelector } = options;
       if (stopped || resource.kind !== object.kind || (namespace !== undefined && namespace !== object.metadata.namespace))
         continue;
-      const [key = '', value = ''] = labelSelector?.split('=') ?? [];
-      if (labelSelector !== undefined && object.metadata.labels?.[key] !== value) continue;
+      const [key = '', value] = labelSelector?.split('=') ?? [];
+      const label = object.metadata.labels?.[key];
+      if (labelSelector !== undefined && (value === undefined ? label === undefined : label !== value)) continue;
       const id = keyOf(object.metadata);
       const parsed = options.parse(object);
       store.set(id, parsed);
