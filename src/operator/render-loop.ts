@@ -86,15 +86,16 @@ export class RenderLoop {
     if (known === null || !canStart()) return 'retry';
     const crds = await this.#crds(object.metadata.namespace);
     if (crds === null) return 'retry';
+    const { generation } = object.metadata;
     const { held, objects, replicas, issues } = renderGateway(object, { ...known, crds });
     if (held !== null) {
-      onRendered(gatewayId, { held, issues, failures: [] });
+      onRendered(gatewayId, { held, issues, failures: [], generation });
       return { againAfterMs: AGAIN_MS };
     }
     const outcome = await this.#apply(object, objects, replicas);
     const failures = outcome.failures.filter(({ failure }) => failure.kind !== 'guarded');
     if (outcome.failures.length > failures.length) return 'retry';
-    onRendered(gatewayId, { held, issues, failures: failures.map(({ failure }) => failure.message) });
+    onRendered(gatewayId, { held, issues, failures: failures.map(({ failure }) => failure.message), generation });
     return failures.length === 0 ? { againAfterMs: AGAIN_MS } : 'retry';
   }
 

@@ -13,7 +13,7 @@ const NAMESPACE = 'fairlead-system';
 const GATEWAY = `${NAMESPACE}/default`;
 const SINCE = '1970-01-01T00:00:00Z';
 
-function gateway(): KubeObject {
+function gateway(generation = 1): KubeObject {
   return {
     apiVersion: 'fairlead.dev/v1alpha1',
     kind: 'LLMGateway',
@@ -21,11 +21,23 @@ function gateway(): KubeObject {
       name: 'default',
       namespace: NAMESPACE,
       uid: 'g',
-      generation: 1,
-      resourceVersion: '1',
+      generation,
+      resourceVersion: String(generation),
       annotations: { 'fairlead.dev/is-default-gateway': 'true' },
     },
-    spec: {},
+    spec: { listener: { maxConnectionAge: `${generation}m` } },
+    status: {
+      conditions: [
+        {
+          type: 'Rendered',
+          status: 'True',
+          reason: 'Rendered',
+          message: '',
+          observedGeneration: 1,
+          lastTransitionTime: SINCE,
+        },
+      ],
+    },
   };
 }
 
@@ -188,5 +200,34 @@ describe('a leader that takes over', () => {
     control.stop();
     expect(JSON.stringify(written)).toContain('every ready gateway pod serves this');
     expect(JSON.stringify([written, writtenOfGateway])).not.toContain('NoGatewayPods');
+  });
+
+  it('leaves it standing that a gateway is rendered, as of the generation that was, until it has rendered another', async () => {
+    const { world, control, writtenOfGateway, hear } = await standingBy({}, ['a']);
+    control.lead();
+    hear({ ...silent('a'), ready: true, digest: 'd', ackedSequence: 1 });
+    await world.timers.run(1_000);
+    world.tell(gateway(2));
+    await world.timers.run(1_000);
+    control.rendered(GATEWAY, { held: null, issues: [], failures: [], generation: 2 });
+    await world.timers.run(1_000);
+    world.tell(gateway(3));
+    await world.timers.run(1_000);
+    control.stop();
+    const rendered = writtenOfGateway.map(({ observedGeneration, conditions }) => [
+      observedGeneration,
+      (conditions as readonly Record<string, unknown>[]).find(({ type }) => type === 'Rendered'),
+    ]);
+    expect(rendered.map(([observed, found]) => [observed, found])).toEqual(
+      [
+        [1, 1],
+        [2, 1],
+        [2, 2],
+        [3, 2],
+      ].map(([observed, observedGeneration]) => [
+        observed,
+        expect.objectContaining({ status: 'True', observedGeneration, lastTransitionTime: SINCE }),
+      ]),
+    );
   });
 });

@@ -4,6 +4,8 @@ import { formatIssue, type Issue } from '../../lib/issue.ts';
 
 /** What the last attempt to bring a gateway's objects to the cluster came to. */
 export interface Rendered {
+  /** Of the LLMGateway that was attempted. */
+  readonly generation: number | undefined;
   /** Paused or Invalid: its objects are left as they are. */
   readonly held: 'Paused' | 'Invalid' | null;
   readonly issues: readonly Issue[];
@@ -14,8 +16,10 @@ export interface Rendered {
 export interface GatewayConditions {
   readonly compiled: ObjectStatus;
   readonly programmed: Condition;
-  /** null: not attempted yet. */
+  /** null: not attempted yet by this process. */
   readonly rendered: Rendered | null;
+  /** As it stands, from an attempt of whoever led before. */
+  readonly renderedBefore: Condition | null;
   /** `namespace/name` of routes and client keys that the snapshot has no room for. */
   readonly leftOut: readonly string[];
   /** Why pods do not share limits over `spec.redis`, as most of them say; null: they do. */
@@ -28,14 +32,14 @@ export interface GatewayConditions {
 const NAMED_AT_MOST = 10;
 
 export function conditionsOfGateway(input: GatewayConditions): readonly Condition[] {
-  const { compiled, programmed, rendered, leftOut, limitsProblem, onUnavailable, generation } = input;
+  const { compiled, programmed, rendered, renderedBefore, leftOut, limitsProblem, onUnavailable, generation } = input;
   const own = (type: Condition['type']): readonly Condition[] => compiled.conditions.filter((found) => found.type === type);
   const named = leftOut.slice(0, NAMED_AT_MOST).join(', ');
   const more = leftOut.length > NAMED_AT_MOST ? ` and ${leftOut.length - NAMED_AT_MOST} more` : '';
   return [
     ...own('Accepted'),
     ...own('ResolvedRefs'),
-    ...(rendered === null ? [] : [renderedCondition(rendered, generation)]),
+    ...(rendered !== null ? [renderedCondition(rendered)] : renderedBefore === null ? [] : [renderedBefore]),
     programmed,
     ...own('FullyServed'),
     ...(limitsProblem === null || onUnavailable === null
@@ -63,7 +67,7 @@ export function conditionsOfGateway(input: GatewayConditions): readonly Conditio
   ];
 }
 
-function renderedCondition({ held, issues, failures }: Rendered, generation: number | undefined): Condition {
+function renderedCondition({ held, issues, failures, generation }: Rendered): Condition {
   const make = (status: 'True' | 'False', reason: string, message: string): Condition =>
     condition('Rendered', status, reason, message, generation);
   const said = issues.map(formatIssue).join('; ');

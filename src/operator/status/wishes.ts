@@ -97,6 +97,7 @@ export class Wishes {
         compiled,
         programmed: shown,
         rendered: this.#sources.rendered(entry.id),
+        renderedBefore: conditionStanding(standing.status, 'Rendered'),
         leftOut: this.#sources.leftOut(entry.id),
         limitsProblem: this.#sources.evidence.limitStore(entry.id)?.reason ?? null,
         onUnavailable: object.spec.redis?.onUnavailable ?? null,
@@ -236,6 +237,13 @@ function notAccepted(reason: string, message: string, generation: number | undef
   if (kind === 'LLMRoute' || kind === 'LLMBackend')
     conditions.push(condition('Ready', 'False', 'NotAccepted', `it is not accepted: ${reason}`, generation));
   return { ...(generation === undefined ? {} : { observedGeneration: generation }), conditions };
+}
+
+/** null: it does not stand there, or is none of ours. */
+function conditionStanding(status: unknown, type: Condition['type']): Condition | null {
+  const found = observedCondition(status, type);
+  if (found === undefined || (found.status !== 'True' && found.status !== 'False') || found.reason === '') return null;
+  return condition(type, found.status, found.reason, found.message, found.observedGeneration ?? undefined);
 }
 
 function outageReason(found: Outage | 'Unused' | null): string {
