@@ -65,6 +65,41 @@ describe('readFacts', () => {
     expect(facts('completions', { prompt: [1, 2, 3] }).promptTokens).toBe(3);
   });
 
+  it.each<[Operation, string, object]>([
+    ['messages', 'a document of text', { type: 'document', source: { type: 'text', media_type: 'text/plain', data: TEXT } }],
+    [
+      'messages',
+      'a document of parts',
+      { type: 'document', source: { type: 'content', content: [{ type: 'text', text: TEXT }] } },
+    ],
+    [
+      'messages',
+      'a result of a search',
+      { type: 'search_result', source: 'u', title: '', content: [{ type: 'text', text: TEXT }] },
+    ],
+    ['chat', 'a file of text', { type: 'file', file: { file_data: `data:text/plain;base64,${btoa(TEXT)}` } }],
+  ])('counts in %s %s as text', (operation, _, part) => {
+    const { promptTokens } = facts(operation, { messages: [{ role: 'user', content: [part] }] });
+    expect(promptTokens).toBeGreaterThan(70);
+    expect(promptTokens).toBeLessThan(130);
+  });
+
+  it.each<[string, object]>([
+    ['shell_call', { action: { commands: [TEXT] } }],
+    ['shell_call_output', { output: [{ stdout: TEXT, stderr: '', outcome: { type: 'exit', exit_code: 0 } }] }],
+    ['local_shell_call', { action: { type: 'exec', command: ['sh', '-c', TEXT] } }],
+    ['apply_patch_call', { operation: { type: 'update_file', path: 'a', diff: TEXT } }],
+    ['code_interpreter_call', { code: TEXT, container_id: 'c' }],
+    ['mcp_list_tools', { server_label: 's', tools: [{ name: 'a', description: TEXT, input_schema: {} }] }],
+  ])('counts what an item %s brings back', (type, item) => {
+    expect(facts('responses', { input: [{ type, ...item }] }).promptTokens).toBeGreaterThan(78);
+  });
+
+  it('counts what an assistant called, refused and thought, wherever it is said', () => {
+    for (const message of [{ function_call: { name: 'f', arguments: TEXT } }, { refusal: TEXT }, { reasoning: TEXT }])
+      expect(facts('chat', { messages: [{ role: 'assistant', content: null, ...message }] }).promptTokens).toBeGreaterThan(78);
+  });
+
   it('bounds what a prompt can have of tokens, but for what is not in the body', () => {
     const bound = (body: object): number | null => facts('chat', body).maxPromptTokens;
     const image = bound({ messages: [{ content: [IMAGE] }] });

@@ -22,6 +22,10 @@ const AUDIO_CHARS_PER_TOKEN = 2000;
 const MAX_MEDIA_TYPE_CHARS = 256;
 /** A PDF page of 1,500 tokens in 45 KB. */
 const FILE_CHARS_PER_TOKEN = 40;
+/** Four characters of text a token, in base64. */
+const TEXT_FILE_CHARS_PER_TOKEN = 5;
+/** Of a `data:` URL whose data is text. */
+const TEXT_FILE = /^data:(?:text\/|application\/json\b)/;
 
 /**
  * Reads what selection, limits and relay need to know. Total: a body of any shape gives facts, and what is shaped unlike the
@@ -206,6 +210,10 @@ function addMessages(messages: unknown, prompt: Prompt): void {
     addContent(message['content'], prompt);
     addText(message['name'], prompt);
     addText(message['reasoning_content'], prompt);
+    addText(message['reasoning'], prompt);
+    addText(message['refusal'], prompt);
+    addText(member(message['function_call'], 'name'), prompt);
+    addText(member(message['function_call'], 'arguments'), prompt);
     const toolCalls = message['tool_calls'];
     if (!Array.isArray(toolCalls)) continue;
     for (const call of toolCalls as readonly unknown[]) {
@@ -234,8 +242,13 @@ function addItems(input: unknown, prompt: Prompt): void {
     if (isObject(output)) addPart(output, prompt);
     else addContent(output, prompt);
     addContent(item['summary'], prompt);
+    addText(item['code'], prompt);
+    // What a shell, a patch or a server of tools was asked, and what that server has.
+    for (const name of ITEM_MEMBERS) if (item[name] !== undefined) addJson(item[name], prompt);
   }
 }
+
+const ITEM_MEMBERS = ['action', 'operation', 'tools'] as const;
 
 function addContent(content: unknown, prompt: Prompt): void {
   if (typeof content === 'string') {
@@ -260,8 +273,13 @@ function addPart(part: JsonObject, prompt: Prompt): void {
       addEncoded(member(part['input_audio'], 'data'), AUDIO_CHARS_PER_TOKEN, prompt);
       break;
     case 'document':
-      prompt.bounded = false;
-      addEncoded(member(part['source'], 'data'), FILE_CHARS_PER_TOKEN, prompt);
+      addText(part['title'], prompt);
+      addText(part['context'], prompt);
+      addDocument(part['source'], prompt);
+      break;
+    case 'search_result':
+      addText(part['title'], prompt);
+      addContent(part['content'], prompt);
       break;
     case 'tool_use':
       addText(part['name'], prompt);
@@ -276,12 +294,33 @@ function addPart(part: JsonObject, prompt: Prompt): void {
     case 'file':
     case 'input_file':
       prompt.bounded = false;
-      addEncoded(member(part['file'], 'file_data') ?? part['file_data'], FILE_CHARS_PER_TOKEN, prompt);
+      addFile(member(part['file'], 'file_data') ?? part['file_data'], prompt);
       break;
     default:
       addText(part['text'], prompt);
       addText(part['refusal'], prompt);
+      // Of a shell.
+      addText(part['stdout'], prompt);
+      addText(part['stderr'], prompt);
   }
+}
+
+/** Anthropic's: text and parts are in the body as they are. */
+function addDocument(source: unknown, prompt: Prompt): void {
+  switch (member(source, 'type')) {
+    case 'text':
+      return addText(member(source, 'data'), prompt);
+    case 'content':
+      return addContent(member(source, 'content'), prompt);
+    default:
+      prompt.bounded = false;
+      addEncoded(member(source, 'data'), FILE_CHARS_PER_TOKEN, prompt);
+  }
+}
+
+function addFile(data: unknown, prompt: Prompt): void {
+  const isText = typeof data === 'string' && TEXT_FILE.test(prompt.headOf(data, MAX_MEDIA_TYPE_CHARS));
+  addEncoded(data, isText ? TEXT_FILE_CHARS_PER_TOKEN : FILE_CHARS_PER_TOKEN, prompt);
 }
 
 interface Prompts {
