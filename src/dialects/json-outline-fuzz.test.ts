@@ -317,10 +317,19 @@ describe('readRequestBody', () => {
         if (!read.ok || read.value.left === null) return true;
         outlined++;
         const whole = new ParsedBody('chat', bytes, { ...saidOf(read.value), outline: read.value.json }, null);
-        const { promptTokens, promptSize, ...facts } = readFacts('chat', '/v1/x', read.value);
-        const { promptTokens: tokens, promptSize: size, ...factsWhole } = readFacts('chat', '/v1/x', whole);
+        const { promptTokens, promptSize, longest, ...facts } = readFacts('chat', '/v1/x', read.value);
+        const {
+          promptTokens: tokens,
+          promptSize: size,
+          longest: longestWhole,
+          ...factsWhole
+        } = readFacts('chat', '/v1/x', whole);
         return (
-          isDeepStrictEqual(facts, factsWhole) && promptSize.fixed === size.fixed && Math.abs(promptTokens / tokens - 1) < 0.2
+          isDeepStrictEqual(facts, factsWhole) &&
+          // Of one prompt.
+          isDeepStrictEqual(longest, longestWhole === null ? null : { ...longestWhole, promptTokens }) &&
+          promptSize.fixed === size.fixed &&
+          Math.abs(promptTokens / tokens - 1) < 0.2
         );
       }),
       { numRuns: LARGE_RUNS },
