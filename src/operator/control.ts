@@ -129,7 +129,15 @@ export class ControlLoop {
       timers,
       patch: (kind, ref, resourceVersion, status) => leader.patchStatus(RESOURCE_OF[kind], ref, resourceVersion, status),
       standing: (kind, id) => this.gather.entry(kind, id) ?? null,
-      wish: (kind, id, standing) => wishes.of(kind, id, standing),
+      wish: (kind, id, standing) => {
+        try {
+          return wishes.of(kind, id, standing);
+        } catch (error) {
+          // An invariant of ours. Its status stays as it is, and all others go on.
+          log.error({ err: error, object: `${kind} ${id}` }, 'what the status of an object is to be could not be told');
+          return null;
+        }
+      },
       onWritten: (kind, id, before, after) => this.#written(kind, id, before, after),
       onFailure: (kind, id, failure) =>
         log.warn({ object: `${kind} ${id}`, failure: failure.message }, 'a status could not be written'),

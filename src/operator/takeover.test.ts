@@ -230,4 +230,18 @@ describe('a leader that takes over', () => {
       ]),
     );
   });
+
+  it('goes on telling of everything else where the status of one object cannot be told', async () => {
+    const { world, control, written, writtenOfGateway, hear, out } = await standingBy({}, ['a']);
+    control.lead();
+    const sinceMs = Number.MAX_SAFE_INTEGER;
+    hear({ ...silent('a'), ready: true, digest: 'd', ackedSequence: 1, upstreams: [{ ...out, sinceMs }] });
+    await world.timers.run(20_000);
+    const before = writtenOfGateway.length;
+    world.tell(gateway(2));
+    await world.timers.run(1_000);
+    control.stop();
+    expect(written.filter(({ backends }) => backends != null)).toEqual([]);
+    expect(writtenOfGateway.length).toBeGreaterThan(before);
+  });
 });

@@ -79,12 +79,13 @@ export function number(min: number): Decoder<number> {
       : refuse(`a number of at least ${min} is needed, ${typeof value === 'number' ? `it is ${value}` : shown(value)}`);
 }
 
-/** A safe integer of at least `min`. */
-export function integer(min: number): Decoder<number> {
+/** A safe integer of at least `min` and at most `max`. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Decoder<number> {
   const decode = number(min);
   return (value) => {
     const found = decode(value);
-    return Number.isSafeInteger(found) ? found : refuse(`a whole number is needed, it is ${found}`);
+    if (!Number.isSafeInteger(found)) return refuse(`a whole number is needed, it is ${found}`);
+    return found <= max ? found : refuse(`a number of at most ${max} is needed, it is ${found}`);
   };
 }
 

@@ -216,6 +216,16 @@ describe('one version apart', () => {
     });
   });
 
+  it('a pod that tells of what cannot be is not believed: an epoch that no Lease can count above, a moment of no calendar', () => {
+    const seenEpoch = 2 ** 31 - 2;
+    const refusal = { ok: false, error: expect.stringContaining('seenEpoch') };
+    expect(readStreamRequest({ speaks: [1], version: '9', seenEpoch, have: null })).toMatchObject(refusal);
+    const report = { number: 5, acked: null, digest: 'd', ready: true, version: '0.2', nacks: [] };
+    expect(readReport({ ...report, seenEpoch })).toMatchObject(refusal);
+    const upstreams = [{ upstreamId: 'u', credentialId: null, state: 'Ejected', reason: 'Timeout', sinceMs: 9e15 }];
+    expect(readReport({ ...report, seenEpoch: 1, upstreams })).toMatchObject({ ok: true, value: { upstreams: [] } });
+  });
+
   it('both speak the best version that the other speaks too', () => {
     expect(commonVersion([2, 1], [1])).toBe(1);
     expect(commonVersion([1], [2, 1])).toBe(1);

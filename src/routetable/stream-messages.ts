@@ -157,6 +157,16 @@ export function messageLine(message: Exclude<StreamLine, EntryLine>): string {
   return `${JSON.stringify(message)}\n`;
 }
 
+/**
+ * The Lease counts in 32 bits: a leader that went above all of them, for one pod that says so, would be the last. With a leader a second, what
+ * is left above this lasts for years.
+ */
+const MAX_EPOCH = 2_000_000_000;
+/** RFC 3339, in which a status tells a moment, has years of four digits. */
+const MAX_WALL_MS = 253_402_300_799_000;
+const seenEpoch = integer(0, MAX_EPOCH);
+const wallMs = integer(0, MAX_WALL_MS);
+
 const objectName = object<ObjectName>({ namespace: line, name: line });
 const order = object<TableOrder>({ epoch: integer(0), sequence: integer(0) });
 const inventory = object<Inventory>({
@@ -169,7 +179,7 @@ const inventory = object<Inventory>({
 const streamRequest = object<StreamRequest>({
   speaks: list(integer(0)),
   version: text,
-  seenEpoch: integer(0),
+  seenEpoch,
   have: nullable(inventory),
 });
 
@@ -179,7 +189,7 @@ const upstream = object<UpstreamReport>({
   credentialId: nullable(text),
   state: oneOf('Ejected', 'CoolingDown'),
   reason: text,
-  sinceMs: integer(0),
+  sinceMs: wallMs,
 });
 const load = object<Load>({ inFlightRequests: integer(0), inFlightStreams: integer(0), requestsTotal: integer(0) });
 const exhausted = object<ExhaustedBudget>({
@@ -187,13 +197,13 @@ const exhausted = object<ExhaustedBudget>({
   quota: nullable(text),
   limit: text,
   tenant: text,
-  sinceMs: integer(0),
-  untilMs: integer(0),
+  sinceMs: wallMs,
+  untilMs: wallMs,
 });
 const NO_LOAD: Load = { inFlightRequests: 0, inFlightStreams: 0, requestsTotal: 0 };
 
 const report = object<Report>({
-  seenEpoch: integer(0),
+  seenEpoch,
   number: integer(0),
   acked: nullable(order),
   digest: text,
