@@ -94,6 +94,21 @@ describe('the chart', () => {
       expect(manifests.filter((manifest) => manifest !== secret && JSON.stringify(manifest).includes(password))).toEqual([]);
     });
 
+    it('takes names that look like numbers for names', async () => {
+      const values = {
+        fullnameOverride: '123',
+        gatewayNamespaces: ['2024'],
+        'secrets.namespaces': ['2025'],
+        'clientKeys.namespaces': ['1e3'],
+        'gateway.name': 'n',
+      };
+      const manifests = await renderChart(valuesOf(values));
+      const namespaces = manifests.map(({ metadata }) => metadata.namespace ?? '');
+      expect(namespaces.filter((name) => typeof name !== 'string')).toEqual([]);
+      expect(namespaces).toEqual(expect.arrayContaining(['2024', '2025', '1e3']));
+      expect(JSON.stringify(manifests)).toContain(JSON.stringify({ name: OPERATOR_ENV.lease, value: '123' }));
+    });
+
     it('names another release and another namespace nowhere', async () => {
       const manifests = await renderChart({ fullnameOverride: 'other' });
       expect(

@@ -21,7 +21,7 @@
 
 {{- define "fairlead.labels" -}}
 app.kubernetes.io/name: fairlead
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
@@ -29,13 +29,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- define "fairlead.operatorSelector" -}}
 app.kubernetes.io/name: fairlead
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
 {{- define "fairlead.redisSelector" -}}
 app.kubernetes.io/name: fairlead
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: redis
 {{- end -}}
 
@@ -62,7 +62,7 @@ seccompProfile:
 {{- define "fairlead.subject" -}}
 - kind: ServiceAccount
   name: {{ include "fairlead.fullname" . }}-operator
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
 
 {{- define "fairlead.roleBinding" -}}
@@ -70,7 +70,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
   name: {{ .role }}
-  namespace: {{ .namespace }}
+  namespace: {{ .namespace | quote }}
   labels:
     {{- include "fairlead.labels" .root | nindent 4 }}
 roleRef:
