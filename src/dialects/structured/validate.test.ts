@@ -86,6 +86,29 @@ describe('validate', () => {
     expect(validate(schema, { a: 1 })).toMatchObject({ kind: 'unchecked' });
   });
 
+  it('reads patterns as ECMAScript does, not as RE2', () => {
+    const patterns = [
+      '^\\d+\\s(?:EUR|USD)$',
+      '^\\S+$',
+      '^[^\\s]+$',
+      '^[\\S]+$',
+      '^[\\s\\S]+$',
+      '^.+$',
+      '^[.]$',
+      '^[^]$',
+      '^\\.$',
+      '^[\\]\\s]$',
+    ];
+    const texts = ['10\u00a0EUR', '10 EUR', 'a\u3000b', '\ufeff', '\v', 'a\rb', '\u2028', '\n', '', 'a', '.', ']', '中文', '😀'];
+    for (const pattern of patterns)
+      for (const text of texts) {
+        const { kind } = validate({ pattern }, text);
+        expect([pattern, text, kind]).toEqual([pattern, text, new RegExp(pattern, 'u').test(text) ? 'valid' : 'invalid']);
+      }
+    for (const pattern of ['\\Aa', 'a\\z', '[[:alpha:]]', '\\Qa.b\\E'])
+      expect(validate({ pattern }, 'a')).toMatchObject({ kind: 'unchecked' });
+  });
+
   it('matches in linear time what backtracking would take years for', () => {
     expect(validate({ pattern: '^(a+)+$' }, `${'a'.repeat(1_000)}!`)).toMatchObject({ kind: 'invalid' });
     expect(validate({ pattern: '(x+x+)+y' }, 'x'.repeat(1_000))).toMatchObject({ kind: 'invalid' });
