@@ -4,6 +4,7 @@ import { parseObject } from '../api/parse.ts';
 import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { keyOf, type KubeObject, type ObjectRef, type Resource } from '../kube/objects.ts';
+import type { KubeFailureKind } from '../kube/outcome.ts';
 import { ManualTimers } from '../lib/timers.ts';
 import { createLog } from '../telemetry/log.ts';
 import { OperatorMetrics } from '../telemetry/operator-metrics.ts';
@@ -23,28 +24,40 @@ function gateway(): LLMGateway {
   return parsed.value;
 }
 
-it('leaves the number of pods of a Deployment alone that somebody else made', async () => {
-  const foreign: KubeObject = {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name: 'default-gateway', namespace: NAMESPACE, uid: 'theirs', resourceVersion: '1' },
-    spec: { replicas: 7 },
-  };
+function failed(kind: KubeFailureKind) {
+  return { ok: false, error: { kind, message: kind } };
+}
+
+interface Cluster {
+  readonly foreign?: KubeObject;
+  /** What becomes of lists of kinds that others install. */
+  readonly others?: KubeFailureKind;
+  /** What an apply fails of now; null: it succeeds. */
+  refuses?: KubeFailureKind | null;
+}
+
+/** A loop that leads, with one gateway, on an API server that has nothing; `applied`: what it was given. */
+function leading(cluster: Cluster) {
+  const { foreign, others = 'absent' } = cluster;
   const applied: string[] = [];
   const client = {
-    list: async () => ({ ok: false, error: { kind: 'absent', message: 'none' } }),
-    listAll: async () => ({ ok: true, value: { items: [], resourceVersion: '1', continue: null } }),
+    list: async () => failed(others),
+    listAll: async ({ group }: Resource) =>
+      group === 'keda.sh' || group === 'monitoring.coreos.com'
+        ? failed(others)
+        : { ok: true, value: { items: [], resourceVersion: '1', continue: null } },
     get: async ({ kind }: Resource, ref: ObjectRef) =>
-      kind === 'Deployment' && ref.name === foreign.metadata.name
+      foreign !== undefined && kind === foreign.kind && ref.name === foreign.metadata.name
         ? { ok: true, value: foreign }
-        : { ok: false, error: { kind: 'not_found', message: 'none' } },
+        : failed('not_found'),
     apply: async ({ kind }: Resource, object: KubeObject) => {
+      if (cluster.refuses != null) return failed(cluster.refuses);
       applied.push(`${kind} ${keyOf(object.metadata)}`);
       return { ok: true, value: { ...object, metadata: { ...object.metadata, uid: kind, resourceVersion: '2' } } };
     },
   } as unknown as KubeClient;
   const timers = new ManualTimers();
-  const told: (Rendered | null)[] = [];
+  const told: (readonly string[] | null)[] = [];
   const loop = new RenderLoop({
     client,
     leader: client,
@@ -63,12 +76,46 @@ it('leaves the number of pods of a Deployment alone that somebody else made', as
       prometheusUrl: null,
     }),
     canStart: () => true,
-    onRendered: (_, rendered) => told.push(rendered),
+    onRendered: (_, rendered: Rendered | null) => told.push(rendered?.failures ?? null),
   });
   loop.lead([`${NAMESPACE}/default`]);
+  return { timers, loop, told, applied };
+}
+
+it('leaves the number of pods of a Deployment alone that somebody else made', async () => {
+  const foreign: KubeObject = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'default-gateway', namespace: NAMESPACE, uid: 'theirs', resourceVersion: '1' },
+    spec: { replicas: 7 },
+  };
+  const { timers, loop, told, applied } = leading({ foreign });
   await timers.run(1);
   await loop.stop();
-  expect(told[0]?.failures.join()).toContain('Deployment fairlead-system/default-gateway exists and was not made by fairlead');
+  expect(told[0]?.join()).toContain('Deployment fairlead-system/default-gateway exists and was not made by fairlead');
   expect(applied).toContain('Service fairlead-system/default');
   expect(applied).not.toContain('Deployment fairlead-system/default-gateway');
+});
+
+it('does without the kinds of others that it has no right to', async () => {
+  const { timers, loop, told } = leading({ others: 'forbidden' });
+  await timers.run(1);
+  await loop.stop();
+  expect(told).toEqual([[]]);
+});
+
+it('tells of what the API server could not do for a moment only once it has lasted', async () => {
+  const cluster: Cluster = { refuses: 'throttled' };
+  const { timers, loop, told } = leading(cluster);
+  await timers.run(1_000);
+  expect(told).toEqual([]);
+  cluster.refuses = null;
+  await timers.run(10_000);
+  expect(told).toEqual([[]]);
+  cluster.refuses = 'unavailable';
+  loop.touch(`${NAMESPACE}/default`);
+  await timers.run(30_000);
+  await loop.stop();
+  expect(told.length).toBeGreaterThan(1);
+  expect(told.slice(1).every((failures) => failures?.includes('unavailable'))).toBe(true);
 });

@@ -3,6 +3,7 @@ import type { LLMGateway } from '../api/v1alpha1/llmgateway.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { ApplySetOutcome, WorkResult } from '../kube/contract.ts';
 import { keyOf, type KubeObject, type Resource } from '../kube/objects.ts';
+import { isTransient } from '../kube/outcome.ts';
 import { SetApplier } from '../kube/set-applier.ts';
 import { WorkQueue } from '../kube/work-queue.ts';
 import type { Timers } from '../lib/timers.ts';
@@ -33,11 +34,15 @@ export interface RenderLoopOptions {
 
 /** Somebody may have deleted what nobody watches. */
 const AGAIN_MS = 60_000;
+/** What passes by itself within this time is not told: a status that says so would be wrong by the time that it is read. */
+const PASSING_MS = 5_000;
 
 export class RenderLoop {
   readonly #options: RenderLoopOptions;
   readonly #queue: WorkQueue;
   readonly #applier: SetApplier;
+  /** By gateway: since when each attempt failed of what may pass. */
+  readonly #failingSinceMs = new Map<string, number>();
   #leading = false;
 
   constructor(options: RenderLoopOptions) {
@@ -78,6 +83,7 @@ export class RenderLoop {
     if (object === null) {
       // What it owned goes with it, by its owner references.
       const slash = gatewayId.indexOf('/');
+      this.#failingSinceMs.delete(gatewayId);
       this.#applier.forget({ namespace: gatewayId.slice(0, slash), labels: objectLabels(gatewayId.slice(slash + 1)) });
       onRendered(gatewayId, null);
       return 'done';
@@ -92,14 +98,31 @@ export class RenderLoop {
       onRendered(gatewayId, { held, issues, failures: [], generation });
       return { againAfterMs: AGAIN_MS };
     }
-    const outcome = await this.#apply(object, objects, replicas);
+    const outcome = await this.#apply(object, objects, replicas, crds);
     const failures = outcome.failures.filter(({ failure }) => failure.kind !== 'guarded');
-    if (outcome.failures.length > failures.length) return 'retry';
+    if (outcome.failures.length > failures.length || this.#mayPass(gatewayId, failures)) return 'retry';
     onRendered(gatewayId, { held, issues, failures: failures.map(({ failure }) => failure.message), generation });
     return failures.length === 0 ? { againAfterMs: AGAIN_MS } : 'retry';
   }
 
-  async #apply(gateway: LLMGateway, objects: readonly KubeObject[], replicas: Replicas | null): Promise<ApplySetOutcome> {
+  /** There are failures, of none of which it is known yet that it stays. */
+  #mayPass(gatewayId: string, failures: ApplySetOutcome['failures']): boolean {
+    if (failures.length === 0 || !failures.every(({ failure }) => failure.kind === 'conflict' || isTransient(failure))) {
+      this.#failingSinceMs.delete(gatewayId);
+      return false;
+    }
+    const nowMs = this.#options.timers.nowMs();
+    const sinceMs = this.#failingSinceMs.get(gatewayId) ?? nowMs;
+    this.#failingSinceMs.set(gatewayId, sinceMs);
+    return nowMs - sinceMs < PASSING_MS;
+  }
+
+  async #apply(
+    gateway: LLMGateway,
+    objects: readonly KubeObject[],
+    replicas: Replicas | null,
+    crds: RenderContext['crds'],
+  ): Promise<ApplySetOutcome> {
     const { log, metrics, client } = this.#options;
     const { namespace, name, uid } = gateway.metadata;
     const before = replicas === null ? null : await client.get(DEPLOYMENTS, { namespace, name: replicas.object.metadata.name });
@@ -107,7 +130,10 @@ export class RenderLoop {
       namespace,
       labels: objectLabels(name),
       ...(uid === undefined ? {} : { ownerUid: uid }),
-      kinds: RENDERED_KINDS,
+      // Where a kind of others is as good as absent, nothing of it is looked for.
+      kinds: RENDERED_KINDS.filter(
+        (kind) => (kind !== POD_MONITORS || crds.podMonitor) && (kind !== SCALED_OBJECTS || crds.scaledObject),
+      ),
       desired: objects,
     });
     const failures = [...outcome.failures];
