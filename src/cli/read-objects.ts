@@ -68,7 +68,7 @@ export async function readObjects(paths: readonly string[], io: Io): Promise<Rea
 
 const EXTENSIONS = ['.yaml', '.yml', '.json'];
 
-/** Directories become the files in them, one level deep, sorted, as kubectl takes them. */
+/** Directories become the files in them, one level deep, sorted, as kubectl takes them: without the directories in them. */
 export async function expand(paths: readonly string[]): Promise<readonly string[]> {
   const files: string[] = [];
   for (const path of paths) {
@@ -83,10 +83,17 @@ export async function expand(paths: readonly string[]): Promise<readonly string[
       files.push(path);
       continue;
     }
-    const names = await readdir(path);
-    const inside = names.filter((name) => EXTENSIONS.some((extension) => name.endsWith(extension))).sort();
+    const names = await readdir(path).catch((error: unknown) => {
+      throw new CommandFailed(`cannot read ${path}: ${unreadableBecause(error)}`);
+    });
+    const inside: string[] = [];
+    for (const name of names.filter((name) => EXTENSIONS.some((extension) => name.endsWith(extension))).sort()) {
+      const file = join(path, name);
+      // What cannot be looked at is told when it is read.
+      if ((await stat(file).catch(() => null))?.isDirectory() !== true) inside.push(file);
+    }
     if (inside.length === 0) throw new CommandFailed(`${path} has no ${EXTENSIONS.join(', ')} files in it`);
-    files.push(...inside.map((name) => join(path, name)));
+    files.push(...inside);
   }
   return [...new Set(files)];
 }
@@ -95,13 +102,21 @@ async function readText(file: string, io: Io): Promise<Text> {
   if (file === '-') {
     const chunks: Buffer[] = [];
     for await (const chunk of io.stdin) chunks.push(Buffer.from(chunk));
-    return { name: 'stdin', text: Buffer.concat(chunks).toString('utf8') };
+    return { name: 'stdin', text: decoded(Buffer.concat(chunks)) };
   }
   try {
-    return { name: file, text: await readFile(file, 'utf8') };
+    return { name: file, text: decoded(await readFile(file)) };
   } catch (error) {
     throw new CommandFailed(`cannot read ${file}: ${unreadableBecause(error)}`, { cause: error });
   }
+}
+
+/** UTF-8, or what the byte order mark says: PowerShell's `>` writes UTF-16, which kubectl reads. */
+function decoded(bytes: Buffer): string {
+  const mark = bytes.subarray(0, 2).toString('hex');
+  if (mark === 'fffe') return new TextDecoder('utf-16le').decode(bytes);
+  if (mark === 'feff') return new TextDecoder('utf-16be').decode(bytes);
+  return bytes.toString('utf8');
 }
 
 export function objectsOf(texts: readonly Text[]): ReadResult {

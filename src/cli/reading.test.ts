@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -179,6 +179,27 @@ describe('files on disk', () => {
     io.dispose();
     expect(problems).toEqual([]);
     expect(objects.map(({ object }) => objectLabel(object))).toEqual(['Namespace a', 'LLMRoute default/b', 'LLMRoute default/c']);
+  });
+
+  it('passes over directories in a directory', async () => {
+    mkdirSync(join(folder, 'old.yaml'));
+    writeFileSync(join(folder, 'a.yaml'), route('a'));
+    const io = new TestIo();
+    expect((await readObjects([folder], io)).objects).toHaveLength(1);
+    rmSync(join(folder, 'a.yaml'));
+    await expect(readObjects([folder], io)).rejects.toThrow(/has no \.yaml, \.yml, \.json files in it/);
+    io.dispose();
+  });
+
+  it.each(['utf-16le', 'utf-16be'])('reads %s, as PowerShell writes it', async (encoding) => {
+    const file = join(folder, 'a.yaml');
+    const bytes = Buffer.from(`\uFEFF# naïve\n${route('a')}`, 'utf16le');
+    writeFileSync(file, encoding === 'utf-16le' ? bytes : bytes.swap16());
+    const io = new TestIo();
+    const { objects, problems } = await readObjects([file], io);
+    io.dispose();
+    expect(problems).toEqual([]);
+    expect(objects.map(({ object }) => objectLabel(object))).toEqual(['LLMRoute default/a']);
   });
 
   it('tells of a file that is written, added or removed since it was read', async () => {
