@@ -31,6 +31,13 @@ describe('parseObject', () => {
     expect(issuesOf(draft)).toEqual([]);
   });
 
+  it('says of a value of the wrong type that, and no more', () => {
+    expect(issuesOf(withValue(route, 'spec.rateLimits.0.per', 'APIKey'))).toEqual([
+      'spec.rateLimits[0].per: "APIKey" is a string; it must be a list',
+    ]);
+    expect(issuesOf(withValue(route, 'spec.models', ''))).toEqual(['spec.models: "" is a string; it must be a list']);
+  });
+
   it('does not repeat a password that stands in a URL', () => {
     const baseURL = `https://user:${'hunter2'.repeat(20)}@models.example/v1`;
     const issues = issuesOf(

@@ -78,7 +78,16 @@ export function parseObject(value: unknown): Result<ApiObject, readonly Issue[]>
   const parsed = schema.safeParse(given);
   if (parsed.success) return ok(parsed.data);
   const reason = apiVersion.startsWith(`${GROUP}/`) ? 'InvalidSpec' : 'Invalid';
-  return err(parsed.error.issues.flatMap((found) => explainIssue(found, { schema, value: given, reason, showValues })));
+  return err(
+    withoutFollowUps(parsed.error.issues).flatMap((found) => explainIssue(found, { schema, value: given, reason, showValues })),
+  );
+}
+
+/** A text where a list belongs is not "too long" as well: of a value of the wrong type nothing else is said. */
+function withoutFollowUps(issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] {
+  const keyOf = ({ path }: z.core.$ZodIssue): string => JSON.stringify(path);
+  const mistyped = new Set(issues.filter(({ code }) => code === 'invalid_type').map(keyOf));
+  return issues.filter((found) => found.code === 'invalid_type' || !mistyped.has(keyOf(found)));
 }
 
 /** Hardly any object has one, and to look is cheaper than to follow its schema; deeper than any schema, what is there stays. */
