@@ -217,7 +217,7 @@ async function examineRoutes(client: KubeClient): Promise<readonly Finding[]> {
 }
 
 /** What does not hold, object by object; one line where everything does. */
-function faultsOf(objects: readonly KubeObject[]): Finding[] {
+export function faultsOf(objects: readonly KubeObject[]): Finding[] {
   const [first] = objects;
   if (first === undefined) return [];
   const check = `${first.kind}s`;
@@ -226,6 +226,16 @@ function faultsOf(objects: readonly KubeObject[]): Finding[] {
     const name = `${object.kind} ${keyOf(object.metadata)}`;
     if (conditionsOf(object).length === 0)
       return [{ state: 'problem', check, message: `${name} has no status: no operator has looked at it`, remedy: null }];
+    const stale = conditionsOf(object).find((found) => found.stale);
+    if (fault === null && stale !== undefined)
+      return [
+        {
+          state: 'warning',
+          check,
+          message: `${name}: the operator has not judged its newest version yet (${stale.type})`,
+          remedy: null,
+        },
+      ];
     if (fault === null) return [];
     // A model that is left out, or a field that is served otherwise, is worth a word; the rest serves.
     const state = fault.type === 'Accepted' || fault.type === 'Programmed' || fault.type === 'Ready' ? 'problem' : 'warning';
