@@ -11,6 +11,7 @@ import { certificateFault } from './certificate.ts';
 import { clientKeys, type ClientKeys, type KeyMemo } from './keys.ts';
 import type { Read } from './memo.ts';
 import { compileTls } from './model.ts';
+import { controlFault } from './one-line.ts';
 import { gatewayPrices, overridesOf } from './prices.ts';
 import { parseQuantity } from './quantity.ts';
 import { secretValue } from './references.ts';
@@ -121,6 +122,8 @@ function compileRedis({ metadata: { namespace }, spec: { redis } }: LLMGateway, 
   if (!address.ok) {
     return err(issue(path, 'ArtifactInvalid', `the Redis address in ${where} cannot be used: ${address.error}`));
   }
+  const odd = sentinel === undefined ? null : controlFault(sentinel.masterName, 'spec.redis.sentinel.masterName');
+  if (odd !== null) return err(odd);
   const trust = compileTls(redis.tls, 'spec.redis.tls', { read, namespace });
   if (!trust.ok) return trust;
   // What only looks encrypted is worse than what does not.

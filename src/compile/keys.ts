@@ -104,8 +104,10 @@ function readSecret(secret: Secret, platform: boolean): KeySecret {
   if (models === 'malformed')
     return refuse('has models that are not names, exact or with one trailing *, separated by commas or lines');
   const expires = field('expires');
-  const expiresAtMs = expires === null ? null : parseTimestampMs(expires);
-  if (expires !== null && expiresAtMs === null) return refuse('has an expires that is not a time like 2027-01-31T00:00:00Z');
+  const endsMs = expires === null ? null : parseTimestampMs(expires);
+  if (expires !== null && endsMs === null) return refuse('has an expires that is not a time like 2027-01-31T00:00:00Z');
+  // Before 1970 is as good as 1970, and pods take no negative time.
+  const expiresAtMs = endsMs === null ? null : Math.max(0, endsMs);
   const claimed = field('tenant');
   if (platform && claimed !== null && !/^[!-~]{1,253}$/.test(claimed))
     return refuse('has a tenant that is not a name of up to 253 visible ASCII characters');

@@ -8,6 +8,7 @@ import { byText } from '../routetable/order.ts';
 import type { AwsCredential, JsonValue, Target } from '../routetable/types.ts';
 import { compileIdentity, type CompiledIdentity, podIdentity } from './cloud.ts';
 import type { ModelContext } from './model-context.ts';
+import { controlFault } from './one-line.ts';
 import { gatewayPrices, NO_PRICES, priceModel } from './prices.ts';
 import { certificates, secretLine } from './references.ts';
 import { compileUpstream, type Upstream } from './upstream.ts';
@@ -181,6 +182,8 @@ export function compileTls(
 ): Result<{ readonly value: Target['tls'] }, Issue> {
   if (tls === undefined) return ok({ value: null });
   const serverName = tls.serverName ?? null;
+  const fault = serverName === null ? null : controlFault(serverName, `${path}.serverName`);
+  if (fault !== null) return err(fault);
   if (tls.caRef === undefined) return ok({ value: { caPem: null, serverName } });
   const ca = certificates(read, namespace, tls.caRef, `${path}.caRef`);
   return ca.ok ? ok({ value: { caPem: ca.value, serverName } }) : ca;

@@ -10,6 +10,7 @@ import { compileLimits, limitFaults } from './limits.ts';
 import type { Read } from './memo.ts';
 import { compileModel, type CompiledModel } from './model.ts';
 import { modelNames, type LostName } from './names.ts';
+import { controlFault } from './one-line.ts';
 import { isGranted } from './references.ts';
 import { compileRules, durationMs } from './rules.ts';
 import { objectId } from './snapshot.ts';
@@ -44,7 +45,10 @@ export interface CompiledRoute {
 }
 
 export function compileRoute(route: LLMRoute, read: Read): CompiledRoute {
-  const refused = limitFaults(route.spec.rateLimits ?? []);
+  const refused = [
+    ...limitFaults(route.spec.rateLimits ?? []),
+    ...(route.spec.access?.tenants ?? []).flatMap((tenant, at) => controlFault(tenant, `spec.access.tenants[${at}]`) ?? []),
+  ];
   const attached = attachments(route, read);
   const pools = attached.map((found) => compilePool(route, found.gateway, read));
   const [pool = compilePool(route, null, read)] = pools;

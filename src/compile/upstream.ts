@@ -7,6 +7,7 @@ import type { ProviderKind } from '../routetable/types.ts';
 import { endpointsId } from './endpoints.ts';
 import { isAllowedByName, refusedHost } from './address.ts';
 import type { Read } from './memo.ts';
+import { controlFault } from './one-line.ts';
 
 export interface Upstream {
   readonly provider: ProviderKind;
@@ -38,6 +39,8 @@ const COHERE = 'https://api.cohere.com/v2';
 const GEMINI = 'https://generativelanguage.googleapis.com/v1beta';
 
 export function compileUpstream(spec: Provider, path: string, context: UpstreamContext): Result<Upstream, Issue> {
+  const fault = settingsFault(spec, path);
+  if (fault !== null) return err(fault);
   switch (spec.type) {
     case 'OpenAI': {
       const target = located(spec.openAI?.baseURL ?? OPENAI, `${path}.openAI.baseURL`, context);
@@ -131,6 +134,21 @@ function resourceOf(location: Result<Location, Issue>, path: string): Result<Loc
       ),
     );
   return ok({ ...location.value, baseUrl: baseUrl.replace(/\/openai\/v1$|(?<=^https?:\/\/[^/]+\.azure\.com)\/openai$/, '') });
+}
+
+/** What no base URL and no id can carry: one such model must not have pods refuse its whole route. */
+function settingsFault(spec: Provider, path: string): Issue | null {
+  const { type: _, ...members } = spec;
+  for (const [member, settings] of Object.entries(members)) {
+    for (const [field, value] of Object.entries<unknown>(settings ?? {})) {
+      const fault = typeof value === 'string' ? controlFault(value, `${path}.${member}.${field}`) : null;
+      if (fault !== null) return fault;
+    }
+  }
+  const project = members.vertexAI?.project;
+  return project === undefined || /^[A-Za-z0-9][A-Za-z0-9.:_-]*$/.test(project)
+    ? null
+    : issue(`${path}.vertexAI.project`, 'InvalidSpec', `${JSON.stringify(project)} is no id of a Google Cloud project`);
 }
 
 type Location = Pick<Upstream, 'baseUrl' | 'endpoints' | 'trusted'>;
