@@ -69,7 +69,8 @@ const CORE = 'tag:yaml.org,2002:';
 /** A scalar with an explicit tag, quoted or not. The error says what the value is not. */
 export function resolveTagged(tag: string, source: string): Result<ScalarValue, string> {
   const resolved = resolvePlain(source);
-  const refused = err(`${JSON.stringify(source)} is not a ${tag.replace(CORE, '!!')}`);
+  // Without the value, which may be a password.
+  const refused = err(`the value is not a ${tag.replace(CORE, '!!')}`);
   switch (tag) {
     case `${CORE}int`:
       return typeof resolved === 'number' && Number.isInteger(resolved) && !/[.eE]/.test(hexless(source))

@@ -309,6 +309,17 @@ describe('documents of a file', () => {
     expect(read('null\n---\nkind: A\n---\n~\n')).toEqual({ values: [{ kind: 'A' }], lines: [3], issues: [] });
   });
 
+  it.each(['*', '|', '>', '!a!', '!!int ', '"x"'])(
+    'quotes no value that it cannot read: it may be a password, here after %s',
+    (before) => {
+      for (const text of [`a: ${before}verysecret`, `a: {b: ${before}verysecret}`, `${before}verysecret`]) {
+        const { issues } = read(text);
+        expect(issues.join()).not.toContain('verysecret');
+      }
+      expect(read(`a: ${before}verysecret`).issues).toEqual([expect.stringMatching(/^dir\/a\.yaml:1: \w.*\w$/)]);
+    },
+  );
+
   it('reads files that begin with a byte order mark, put together', () => {
     const file = '\uFEFFkind: A\r\n';
     expect(read(`${file}---\r\n${file}`)).toEqual({ values: [{ kind: 'A' }, { kind: 'A' }], lines: [1, 3], issues: [] });

@@ -67,7 +67,10 @@ export function parseYamlDocuments(text: string, file: string): YamlDocuments {
     const [syntaxError] = document.errors;
     if (syntaxError !== undefined) {
       issues.push(
-        failed(at(syntaxError.pos[0]), syntaxError.code === 'RESOURCE_EXHAUSTION' ? 'is nested too deeply' : syntaxError.message),
+        failed(
+          at(syntaxError.pos[0]),
+          syntaxError.code === 'RESOURCE_EXHAUSTION' ? 'is nested too deeply' : withoutQuote(syntaxError.message),
+        ),
       );
       continue;
     }
@@ -89,6 +92,11 @@ export function parseYamlDocuments(text: string, file: string): YamlDocuments {
 /** Files of some editors begin with a byte order mark, and `cat` leaves it where the next one begins. Lines stay what they are. */
 function withoutInnerMarks(text: string): string {
   return text.replaceAll(/^(---[ \t]*\r?\n)\uFEFF/gm, '$1');
+}
+
+/** The parser quotes what it stumbles over at the end of its message: in a Secret that may be a password which begins with | or !. */
+function withoutQuote(message: string): string {
+  return message.replace(/: .*$/s, '');
 }
 
 /** Ends the reading of one document; caught above and nowhere else. */
@@ -139,7 +147,9 @@ class Reader {
     if (anchored === undefined) {
       throw new Refused(
         offset,
-        this.#open.has(name) ? `anchor &${name} contains itself` : `alias *${name} has no anchor before it`,
+        this.#open.has(name)
+          ? `anchor &${name} contains itself`
+          : 'an alias has no anchor before it; a text that begins with * needs quotes',
       );
     }
     this.#nodes += anchored.nodes;
