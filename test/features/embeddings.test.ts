@@ -132,6 +132,27 @@ describe('embeddings', () => {
     },
   );
 
+  it.each(['gemini-embedding-2', 'publishers/google/models/gemini-embedding-2-preview'])(
+    'of %s on Vertex AI, which has no predict',
+    async (model) => {
+      const { upstream, client } = await serve({
+        ...(KINDS['VertexAI'] as Kind),
+        provider: (url) => `{type: VertexAI, vertexAI: {model: ${model}, project: p, location: global, baseURL: "${url}/v1"}}`,
+        answer: { embedding: { values: FIRST }, usageMetadata: { promptTokenCount: 7 }, truncated: false },
+      });
+      const body = { model: 'embed', dimensions: 2, encoding_format: 'float' } as const;
+      const got = await client.embeddings.create({ ...body, input: ['a'] });
+      expect([got.data[0]?.embedding, got.usage.prompt_tokens]).toEqual([FIRST, 7]);
+      const name = model.split('/').at(-1);
+      expect(upstream.calls[0]?.path).toBe(`/v1/projects/p/locations/global/publishers/google/models/${name}:embedContent`);
+      expect(upstream.calls[0]?.json()).toEqual({
+        content: { parts: [{ text: 'a' }] },
+        embedContentConfig: { outputDimensionality: 2 },
+      });
+      await expect(client.embeddings.create({ ...body, input: ['a', 'b'] })).rejects.toMatchObject({ status: 400 });
+    },
+  );
+
   it('of many texts, each of which fits into the model, go to it however long they are together', async () => {
     const data = Array.from({ length: 100 }, (_, index) => ({ object: 'embedding', index, embedding: FIRST }));
     const usage = { prompt_tokens: 40_000, total_tokens: 40_000 };

@@ -1,7 +1,7 @@
 /** https://ai.google.dev/api/embeddings#method:-models.batchembedcontents; on Vertex AI by `predict`. */
-import { isObject, objectsOf } from '../../lib/json.ts';
+import { isObject, type JsonObject, objectsOf } from '../../lib/json.ts';
 import { segment } from '../shared/path.ts';
-import { countOf, type EmbeddingDialect, vectorsOf } from '../shared/embeddings.ts';
+import { countOf, type EmbeddingDialect, type EmbeddingReply, vectorsOf } from '../shared/embeddings.ts';
 import { GEMINI_RULES } from './failure.ts';
 
 /** Cohere's words for what a vector is for, in Google's. */
@@ -46,24 +46,52 @@ function resource(model: string): string {
 /** https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api */
 export function vertexEmbeddings(model: string | null): EmbeddingDialect {
   return {
-    path: (name) => `/publishers/google/models/${segment(name)}:predict`,
+    path: (name) =>
+      `/${publisherModel(name).split('/').map(segment).join('/')}:${embedsContent(name) ? 'embedContent' : 'predict'}`,
     lacks: new Set(),
-    maxTexts: model?.startsWith('gemini-embedding') === true ? 1 : 250,
+    maxTexts: /(?:^|\/)gemini-embedding/.test(model ?? '') ? 1 : 250,
     errors: GEMINI_RULES,
-    write({ texts, dimensions, inputType }) {
+    write({ texts, dimensions, inputType }, name) {
       const task = taskOf(inputType);
+      if (embedsContent(name)) {
+        const config = {
+          ...(task === null ? {} : { taskType: task }),
+          ...(dimensions === null ? {} : { outputDimensionality: dimensions }),
+        };
+        return { content: { parts: texts.map((text) => ({ text })) }, embedContentConfig: config };
+      }
       const instances = texts.map((content) => ({ content, ...(task === null ? {} : { task_type: task }) }));
       return { instances, ...(dimensions === null ? {} : { parameters: { outputDimensionality: dimensions } }) };
     },
     read(answer) {
-      const embeddings = isObject(answer) ? objectsOf(answer['predictions']).map((each) => each['embeddings']) : [];
-      const vectors = vectorsOf(embeddings.map((each) => (isObject(each) ? each['values'] : null)));
-      if (vectors === null) return null;
-      const counts = embeddings.map((each) => {
-        const statistics = isObject(each) ? each['statistics'] : undefined;
-        return isObject(statistics) ? countOf(statistics['token_count']) : null;
-      });
-      return { vectors, inputTokens: counts.includes(null) ? null : counts.reduce((sum: number, each) => sum + (each ?? 0), 0) };
+      if (!isObject(answer)) return null;
+      return isObject(answer['embedding']) ? readContent(answer, answer['embedding']) : readPredictions(answer);
     },
   };
+}
+
+/** A whole resource name is taken as it is. */
+function publisherModel(name: string): string {
+  return name.includes('/') ? name : `publishers/google/models/${name}`;
+}
+
+/** From the second generation on they have no `predict`, and take one text a call: https://github.com/vercel/ai/issues/15853 */
+function embedsContent(name: string): boolean {
+  return /(?:^|\/)gemini-embedding-[2-9](?!\d)/.test(name);
+}
+
+function readContent({ usageMetadata: usage }: JsonObject, { values }: JsonObject): EmbeddingReply | null {
+  const vectors = vectorsOf([values]);
+  return vectors === null ? null : { vectors, inputTokens: isObject(usage) ? countOf(usage['promptTokenCount']) : null };
+}
+
+function readPredictions(answer: JsonObject): EmbeddingReply | null {
+  const embeddings = objectsOf(answer['predictions']).map((each) => each['embeddings']);
+  const vectors = vectorsOf(embeddings.map((each) => (isObject(each) ? each['values'] : null)));
+  if (vectors === null) return null;
+  const counts = embeddings.map((each) => {
+    const statistics = isObject(each) ? each['statistics'] : undefined;
+    return isObject(statistics) ? countOf(statistics['token_count']) : null;
+  });
+  return { vectors, inputTokens: counts.includes(null) ? null : counts.reduce((sum: number, each) => sum + (each ?? 0), 0) };
 }
