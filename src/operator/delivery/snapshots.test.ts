@@ -180,6 +180,26 @@ describe('snapshots', () => {
     expect(told).toEqual([GATEWAY_ID, GATEWAY_ID]);
   });
 
+  it('tell of no want of room that another leader has ended meanwhile', async () => {
+    const store = new MemoryStore();
+    const big = routeEntry('a/big', Array.from({ length: 4_000 }, (_, i) => (i * 7_919) % 9_973).join(' '));
+    const first = keeper(store, { maxPartBytes: 8_000 });
+    first.lead(1);
+    first.publish(tableOf([big, ...manyRoutes(100)]), 1);
+    await until(() => first.leftOut(GATEWAY_ID).length > 0);
+    await until(() => store.parts.size === 16);
+    first.resign();
+
+    const second = keeper(store, { maxPartBytes: 8_000 });
+    second.publish(tableOf(manyRoutes(100)), 1);
+    second.lead(2);
+    await until(() => store.parts.get(partOf('a/big'))?.order.epoch === 2);
+    await second.close();
+    first.publish(tableOf(manyRoutes(100)), 2);
+    first.lead(3);
+    await until(() => first.leftOut(GATEWAY_ID).length === 0);
+  });
+
   it('are written by a leader only', async () => {
     const store = new MemoryStore();
     const snapshots = keeper(store);

@@ -222,7 +222,9 @@ export class Snapshots implements SnapshotKeeper {
     const share = snapshot.share(index);
     // What changes from here on makes it due again.
     part.dueMs = null;
-    if (share === undefined || share.digest === part.digest) return;
+    if (share === undefined) return;
+    // It is stored whole, perhaps by another who led meanwhile.
+    if (share.digest === part.digest) return this.#setLeftOut(gateway, part, []);
     const order = { epoch, sequence: snapshot.sequence };
     const packed = await packPart(share, order, Math.round(clock.wallMs()), maxPartBytes);
     // One that is not whole is packed again by the next leader, which has to say what is missing.
@@ -230,8 +232,12 @@ export class Snapshots implements SnapshotKeeper {
     await store.write({ gateway: share.gateway, part: index, order, digest, bytes: packed.bytes });
     part.digest = digest;
     part.writtenMs = clock.nowMs();
-    if (part.leftOut.length === 0 && packed.leftOut.length === 0) return;
-    part.leftOut = packed.leftOut;
+    this.#setLeftOut(gateway, part, packed.leftOut);
+  }
+
+  #setLeftOut(gateway: string, part: Part, leftOut: readonly LeftOut[]): void {
+    if (part.leftOut.length === 0 && leftOut.length === 0) return;
+    part.leftOut = leftOut;
     for (const listener of this.#listeners) listener(gateway);
   }
 }
