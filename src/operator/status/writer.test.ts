@@ -21,6 +21,9 @@ class Server {
   fail: KubeFailureKind | null = null;
   watching = true;
   looks = 0;
+  /** A member of `status` that an older CRD does not know: the API server drops it. */
+  prunes = '';
+  patches = 0;
   #version = 0;
   readonly writer = new StatusWriter({
     timers: this.timers,
@@ -63,8 +66,13 @@ class Server {
   #patch(id: string, resourceVersion: string, status: Readonly<Record<string, unknown>>): KubeResult<KubeObject> {
     const kind = this.fail ?? (this.objects.get(id)?.resourceVersion === resourceVersion ? null : 'conflict');
     if (kind !== null) return { ok: false, error: { kind, message: kind } };
+    this.patches++;
     const before = this.objects.get(id)?.status ?? {};
-    const standing = { resourceVersion: String(++this.#version), status: { ...before, ...status } };
+    const kept = Object.fromEntries(Object.entries(status).filter(([name]) => name !== this.prunes));
+    const after = { ...before, ...kept };
+    // What changes nothing makes no new version.
+    const version = JSON.stringify(after) === JSON.stringify(before) ? resourceVersion : String(++this.#version);
+    const standing = { resourceVersion: version, status: after };
     this.objects.set(id, standing);
     this.writes.push({ id, atMs: this.timers.nowMs(), status: standing.status });
     if (this.watching) queueMicrotask(() => this.see(id));
@@ -84,6 +92,19 @@ const ALL: Progress = { readyPods: 3, programmedPods: 3, rejected: [] };
 const NONE: Progress = { readyPods: 3, programmedPods: 0, rejected: [] };
 
 describe('StatusWriter', () => {
+  it('does not write again and again what an older CRD has no room for, and writes on what it has', async () => {
+    const server = new Server();
+    server.prunes = 'observedGeneration';
+    server.add('a/x');
+    server.want('a/x', ALL, 'decided');
+    await server.timers.run(60_000);
+    expect(server.patches).toBeLessThanOrEqual(2);
+    server.want('a/x', null, 'decided');
+    await server.timers.run(60_000);
+    expect(server.patches).toBeLessThanOrEqual(4);
+    expect(observedConditions(server.objects.get('a/x')?.status)).toHaveLength(1);
+  });
+
   it('writes once what is decided at once, and nothing in steady state', async () => {
     const server = new Server();
     server.add('a/x');

@@ -74,6 +74,8 @@ interface Item {
   cancel: (() => void) | null;
   /** What was written last, until the store has caught up. */
   written: { readonly over: string; readonly standing: Standing } | null;
+  /** What the API server took and did not store, because the installed CRD has no such field: it would never stand there. */
+  vain: { readonly resourceVersion: string; readonly desired: string } | null;
 }
 
 export class StatusWriter {
@@ -130,7 +132,18 @@ export class StatusWriter {
     const key = `${kind}/${id}`;
     let item = this.#items.get(key);
     if (item === undefined) {
-      item = { key, kind, id, sinceMs: null, queued: false, writing: false, failures: 0, cancel: null, written: null };
+      item = {
+        key,
+        kind,
+        id,
+        sinceMs: null,
+        queued: false,
+        writing: false,
+        failures: 0,
+        cancel: null,
+        written: null,
+        vain: null,
+      };
       this.#items.set(key, item);
     }
     item.sinceMs ??= this.#options.timers.nowMs();
@@ -189,9 +202,11 @@ export class StatusWriter {
     const wish = this.#options.wish(item.kind, item.id, standing);
     const now = new Date(Math.floor(this.#options.timers.wallMs() / 1_000) * 1_000).toISOString().replace('.000Z', 'Z');
     const status = wish === null ? null : statusToWrite(wish.desired, standing.status, now, OWN_MEMBERS[item.kind]);
-    if (wish === null || status === null) {
+    const vain =
+      item.vain?.resourceVersion === standing.resourceVersion && item.vain.desired === JSON.stringify(wish?.desired ?? null);
+    if (wish === null || status === null || vain) {
       item.sinceMs = null;
-      if (item.written === null) this.#items.delete(item.key);
+      if (item.written === null && !vain) this.#items.delete(item.key);
       return;
     }
     item.sinceMs ??= nowMs;
@@ -206,10 +221,10 @@ export class StatusWriter {
       return;
     }
     this.#tokens--;
-    void this.#write(item, standing, status);
+    void this.#write(item, standing, status, JSON.stringify(wish.desired));
   }
 
-  async #write(item: Item, standing: Standing, status: Readonly<Record<string, unknown>>): Promise<void> {
+  async #write(item: Item, standing: Standing, status: Readonly<Record<string, unknown>>, desired: string): Promise<void> {
     item.writing = true;
     this.#inFlight++;
     const written = await this.#options.patch(item.kind, refOf(item.id), standing.resourceVersion, status);
@@ -223,6 +238,7 @@ export class StatusWriter {
       const after = written.value['status'];
       const over = this.#options.standing(item.kind, item.id)?.resourceVersion ?? '';
       const resourceVersion = written.value.metadata.resourceVersion ?? '';
+      item.vain = resourceVersion === standing.resourceVersion ? { resourceVersion, desired } : null;
       // The store may have it already; else what it still shows is older than this.
       if (over !== resourceVersion) item.written = { over, standing: { resourceVersion, status: after } };
       this.#options.onWritten(item.kind, item.id, standing.status, after);
