@@ -25,6 +25,7 @@ import {
   withCluster,
   type ClusterFlags,
 } from './cluster.ts';
+import { keyRow } from './cluster-keys.ts';
 import { ExitCode, type Io, messageOf } from './io.ts';
 import { printData, type DataFormat } from './output.ts';
 import { counted, printable, styleFor } from './style.ts';
@@ -264,7 +265,10 @@ export function faultsOf(objects: readonly KubeObject[]): Finding[] {
 }
 
 async function examineKeys(client: KubeClient, wallMs: number): Promise<readonly Finding[]> {
-  const keys = await listObjects(client, SECRETS, null, `${API_KEY_LABEL}=true`);
+  return keyFindings(await listObjects(client, SECRETS, null, `${API_KEY_LABEL}=true`), wallMs);
+}
+
+export function keyFindings(keys: readonly KubeObject[], wallMs: number): readonly Finding[] {
   if (keys.length === 0)
     return [
       {
@@ -274,21 +278,20 @@ async function examineKeys(client: KubeClient, wallMs: number): Promise<readonly
         remedy: 'fairlead key create --name me -n NAMESPACE --apply',
       },
     ];
-  const expired = keys.filter((secret) => {
-    const expires = Buffer.from(textOf(member(secret['data'], 'expires')), 'base64')
-      .toString('utf8')
-      .trim();
-    return expires !== '' && Date.parse(expires) <= wallMs;
+  const useless = keys.flatMap((secret): readonly Finding[] => {
+    const { metadata } = secret;
+    const { state } = keyRow(secret, wallMs);
+    if (state === 'Valid') return [];
+    return [
+      {
+        state: 'warning',
+        check: 'client keys',
+        message: `${keyOf(metadata)} ${state === 'Expired' ? 'has expired' : 'cannot be read, so that its key is refused: sha256, models or expires is malformed'}`,
+        remedy: `fairlead key revoke ${metadata.name} -n ${metadata.namespace ?? ''}`,
+      },
+    ];
   });
-  return [
-    good('client keys', counted(keys.length, 'key')),
-    ...expired.map(({ metadata }): Finding => ({
-      state: 'warning',
-      check: 'client keys',
-      message: `${keyOf(metadata)} has expired`,
-      remedy: `fairlead key revoke ${metadata.name} -n ${metadata.namespace ?? ''}`,
-    })),
-  ];
+  return [good('client keys', counted(keys.length, 'key')), ...useless];
 }
 
 function good(check: string, message: string): Finding {
