@@ -71,6 +71,7 @@ export function chooseTable(configuration: Configuration, wanted: string | null)
   const { gateways, tables, standIn, unreadGateway } = configuration;
   if (unreadGateway)
     throw new CommandFailed('an LLMGateway cannot be read (see above), and nothing stands in for what it says of who may call');
+  if (standIn && wanted !== null) throw new UsageError(`--gateway ${wanted} is not in the files: they have no LLMGateway`);
   const id = standIn ? gateways.map(objectId)[0] : chooseGateway(gateways, wanted);
   const table = id === undefined ? undefined : tables.get(id);
   if (table === undefined) throw new CommandFailed(`LLMGateway ${id ?? ''} cannot be served as it is meant: see above`);

@@ -63,7 +63,7 @@ export class LiveConfiguration {
     printSecretHint(this.#io, configuration.findings);
     const table = chooseTable(configuration, gateway);
     this.#lastGood = objects;
-    this.#keepAsking ||= configuration.standIn && table.settings.clientAuth === 'APIKey';
+    this.#keepAsking ||= table.settings.clientAuth === 'APIKey';
     this.configuration = configuration;
     this.#kept = kept.map(({ object }) => objectLabel(object));
     return table;

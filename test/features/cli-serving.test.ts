@@ -156,6 +156,25 @@ describe('fairlead run', () => {
     PATIENCE_MS,
   );
 
+  const asking =
+    'apiVersion: fairlead.dev/v1alpha1\nkind: LLMGateway\nmetadata: {name: default, annotations: {fairlead.dev/is-default-gateway: "true"}}\nspec: {}\n';
+
+  it.each([
+    ['', [], /Reloaded|Nothing to change/],
+    [' that was asked for', ['--gateway', 'default/default'], /Not reloaded: --gateway default\/default is not in the files/],
+  ])('keeps asking for keys when an LLMGateway%s goes', async (_, more, said) => {
+    write('routes.yaml', routeYaml('http://127.0.0.1:1'));
+    const file = write('gateway.yaml', asking);
+    const { io, url, ended } = await serving(['-f', folder, '--watch', ...more]);
+    expect((await ask(url, 'chat')).status).toBe(401);
+    const seen = io.stderr.text.length;
+    rmSync(file);
+    await io.stderr.until(said, seen);
+    expect((await ask(url, 'chat')).status).toBe(401);
+    io.stop();
+    await ended;
+  });
+
   it.each([
     ['nothing in it', '', 1, /the files are empty/],
     ['no route that could be served', 'apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n', 1, /nothing can be served/],
