@@ -71,6 +71,13 @@ export function limitError(rejection: Rejection): GatewayError {
   };
 }
 
+/** Where the prompt is, if not in messages. */
+const PROMPT_PARAMS: Readonly<Partial<Record<Operation, string>>> = {
+  completions: 'prompt',
+  responses: 'input',
+  embeddings: 'input',
+};
+
 /** No target to try: the request asks for more than any can do, or the route has none. */
 export function noCandidateError(plan: Plan, route: Route, facts: RequestFacts): GatewayError {
   if (plan.rule === -1)
@@ -88,7 +95,7 @@ export function noCandidateError(plan: Plan, route: Route, facts: RequestFacts):
     return {
       code: 'context_length_exceeded',
       message: `The request does not fit into the context of any model: ${why}.`,
-      param: 'messages',
+      param: PROMPT_PARAMS[facts.operation] ?? 'messages',
     };
   const param = plan.excluded.find((exclusion) => exclusion.param !== undefined)?.param;
   return {

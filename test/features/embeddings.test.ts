@@ -163,7 +163,11 @@ describe('embeddings', () => {
     });
     const create = (input: string[]) => client.embeddings.create({ model: 'embed', input, encoding_format: 'float' });
     expect((await create(data.map(({ index }) => `text ${index}: ${'word '.repeat(400)}`))).data).toHaveLength(100);
-    await expect(create(['a', 'word '.repeat(10_000)])).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded' });
+    await expect(create(['a', 'word '.repeat(10_000)])).rejects.toMatchObject({
+      status: 400,
+      code: 'context_length_exceeded',
+      param: 'input',
+    });
   });
 
   it('that are fewer than the texts are an error', async () => {
