@@ -4,7 +4,7 @@ import { chat, type ChatAnswer } from './client.ts';
 import { chooseTable, configure } from './configuration.ts';
 import { CommandFailed, ExitCode, type Io, messageOf, UsageError } from './io.ts';
 import { type DataFormat, printData } from './output.ts';
-import { readObjects } from './read-objects.ts';
+import { type ReadObject, readObjects } from './read-objects.ts';
 import { printFindings, printSecretHint } from './report.ts';
 import { parseEnvSecret, VARIABLE, withSecrets } from './secrets.ts';
 import { startServer } from './server.ts';
@@ -52,13 +52,14 @@ function hasPassword(text: string): boolean {
 async function askHere(io: Io, options: TryOptions): Promise<ChatAnswer> {
   const fromEnv = options.secrets.map((text) => parseEnvSecret(text, io.env));
   const read = await readObjects(options.files, io);
-  const configuration = configure(withSecrets(read.objects, fromEnv), read.problems, { where: 'Laptop' });
+  const objects = withSecrets(read.objects, fromEnv).map(withoutCertificate);
+  const configuration = configure(objects, read.problems, { where: 'Laptop' });
   printFindings(
     io,
     configuration.findings.filter(({ severity }) => severity !== 'note'),
   );
   printSecretHint(io, configuration.findings);
-  const table = withoutListenerSecurity(chooseTable(configuration, options.gateway));
+  const table = withoutClientAuth(chooseTable(configuration, options.gateway));
   const server = await startServer(io, table, { host: '127.0.0.1', port: 0, adminPort: 0, log: 'none' });
   try {
     return await ask(io, options, server.url, null);
@@ -68,8 +69,16 @@ async function askHere(io: Io, options: TryOptions): Promise<ChatAnswer> {
 }
 
 /** Whoever has the files may use what is in them; nobody else reaches this gateway, on a port of its own for one request. */
-function withoutListenerSecurity(table: RouteTable): RouteTable {
-  return { ...table, settings: { ...table.settings, clientAuth: 'None', tls: null } };
+function withoutClientAuth(table: RouteTable): RouteTable {
+  return { ...table, settings: { ...table.settings, clientAuth: 'None' } };
+}
+
+/** Its listener speaks plain HTTP for the same reason, so the Secret of its certificate may be elsewhere. */
+function withoutCertificate(read: ReadObject): ReadObject {
+  const { object } = read;
+  if (object.kind !== 'LLMGateway') return read;
+  const { tls: _, ...listener } = object.spec.listener;
+  return { ...read, object: { ...object, spec: { ...object.spec, listener } } };
 }
 
 function keyFrom(io: Io, variable: string | null): string | null {

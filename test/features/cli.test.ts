@@ -237,6 +237,13 @@ describe('fairlead try', () => {
       const streamed = await fairlead(['try', '-f', file, '-m', 'chat', '--stream', 'Hello']);
       expect(streamed.out).toBe(whole.out);
       expect(streamed.err).toMatch(/\$0\.\d+ · first token after/);
+      const gateway = `apiVersion: fairlead.dev/v1alpha1
+kind: LLMGateway
+metadata: {name: default, annotations: {fairlead.dev/is-default-gateway: "true"}}
+spec: {listener: {tls: {secretRef: {name: elsewhere}}}}
+`;
+      const secured = await fairlead(['try', '-f', file, '-f', write('gateway.yaml', gateway), '-m', 'chat', 'Hello']);
+      expect([secured.code, secured.out]).toEqual([0, whole.out]);
       const unknown = await fairlead(['try', '-f', file, '-m', 'nope', '-o', 'json', 'Hello']);
       expect(unknown.code).toBe(1);
       expect(JSON.parse(unknown.out)).toMatchObject({ status: 404, error: { code: 'model_not_found' } });
