@@ -171,7 +171,7 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
     switch (delta['type']) {
       case 'text_delta': {
         const text = stringOf(delta['text']);
-        if (text !== '' && this.#shortcut.learn(data, 'text', textDelta)) this.#textIndex = index;
+        if (text !== '') this.#shortcut.learn(data, 'text', textDelta, () => (this.#textIndex = index));
         return this.#readText(index, text, text.length);
       }
       case 'thinking_delta': {

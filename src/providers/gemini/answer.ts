@@ -120,9 +120,8 @@ export class GenerateStream extends UpstreamReader {
     if ((this.#shortcut?.match(data) ?? -1) >= 0) return this.#readMatched(data);
     const event = parseJson(data);
     const bits = this.readEvent(event);
-    if (bits === StreamEvent.Output && isObject(event) && isPlainText(event)) {
-      if (this.#shortcut?.learn(data, 'text', plainText) === true) this.#learnedUsage = readUsage(event['usageMetadata']);
-    }
+    if (bits === StreamEvent.Output && isObject(event) && isPlainText(event))
+      this.#shortcut?.learn(data, 'text', plainText, () => (this.#learnedUsage = readUsage(event['usageMetadata'])));
     return bits;
   }
 

@@ -98,9 +98,9 @@ export class ChatStream extends OpenAIStream {
     // OpenRouter's last chunk repeats an empty choice beside its usage.
     const bare = choices.length === 0 || (!carries && this.finished);
     if (hasUsage && bare && !annotated && bits === 0) bits = StreamEvent.UsageOnly;
-    if (plain && bits === StreamEvent.Output && !hasUsage && this.#textKey !== null) {
-      if (this.#shortcut?.learn(data, this.#textKey, FIND_TEXT[this.#textKey]) === true) this.#learnedKey = this.#textKey;
-    }
+    const key = this.#textKey;
+    if (plain && bits === StreamEvent.Output && !hasUsage && key !== null)
+      this.#shortcut?.learn(data, key, FIND_TEXT[key], () => (this.#learnedKey = key));
     return bits;
   }
 

@@ -34,6 +34,13 @@ interface Gap {
 /** Finds the text in a parsed event, where the reader itself looks for it; undefined: not an event this was learned from. */
 export type FindText = (event: JsonObject) => unknown;
 
+interface Lesson {
+  readonly data: string;
+  readonly key: string;
+  readonly findText: FindText;
+  readonly onLearned: (() => void) | undefined;
+}
+
 /** Members with numbers that differ from event to event, and where they are. */
 export interface Counters {
   readonly names: readonly string[];
@@ -50,6 +57,8 @@ export class DeltaShortcut {
   /** Of the event that was matched last, by the index of a gap: where its number begins. */
   readonly #numbersAt: number[] = [];
   #fruitless = 0;
+  /** To be learned from when the next event comes: the first output of a stream waits for nothing. */
+  #lesson: Lesson | null = null;
   /** Of the event that was matched last: where its text is, and whether it is as it reads. */
   #textStart = 0;
   #textEnd = 0;
@@ -61,6 +70,7 @@ export class DeltaShortcut {
 
   /** Characters of text in an event of the learned form, in UTF-16 units as JSON.parse would give them; -1: parse it. */
   match(data: string): number {
+    if (this.#lesson !== null) this.#learn(this.#lesson);
     const parts = this.#parts;
     const gaps = this.#gaps;
     let chars = -1;
@@ -106,12 +116,18 @@ export class DeltaShortcut {
   }
 
   /**
-   * Takes `data`, just parsed and found to be a delta with text under `key` and no other news, as the form to expect.
-   * False: it cannot be told by its form, and the one before stays. The form is put to the test: with known values in the gaps it must parse to an event with exactly these values in these places.
+   * Has `data`, just parsed and found to be a delta with text under `key` and no other news, be the form to expect of what follows.
+   * Where it cannot be told by its form, the one before stays, and `onLearned` is not called.
    */
-  learn(data: string, key: string, findText: FindText): boolean {
-    if (this.#fruitless >= MAX_FRUITLESS) return false;
+  learn(data: string, key: string, findText: FindText, onLearned?: () => void): void {
+    if (this.#fruitless >= MAX_FRUITLESS) return;
     this.#fruitless++;
+    this.#lesson = { data, key, findText, onLearned };
+  }
+
+  /** The form is put to the test: with known values in the gaps it must parse to an event with exactly these values in these places. */
+  #learn({ data, key, findText, onLearned }: Lesson): void {
+    this.#lesson = null;
     const gaps = [
       gapAfter(data, key, 'text'),
       gapAfter(data, 'obfuscation', 'pad'),
@@ -121,20 +137,20 @@ export class DeltaShortcut {
     const parts: string[] = [];
     let at = 0;
     for (const gap of gaps) {
-      if (gap.start < at) return false;
+      if (gap.start < at) return;
       parts.push(data.slice(at, gap.start));
       at = gap.end;
     }
     parts.push(data.slice(at));
     const probe = parseJson(parts.map((part, i) => part + probeValue(gaps[i]?.kind)).join(''));
-    if (!isObject(probe) || findText(probe) !== PROBE_TEXT) return false;
+    if (!isObject(probe) || findText(probe) !== PROBE_TEXT) return;
     for (const { kind, name } of gaps) {
-      if (kind === 'pad' && probe['obfuscation'] !== PROBE_PAD) return false;
-      if (kind === 'number' && this.#counters.find(probe, name) !== PROBE_NUMBER) return false;
+      if (kind === 'pad' && probe['obfuscation'] !== PROBE_PAD) return;
+      if (kind === 'number' && this.#counters.find(probe, name) !== PROBE_NUMBER) return;
     }
     this.#parts = parts;
     this.#gaps = gaps;
-    return true;
+    onLearned?.();
   }
 }
 
