@@ -15,6 +15,7 @@ it('tells of a fault in what follows a proof that was not given, which else woul
   const exchange = new Exchange(
     { outputReady() {}, sendInterim() {}, flowing: true, cut() {} },
     { method: 'POST', url: '/', headers: {}, http11: true, keepAlive: true, expectsContinue: false },
+    null,
   );
   const { promise: told, resolve: fault } = Promise.withResolvers<unknown>();
   const broken = new Error('the next target cannot be asked');

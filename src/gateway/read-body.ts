@@ -40,8 +40,7 @@ export class RequestBody implements BodySink {
   }
 
   start(): void {
-    const announced = Number(this.#exchange.headers['content-length'] ?? 0);
-    if (announced > this.#maxBytes) {
+    if ((this.#exchange.contentLength ?? 0) > this.#maxBytes) {
       this.#fail(this.#tooLarge());
       return;
     }

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { atTurnEnd, type Flushable, soon } from '../../lib/turn-end.ts';
 import { Exchange, type ExchangeCarrier } from './exchange.ts';
-import { HttpRequestError, type RequestEvents, type RequestHead, RequestParser } from './request-parser.ts';
+import type { RequestHead } from './request-head.ts';
+import { HttpRequestError, type RequestEvents, RequestParser } from './request-parser.ts';
 
 /** What a client may send ahead of its answers before it is read no further. Its leaving is seen only while it is read. */
 const MAX_AHEAD_BYTES = 64 * 1024;
@@ -147,8 +148,8 @@ export class ClientConnection implements RequestEvents, ExchangeCarrier, Flushab
     }
   }
 
-  onRequest(head: RequestHead): void {
-    const exchange = new Exchange(this, head);
+  onRequest(head: RequestHead, contentLength: number | null): void {
+    const exchange = new Exchange(this, head, contentLength);
     this.#exchange = exchange;
     this.#answered = false;
     this.#lingeredBytes = 0;

@@ -1,6 +1,6 @@
 import type { Fields } from '../../lib/http1/message-parser.ts';
 import { answerHead } from './answer-head.ts';
-import type { RequestHead } from './request-parser.ts';
+import type { RequestHead } from './request-head.ts';
 
 /** Who reads a request's body. */
 export interface BodySink {
@@ -48,6 +48,8 @@ export class Exchange {
   readonly method: string;
   readonly url: string;
   readonly headers: Readonly<Fields>;
+  /** What the client says of its body, in bytes; null: nothing. */
+  readonly contentLength: number | null;
   readonly #http11: boolean;
   readonly #expectsContinue: boolean;
   readonly #carrier: ExchangeCarrier;
@@ -70,11 +72,12 @@ export class Exchange {
   #pieces: Buffer[] = [];
   #pieceBytes = 0;
 
-  constructor(carrier: ExchangeCarrier, head: RequestHead) {
+  constructor(carrier: ExchangeCarrier, head: RequestHead, contentLength: number | null) {
     this.#carrier = carrier;
     this.method = head.method;
     this.url = head.url;
     this.headers = head.headers;
+    this.contentLength = contentLength;
     this.#http11 = head.http11;
     this.#expectsContinue = head.expectsContinue;
     this.last = !head.keepAlive;

@@ -94,4 +94,34 @@ describe('RequestParser beside llhttp', () => {
     expect(taken).toBeGreaterThan(RUNS / 20);
     expect(refused).toBeGreaterThan(RUNS / 10);
   }, 600_000);
+
+  it(`${RUNS} requests behind one like them: read as if they were alone`, () => {
+    const pick = generator(SEED);
+    const firsts = VALID_REQUESTS.filter((request) => readRequests([latin1(request)]).requests.at(-1)?.keepAlive === true);
+    let taken = 0;
+    for (let run = 0; run < RUNS; run++) {
+      const first = firsts[pick(firsts.length)] ?? '';
+      const before = readRequests([latin1(first)]).requests.length;
+      const second = latin1(
+        pick(4) === 0 ? first.replace(/(content-length: *)\d+/i, `$1${pick(12)}`) : damaged([first], PIECES, pick),
+      );
+      const alone = readRequests([second]);
+      const behind = readRequests(pick(2) === 0 ? [Buffer.concat([latin1(first), second])] : [latin1(first), second]);
+      expect({
+        first,
+        second: second.toString('latin1'),
+        requests: behind.requests.slice(before),
+        error: behind.error?.message,
+      }).toEqual({
+        first,
+        second: second.toString('latin1'),
+        requests: alone.requests,
+        error: alone.error?.message,
+      });
+      taken += alone.requests.length;
+    }
+    expect(taken).toBeGreaterThan(RUNS / 20);
+  });
 });
+
+const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');

@@ -24,6 +24,23 @@ describe('RequestParser', () => {
     },
   );
 
+  it('reads a head that came before by what differs in it: the length of its body, or anything', () => {
+    const head = (more: string): string => `POST /a HTTP/1.1\r\nhost: g\r\nx-a: b\r\n${more}\r\nx-c: d\r\n\r\n`;
+    const requests = [
+      ...['content-length: 3', 'content-length: 12', 'content-length: 0', 'x: y', 'content-length: 1 ', 'Content-Length: 1'],
+      ...['content-length:\t7', 'content-length:\t8', 'x: y', 'x: y', 'x: z', 'content-length: 3', 'content-length: 3'],
+    ].map((line) => head(line) + '0123456789ab'.slice(0, Number(/: *\t*(\d+)/.exec(line)?.[1] ?? 0)));
+    const alone = requests.flatMap((request) => readRequests([text(request)]).requests);
+    expect(alone).toHaveLength(requests.length);
+    expect(readRequests([text(requests.join(''))])).toMatchObject({ requests: alone, error: null });
+    for (const bad of ['+3', '3, 3', '0x3', '3 3', '1'.repeat(16), '']) {
+      const { requests: read, error } = readRequests([
+        text(`${requests[0] ?? ''}${requests[1] ?? ''}${head(`content-length: ${bad}`)}`),
+      ]);
+      expect([bad, read.length, error?.message]).toEqual([bad, 2, expect.stringContaining('content-length')]);
+    }
+  });
+
   it('takes a header for what was sent, whatever objects are called by that name', () => {
     const [read] = readRequests([text(`${GET}Constructor: a\r\n__proto__: b\r\n__proto__: c\r\n\r\n`)]).requests;
     expect(Object.entries(read?.headers ?? {})).toEqual([

@@ -1,5 +1,7 @@
 import { METHODS } from 'node:http';
-import { type Fields, HEADER_LINES, MessageParser, readFields, saysClose, wrongLine } from '../../lib/http1/message-parser.ts';
+import { HeadMemory } from './head-memory.ts';
+import type { RequestHead } from './request-head.ts';
+import { HEADER_LINES, MessageParser, readFields, saysClose, wrongLine } from '../../lib/http1/message-parser.ts';
 
 /** Bytes that are not an HTTP/1.1 request, or one that two readers could understand in different ways; `status` answers them. */
 export class HttpRequestError extends Error {
@@ -12,22 +14,10 @@ export class HttpRequestError extends Error {
   }
 }
 
-/** A request as its head tells it. */
-export interface RequestHead {
-  readonly method: string;
-  /** As it stands in the request line: origin or absolute form, or an asterisk. */
-  readonly url: string;
-  readonly headers: Readonly<Fields>;
-  readonly http11: boolean;
-  /** The client keeps the connection after the answer. */
-  readonly keepAlive: boolean;
-  /** It waits to be told to send its body. */
-  readonly expectsContinue: boolean;
-}
-
 /** What a request consists of. `stop` may be called from any of them, after which none is called. */
 export interface RequestEvents {
-  onRequest(head: RequestHead): void;
+  /** `contentLength`: in bytes; null: not told. */
+  onRequest(head: RequestHead, contentLength: number | null): void;
   /** Never empty; a part of what was read. */
   onRequestBody(bytes: Buffer): void;
   /** The request is whole. */
@@ -51,6 +41,7 @@ const FIRST: ReadonlySet<string> = new Set(['authorization', 'content-type', 'us
 /** Reads the requests of one connection, one for each `expect`; what is none throws `HttpRequestError`. */
 export class RequestParser extends MessageParser {
   readonly #events: RequestEvents;
+  readonly #memory = new HeadMemory();
 
   constructor(events: RequestEvents) {
     super();
@@ -67,27 +58,21 @@ export class RequestParser extends MessageParser {
     // Some clients end a body with a line's end too many (RFC 9112, section 2.2).
     const head = section.startsWith('\r\n') ? section.replace(EMPTY_LINES, '') : section;
     if (head === '') return;
-    if (!HEAD_SYNTAX.test(head)) throw wrong(wrongLine(head, HEAD_SYNTAX, 'request line'));
-    const methodEnd = head.indexOf(' ');
-    const urlEnd = head.indexOf(' ', methodEnd + 1);
-    const method = head.slice(0, methodEnd);
-    const url = head.slice(methodEnd + 1, urlEnd);
-    if (!KNOWN_METHODS.has(method)) throw wrong(`the method ${method.slice(0, 32)} is not known`);
-    if (!TARGET.test(url)) throw wrong('the target is neither a path nor a URL');
-    const http11 = head.charCodeAt(urlEnd + 8) === ONE;
-    const headers = readFields(head, FIRST, ONCE, wrong);
-    if (http11 && headers['host'] === undefined) throw wrong('there is no host header');
-    this.beginBody(headers, http11, false, false);
-    const { connection, expect } = headers;
+    const known = this.#memory.find(head);
+    if (known === null) {
+      const { request, length } = readHead(head);
+      this.#memory.keep(head, request);
+      this.#begin(request, length, last);
+    } else {
+      this.#begin(known.request, known.length === '' ? undefined : known.length, last);
+    }
+  }
+
+  #begin(request: RequestHead, length: string | undefined, last: boolean): void {
+    const { headers, http11 } = request;
+    this.beginBody(length, headers['transfer-encoding'], http11, false, false);
     const { turn } = this;
-    this.#events.onRequest({
-      method,
-      url,
-      headers,
-      http11,
-      keepAlive: connection === undefined ? http11 : !saysClose(connection) && (http11 || KEEP_ALIVE.test(connection)),
-      expectsContinue: expect !== undefined && http11 && expectsContinue(expect),
-    });
+    this.#events.onRequest(request, length === undefined ? null : Number(length));
     if (turn === this.turn) this.endIfBodiless(last);
   }
 
@@ -114,6 +99,31 @@ export class RequestParser extends MessageParser {
 }
 
 const ONE = 0x31;
+
+/** `length`: its `content-length`. */
+function readHead(head: string): { readonly request: RequestHead; readonly length: string | undefined } {
+  if (!HEAD_SYNTAX.test(head)) throw wrong(wrongLine(head, HEAD_SYNTAX, 'request line'));
+  const methodEnd = head.indexOf(' ');
+  const urlEnd = head.indexOf(' ', methodEnd + 1);
+  const method = head.slice(0, methodEnd);
+  const url = head.slice(methodEnd + 1, urlEnd);
+  if (!KNOWN_METHODS.has(method)) throw wrong(`the method ${method.slice(0, 32)} is not known`);
+  if (!TARGET.test(url)) throw wrong('the target is neither a path nor a URL');
+  const http11 = head.charCodeAt(urlEnd + 8) === ONE;
+  const headers = readFields(head, FIRST, ONCE, wrong);
+  if (http11 && headers['host'] === undefined) throw wrong('there is no host header');
+  const { connection, expect, 'content-length': length } = headers;
+  if (length !== undefined) headers['content-length'] = undefined;
+  const request = {
+    method,
+    url,
+    headers,
+    http11,
+    keepAlive: connection === undefined ? http11 : !saysClose(connection) && (http11 || KEEP_ALIVE.test(connection)),
+    expectsContinue: expect !== undefined && http11 && expectsContinue(expect),
+  };
+  return { request, length };
+}
 
 function expectsContinue(expect: string): boolean {
   if (expect.toLowerCase() === '100-continue') return true;

@@ -129,11 +129,15 @@ export abstract class MessageParser {
 
   /**
    * Decides how the body ends, by RFC 9112, section 6.3. `bodiless`: it has none, whatever the headers say; `untilClose`: where they
-   * say nothing, the connection's end ends it.
+   * say nothing, the connection's end ends it. `length` and `encoding`: `content-length` and `transfer-encoding`.
    */
-  protected beginBody(fields: Fields, http11: boolean, bodiless: boolean, untilClose: boolean): void {
-    const length = fields['content-length'];
-    const encoding = fields['transfer-encoding'];
+  protected beginBody(
+    length: string | undefined,
+    encoding: string | undefined,
+    http11: boolean,
+    bodiless: boolean,
+    untilClose: boolean,
+  ): void {
     if (length !== undefined && !CONTENT_LENGTH.test(length)) throw this.wrong(`content-length ${length.slice(0, 64)}`);
     if (length !== undefined && encoding !== undefined) throw this.wrong('content-length beside transfer-encoding');
     if (encoding !== undefined && (!http11 || encoding.toLowerCase() !== 'chunked'))

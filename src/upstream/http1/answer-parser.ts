@@ -93,7 +93,7 @@ export class AnswerParser extends MessageParser {
     const headers = readFields(head, null, ONCE, wrong);
     const http11 = head.charCodeAt(7) === ONE;
     this.#readConnection(headers, http11);
-    this.beginBody(headers, http11, status === 204 || status === 304, true);
+    this.beginBody(headers['content-length'], headers['transfer-encoding'], http11, status === 204 || status === 304, true);
     if (this.awaitsClose) this.reusable = false;
     const { turn } = this;
     this.#events.onHead(status, headers);
