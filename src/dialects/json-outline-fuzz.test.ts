@@ -278,7 +278,14 @@ function bytesOf({ texts, members, model, odd, places: [first, second, third], e
   return Buffer.from(`{${all.join(' ,')}}${end}`);
 }
 
-function saidOf({ model, bodyModel, modelStart, modelEnd, stream, includeUsage }: ParsedBody): Omit<BodyReading, 'outline'> {
+function saidOf({
+  model,
+  bodyModel,
+  modelStart,
+  modelEnd,
+  stream,
+  includeUsage,
+}: ParsedBody): Omit<BodyReading, 'outline' | 'mayNameIds'> {
   return { model, bodyModel, modelStart, modelEnd, stream, includeUsage };
 }
 
@@ -316,7 +323,7 @@ describe('readRequestBody', () => {
         const read = readRequestBody(bytes, 'chat');
         if (!read.ok || read.value.left === null) return true;
         outlined++;
-        const whole = new ParsedBody('chat', bytes, { ...saidOf(read.value), outline: read.value.json }, null);
+        const whole = new ParsedBody('chat', bytes, { ...saidOf(read.value), outline: read.value.json, mayNameIds: true }, null);
         const { promptTokens, promptSize, longest, ...facts } = readFacts('chat', '/v1/x', read.value);
         const {
           promptTokens: tokens,

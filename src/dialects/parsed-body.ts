@@ -5,7 +5,7 @@ import type { LeftOut } from './json-outline.ts';
 /** What was read of a JSON request, and where its bytes say so. */
 export type BodyReading = Pick<
   ParsedBody,
-  'outline' | 'model' | 'bodyModel' | 'modelStart' | 'modelEnd' | 'stream' | 'includeUsage'
+  'outline' | 'model' | 'bodyModel' | 'modelStart' | 'modelEnd' | 'stream' | 'includeUsage' | 'mayNameIds'
 >;
 
 /** A JSON request that may be served. */
@@ -28,6 +28,8 @@ export class ParsedBody {
   readonly stream: boolean;
   /** `stream_options.include_usage` is true. */
   readonly includeUsage: boolean;
+  /** False: nothing in the bytes is called, or says, anything with `_id` in it, however it is written. */
+  readonly mayNameIds: boolean;
   #json: JsonObject | null;
 
   constructor(
@@ -47,6 +49,7 @@ export class ParsedBody {
     this.modelEnd = reading.modelEnd;
     this.stream = reading.stream;
     this.includeUsage = reading.includeUsage;
+    this.mayNameIds = reading.mayNameIds;
     this.#json = json;
   }
 
@@ -57,8 +60,8 @@ export class ParsedBody {
 
   /** Of the model that what it names leads to. */
   of(model: string): ParsedBody {
-    const { outline, bodyModel, modelStart, modelEnd, stream, includeUsage } = this;
-    const reading = { outline, model, bodyModel, modelStart, modelEnd, stream, includeUsage };
+    const { outline, bodyModel, modelStart, modelEnd, stream, includeUsage, mayNameIds } = this;
+    const reading = { outline, model, bodyModel, modelStart, modelEnd, stream, includeUsage, mayNameIds };
     return new ParsedBody(this.operation, this.bytes, reading, this.left, this.#json);
   }
 

@@ -108,11 +108,9 @@ function readOutline(bytes: Buffer, ascii: boolean, operation: Operation, urlMod
   const read = readMembers(outline.bytes, ascii || isAscii(outline.bytes), urlModel, MAX_JSON_DEPTH - 1);
   if (!read.ok) return null;
   const { modelStart, modelEnd } = read.value;
-  const found =
-    modelStart === -1
-      ? read.value
-      : { ...read.value, modelStart: left.bodyOffset(modelStart), modelEnd: left.bodyOffset(modelEnd) };
-  return new ParsedBody(operation, bytes, found, left);
+  const inBody = modelStart === -1 ? {} : { modelStart: left.bodyOffset(modelStart), modelEnd: left.bodyOffset(modelEnd) };
+  // What was left out was not searched.
+  return new ParsedBody(operation, bytes, { ...read.value, ...inBody, mayNameIds: true }, left);
 }
 
 /** `bytes`: a body's, or its outline's. */
@@ -159,6 +157,7 @@ function readMembers(
     modelEnd,
     stream: stream === true,
     includeUsage: asksForUsage(json['stream_options']),
+    mayNameIds: text.includes('_id') || text.includes(ESCAPE_PREFIX),
   });
 }
 

@@ -12,11 +12,13 @@ const NO_FILES: ReadonlySet<string> = new Set(['metadata', 'parameters', 'schema
 
 /** Each once, in no order. Of a request that names none the bytes are looked at, and nothing is parsed. */
 export function fileIdsOf(body: ParsedBody): readonly string[] {
-  if (!mayNameFiles(body.bytes)) return [];
+  if (!body.mayNameIds || !mayNameFiles(body.bytes)) return NO_IDS;
   const found = new Set<string>();
   collect(body.json, found);
   return [...found];
 }
+
+const NO_IDS: readonly string[] = [];
 
 /** Searched for by what is rare in prose. */
 function mayNameFiles(bytes: Buffer): boolean {
