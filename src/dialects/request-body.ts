@@ -133,7 +133,8 @@ function readMembers(
   }
 
   const bodyModel = named.value;
-  const start = modelValueStart(bytes, text, json, bodyModel !== null);
+  const escapeAt = text.indexOf(ESCAPE_PREFIX);
+  const start = modelValueStart(bytes, text, json, bodyModel !== null, escapeAt);
   if (!start.ok) return start;
   const modelStart = start.value;
   let modelEnd = -1;
@@ -157,7 +158,7 @@ function readMembers(
     modelEnd,
     stream: stream === true,
     includeUsage: asksForUsage(json['stream_options']),
-    mayNameIds: text.includes('_id') || text.includes(ESCAPE_PREFIX),
+    mayNameIds: escapeAt !== -1 || text.includes('_id'),
   });
 }
 
@@ -247,10 +248,16 @@ function readModel(json: JsonObject, urlModel: string | null): Result<string | n
  * same holds for the names of streams: at most one occurrence, at most one key; and none where JSON.parse found none. The rare
  * others are scanned for where JSON.parse found one.
  */
-function modelValueStart(bytes: Buffer, text: string, json: JsonObject, hasModel: boolean): Result<number, BodyError> {
+function modelValueStart(
+  bytes: Buffer,
+  text: string,
+  json: JsonObject,
+  hasModel: boolean,
+  escapeAt: number,
+): Result<number, BodyError> {
   const goesOn =
     Object.hasOwn(json, 'previous_response_id') || Object.hasOwn(json, 'conversation') || Object.hasOwn(json, 'input_file_id');
-  if (!goesOn && !mayEscapeLetters(text)) {
+  if (!goesOn && !mayEscapeLetters(text, escapeAt)) {
     const first = nextModelKey(text, 0);
     const single = hasModel ? nextModelKey(text, first + MODEL_KEY.length) === -1 : first === -1;
     const streams = Object.hasOwn(json, 'stream') || Object.hasOwn(json, 'stream_options');
@@ -276,8 +283,8 @@ function nextModelKey(text: string, from: number): number {
   return at;
 }
 
-function mayEscapeLetters(text: string): boolean {
-  const first = text.indexOf(ESCAPE_PREFIX);
+/** `first`: where the first escape is, or -1. */
+function mayEscapeLetters(text: string, first: number): boolean {
   return first !== -1 && LETTER_ESCAPES.some((escape) => text.includes(escape, first));
 }
 

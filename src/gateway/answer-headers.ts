@@ -15,8 +15,8 @@ export interface Told {
   readonly remaining: RemainingByUnit;
 }
 
-/** Flat: name, value, …; without what frames the body. */
-export function answerHeaders(attempt: Attempt, upstream: AnswerHeaders, told: Told): string[] {
+/** What is known of it once its request is sent. Flat: name, value, …; without what frames the body. */
+export function headersAhead(attempt: Attempt, told: Told): string[] {
   const headers = [
     'x-request-id',
     told.requestId,
@@ -28,12 +28,16 @@ export function answerHeaders(attempt: Attempt, upstream: AnswerHeaders, told: T
     String(told.attempts),
   ];
   if (told.cache !== null) headers.push('x-fairlead-cache', told.cache);
+  told.allowance.addHeaders(headers, attempt);
+  addLimitHeaders(headers, told.remaining);
+  return headers;
+}
+
+/** Adds what the answer itself brings. */
+export function addAnswerHeaders(headers: string[], attempt: Attempt, upstream: AnswerHeaders): void {
   const { leftOut } = attempt;
   if (leftOut.length > 0) headers.push('x-fairlead-dropped', headerList(leftOut));
-  told.allowance.addHeaders(headers, attempt);
   const structured = attempt.structured?.state ?? null;
   if (structured !== null) headers.push('x-fairlead-structured-output', structured);
   passedHeaders(headers, upstream);
-  addLimitHeaders(headers, told.remaining);
-  return headers;
 }

@@ -10,7 +10,7 @@ import { NO_LIMITS } from '../limits/local.ts';
 import type { Answer, AnswerHeaders, Translation } from '../providers/provider.ts';
 import { redactErrorBody } from '../providers/shared/redact.ts';
 import type { Plan } from '../selection/types.ts';
-import { answerHeaders } from './answer-headers.ts';
+import { addAnswerHeaders, headersAhead } from './answer-headers.ts';
 import { addLimitHeaders, sendError, streamErrorEvent } from './answers.ts';
 import type { UpstreamAnswer } from './answer-owner.ts';
 import { Attempt, type AttemptHost, isEventStream } from './attempt.ts';
@@ -56,6 +56,8 @@ export class Relay implements AttemptHost {
   #backoffTimer: NodeJS.Timeout | undefined;
   #committed = false;
   #over = false;
+  /** Of the head of a stream by the first attempt, as long as that is under way. */
+  #ahead: string[] | null = null;
 
   constructor(run: RequestContext, loaded: LoadedRoute, body: ParsedBody | MultipartBody, facts: RequestFacts) {
     this.run = run;
@@ -87,11 +89,16 @@ export class Relay implements AttemptHost {
     this.#reservation = reservation;
     reservation.onRevoked(() => this.abandon(SLOT_LOST));
     this.#enter(this.choice.first, false);
-    if (this.stream && !this.#over) this.#keepAlive.arm();
+    if (!this.stream || this.#over) return;
+    this.#keepAlive.arm();
+    // While the model works: when it has answered, a first token waits for nothing.
+    const attempt = this.#current;
+    if (attempt !== null && this.attempts.length === 1) this.#ahead = this.#headersAhead(attempt);
   }
 
   attemptFailed(attempt: Attempt, failure: Failure, answer: UpstreamAnswer | null): void {
     if (this.#over || attempt !== this.#current) return;
+    this.#ahead = null;
     this.#closeAttempt(attempt, failure);
     this.choice.failed(this.loaded.targets.indexOf(attempt.target), failure);
     const next = this.choice.next(this.attempts, this.#committed);
@@ -412,7 +419,14 @@ export class Relay implements AttemptHost {
   }
 
   #headers(attempt: Attempt, upstream: AnswerHeaders): string[] {
-    return answerHeaders(attempt, upstream, {
+    const headers = this.#ahead ?? this.#headersAhead(attempt);
+    this.#ahead = null;
+    addAnswerHeaders(headers, attempt, upstream);
+    return headers;
+  }
+
+  #headersAhead(attempt: Attempt): string[] {
+    return headersAhead(attempt, {
       requestId: this.run.requestId,
       reason: this.reason(attempt),
       attempts: this.attempts.length,
