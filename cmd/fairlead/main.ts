@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { main } from '../../src/cli/main.ts';
 import type { Output } from '../../src/cli/io.ts';
+import { optimizeEarly } from '../../src/lib/optimize-early.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 
 /** A reader that has gone (`| head`) is no fault: there is nobody left to write for. */
@@ -17,6 +18,7 @@ function outputTo(stream: NodeJS.WriteStream): Output {
   };
 }
 
+optimizeEarly();
 const code = await main(process.argv.slice(2), {
   env: process.env,
   stdin: process.stdin,

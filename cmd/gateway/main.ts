@@ -2,11 +2,13 @@
 // The data plane of a pod. Everything it is told comes by its environment (src/lib/pod.ts) and from the operator.
 import { VERSION } from '../../src/cli/version.ts';
 import { GatewayPod } from '../../src/gateway/pod.ts';
+import { optimizeEarly } from '../../src/lib/optimize-early.ts';
 import { readPodEnvironment } from '../../src/gateway/pod-environment.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { proxyFromEnvironment } from '../../src/upstream/connections.ts';
 
+optimizeEarly();
 const environment = readPodEnvironment(process.env);
 if (!environment.ok) {
   process.stderr.write(`${environment.error}\n`);
