@@ -32,8 +32,8 @@ export function soon(item: Flushable): void {
   if (soonItems > 1 || soonItemsBefore > 1) {
     atTurnEnd(item);
   } else {
-    schedule();
     item.flush();
+    schedule();
   }
 }
 

@@ -38,11 +38,13 @@ export function editNames(names: Names, removed: readonly Route[], added: readon
   return removed.length === 0 && added.length === 0 ? names : names.edited(removed, added);
 }
 
-/** Immutable, as is all that it is made of: a request goes on with the names of the table that it began with. */
+/** Its answers never change, as does nothing that it is made of: a request goes on with the names of the table that it began with. */
 class NameTable implements Names {
   readonly #gatewayNamespace: string;
   readonly #byNamespace: ShardedMap<Scope>;
   readonly #everywhere: Scope;
+  /** What was asked last, as it often is again. */
+  #last: { readonly caller: Caller; readonly model: string; readonly route: Route | null } | null = null;
 
   constructor(gatewayNamespace: string, byNamespace = new ShardedMap<Scope>(), everywhere = Scope.EMPTY) {
     this.#gatewayNamespace = gatewayNamespace;
@@ -64,6 +66,14 @@ class NameTable implements Names {
   }
 
   resolve(caller: Caller, model: string): Route | null {
+    const last = this.#last;
+    if (last?.caller === caller && last.model === model) return last.route;
+    const route = this.#resolve(caller, model);
+    this.#last = { caller, model, route };
+    return route;
+  }
+
+  #resolve(caller: Caller, model: string): Route | null {
     const platform = caller.platform || caller.anonymous;
     if (!platform && caller.namespace !== this.#gatewayNamespace) {
       const own = this.#byNamespace.get(caller.namespace)?.find(true, caller.tenant, model);

@@ -23,6 +23,7 @@ interface Form {
 export class HeadMemory {
   #text = '';
   #request: RequestHead | null = null;
+  #length = '';
   /** What stands around the digits of its length; null: not looked for yet, as a connection's only request never is. */
   #form: Form | null = null;
   #strangers = 0;
@@ -31,6 +32,7 @@ export class HeadMemory {
   find(text: string): KnownHead | null {
     const request = this.#request;
     if (request === null) return null;
+    if (text === this.#text) return { request, length: this.#length };
     const { before, after } = (this.#form ??= formOf(this.#text));
     const end = text.length - after.length;
     // Comparing slices is several times quicker in V8 than startsWith.
@@ -44,11 +46,12 @@ export class HeadMemory {
     return null;
   }
 
-  /** `request` is what was read from it. */
-  keep(text: string, request: RequestHead): void {
+  /** `request` and `length` are what was read from it. */
+  keep(text: string, request: RequestHead, length: string): void {
     const keeps = this.#strangers < MAX_STRANGERS;
     this.#text = keeps ? text : '';
     this.#request = keeps ? request : null;
+    this.#length = length;
     this.#form = null;
   }
 }

@@ -61,7 +61,7 @@ export class RequestParser extends MessageParser {
     const known = this.#memory.find(head);
     if (known === null) {
       const { request, length } = readHead(head);
-      this.#memory.keep(head, request);
+      this.#memory.keep(head, request, length ?? '');
       this.#begin(request, length, last);
     } else {
       this.#begin(known.request, known.length === '' ? undefined : known.length, last);
