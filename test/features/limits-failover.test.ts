@@ -1,7 +1,7 @@
 // Promise: the death of a master, under Sentinel or in a Cluster, fails no request and spends no limit twice.
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ClusterGroup, SentinelGroup } from '../limits/redis-groups.ts';
-import { redisAbsent, type RedisProcess } from '../limits/redis-process.ts';
+import { redisAbsent } from '../limits/redis-process.ts';
 import { type Answer, request } from './support/client.ts';
 import { chat } from './support/dialects.ts';
 import { startGateway, type TestGateway } from './support/gateway.ts';
@@ -57,9 +57,6 @@ if (redisAbsent === null) {
         alone ||= byItself;
       }
     };
-    const replicated = async (master: RedisProcess | undefined): Promise<void> => {
-      await master?.command('WAIT', '1', '10000');
-    };
 
     beforeEach(async () => {
       upstream = await FakeUpstream.start((call) => call.answer(200, chat.whole('Hello')));
@@ -76,7 +73,7 @@ if (redisAbsent === null) {
         group = sentinels;
         const pods = await start(`mode: Sentinel, sentinel: {masterName: ${SentinelGroup.masterName}}`, sentinels.nodes);
         const before = await spend(pods, FEW / 2);
-        await replicated(sentinels.master);
+        await sentinels.master.replicated();
         await sentinels.master.kill();
         const answers = await liveThrough(pods);
         expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
@@ -92,7 +89,7 @@ if (redisAbsent === null) {
         group = cluster;
         const pods = await start('mode: Cluster', cluster.nodes);
         const before = await spend(pods, FEW / 2);
-        for (const master of cluster.masters) await replicated(master);
+        for (const master of cluster.masters) await master.replicated();
         await cluster.masters[0]?.kill();
         const answers = await liveThrough(pods);
         expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));

@@ -79,7 +79,7 @@ if (redisAbsent === null) {
         const two = [await connected(settings), await connected(settings)];
         const before = await Promise.all(two.map(async (pod) => pod.burst(REQUESTS, 20)));
         expect(before.flat()).toHaveLength(40);
-        await group.master.command('WAIT', '1', '10000');
+        await group.master.replicated();
         await group.killMaster();
         let admitted = before.flat().length + (await failover(two, REQUESTS));
         await eventually(async () => {
@@ -123,7 +123,7 @@ if (redisAbsent === null) {
         expect(before.flat()).toHaveLength(40);
         for (const master of group.masters) {
           expect(await master.command('DBSIZE')).not.toBe(':0\r\n');
-          await master.command('WAIT', '1', '10000');
+          await master.replicated();
         }
         await group.killMaster();
         const meanwhile = await failover(two, MANY);

@@ -126,6 +126,19 @@ export class RedisProcess {
       socket.destroy();
     }
   }
+
+  /** Resolves when a replica has all that this master has been told. WAIT does not say so: it is about what its own connection wrote. */
+  async replicated(): Promise<void> {
+    const goal = offsetIn(await this.command('INFO', 'replication'), /^master_repl_offset:(\d+)/m);
+    for (;;) {
+      if (offsetIn(await this.command('INFO', 'replication'), /^slave0:.*\boffset=(\d+)/m) >= goal) return;
+      await sleep(20);
+    }
+  }
+}
+
+function offsetIn(info: string, where: RegExp): number {
+  return Number(where.exec(info)?.[1] ?? Number.NaN);
 }
 
 /** null: the port is taken. What answers there may be another one's, so it must say itself that it listens. */
