@@ -12,7 +12,6 @@ export interface Told {
   /** null: the route has no cache. */
   readonly cache: 'miss' | 'bypass' | null;
   readonly allowance: Allowance;
-  readonly remaining: RemainingByUnit;
 }
 
 /** What is known of it once its request is sent. Flat: name, value, …; without what frames the body. */
@@ -29,15 +28,15 @@ export function headersAhead(attempt: Attempt, told: Told): string[] {
   ];
   if (told.cache !== null) headers.push('x-fairlead-cache', told.cache);
   told.allowance.addHeaders(headers, attempt);
-  addLimitHeaders(headers, told.remaining);
   return headers;
 }
 
-/** Adds what the answer itself brings. */
-export function addAnswerHeaders(headers: string[], attempt: Attempt, upstream: AnswerHeaders): void {
+/** Adds what the answer itself brings, and what is left of the limits by then: a model may have worked for long. */
+export function addAnswerHeaders(headers: string[], attempt: Attempt, upstream: AnswerHeaders, remaining: RemainingByUnit): void {
   const { leftOut } = attempt;
   if (leftOut.length > 0) headers.push('x-fairlead-dropped', headerList(leftOut));
   const structured = attempt.structured?.state ?? null;
   if (structured !== null) headers.push('x-fairlead-structured-output', structured);
   passedHeaders(headers, upstream);
+  addLimitHeaders(headers, remaining);
 }

@@ -421,7 +421,7 @@ export class Relay implements AttemptHost {
   #headers(attempt: Attempt, upstream: AnswerHeaders): string[] {
     const headers = this.#ahead ?? this.#headersAhead(attempt);
     this.#ahead = null;
-    addAnswerHeaders(headers, attempt, upstream);
+    addAnswerHeaders(headers, attempt, upstream, this.#reservation.remaining);
     return headers;
   }
 
@@ -432,7 +432,6 @@ export class Relay implements AttemptHost {
       attempts: this.attempts.length,
       cache: this.cacheHeader,
       allowance: this.choice.allowance,
-      remaining: this.#reservation.remaining,
     });
   }
 }

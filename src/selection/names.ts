@@ -38,7 +38,7 @@ export function editNames(names: Names, removed: readonly Route[], added: readon
   return removed.length === 0 && added.length === 0 ? names : names.edited(removed, added);
 }
 
-/** Its answers never change, as does nothing that it is made of: a request goes on with the names of the table that it began with. */
+/** Gives the same answers for ever, and nothing that it is made of changes: a request goes on with the names of the table that it began with. */
 class NameTable implements Names {
   readonly #gatewayNamespace: string;
   readonly #byNamespace: ShardedMap<Scope>;
