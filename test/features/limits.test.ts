@@ -107,6 +107,21 @@ function expectLimited(answer: Answer, name: string): number {
 describe('requests', () => {
   const twoAMinute = '{name: two, per: [APIKey], unit: Requests, limit: 2, window: 1m}';
 
+  it('tell in the head of a stream what is left when it comes, not when it was asked for', async () => {
+    const { promise: asked, resolve: isAsked } = Promise.withResolvers<void>();
+    const { promise: thought, resolve: answerNow } = Promise.withResolvers<void>();
+    const { ask } = await start('{name: rpm, per: [], unit: Requests, limit: 10, window: 1m}', (call) => {
+      const isStream = call.body.includes('"stream":true');
+      if (isStream) isAsked();
+      void (isStream ? thought : asked).then(() => hello(call));
+    });
+    const stream = ask({ stream: true });
+    await asked;
+    await ask();
+    answerNow();
+    expect((await stream).headers['x-ratelimit-remaining-requests']).toBe('8');
+  });
+
   it('are limited a key, and retry-after tells the very millisecond', async () => {
     const { ask, clock, upstream, gateway } = await start(twoAMinute);
     expect(left(await ask(), 'requests')).toMatchObject({ limit: 2, remaining: 1 });
