@@ -9,6 +9,7 @@ import { Replica } from '../../routetable/replica.ts';
 import { readStreamLine } from '../../routetable/stream-messages.ts';
 import { manyRoutes, routeEntry, tableOf } from '../../routetable/testdata/tables.ts';
 import type { TokenReview } from './delivery.ts';
+import { RequestRefused } from './exchange.ts';
 import { Identities } from './identity.ts';
 import { Publication } from './publication.ts';
 import { Session } from './session.ts';
@@ -97,28 +98,56 @@ describe('a token', () => {
   it('is reviewed once a minute, a refused one every five seconds', async () => {
     asked = 0;
     const good = identities(async () => ({ ok: true, pod: POD }));
-    await Promise.all([good.of('t'), good.of('t'), good.of('other')]);
+    await Promise.all([good.of('t', 'a'), good.of('t', 'a'), good.of('other', 'a')]);
     expect(asked).toBe(2);
     clock.advance(59_999);
-    await good.of('t');
+    await good.of('t', 'a');
     expect(asked).toBe(2);
     clock.advance(1);
-    await good.of('t');
+    await good.of('t', 'a');
     expect(asked).toBe(3);
 
     asked = 0;
     const bad = identities(async () => ({ ok: false, reason: 'expired' }));
-    expect(await bad.of('t')).toEqual({ ok: false, reason: 'expired' });
+    expect(await bad.of('t', 'a')).toEqual({ ok: false, reason: 'expired' });
     clock.advance(5_000);
-    await bad.of('t');
+    await bad.of('t', 'a');
     expect(asked).toBe(2);
   });
 
   it('that could not be reviewed is reviewed again at once', async () => {
     asked = 0;
     const failing = identities(async () => Promise.reject(new Error('down')));
-    await expect(failing.of('t')).rejects.toThrow('down');
-    await expect(failing.of('t')).rejects.toThrow('down');
+    await expect(failing.of('t', 'a')).rejects.toThrow('down');
+    await expect(failing.of('t', 'a')).rejects.toThrow('down');
     expect(asked).toBe(2);
+  });
+
+  it('that is made up costs a review only so often, and keeps no pod out', async () => {
+    asked = 0;
+    const reviewed = new Identities(async (token) => {
+      asked++;
+      return token.startsWith('pod') ? { ok: true, pod: POD } : { ok: false, reason: 'made up' };
+    }, clock);
+    // A pod that shares the address with whoever makes them up, and one that does not.
+    await reviewed.of('pod-beside', 'a');
+    await reviewed.of('pod', 'b');
+    let turnedAway = 0;
+    for (let count = 0; count < 10_000; count++)
+      await reviewed.of(`made up ${count}`, 'a').catch((error: unknown) => {
+        if (error instanceof RequestRefused && error.status === 429) turnedAway++;
+      });
+    expect(asked).toBeLessThan(300);
+    expect(turnedAway).toBe(10_002 - asked);
+    asked = 0;
+    expect(await reviewed.of('pod', 'b')).toMatchObject({ ok: true });
+    expect(asked).toBe(0);
+    clock.advance(60_000);
+    for (let count = 0; count < 100; count++) await reviewed.of(`more ${count}`, 'a').catch(() => {});
+    expect(await reviewed.of('pod-beside', 'a')).toMatchObject({ ok: true });
+    expect(await reviewed.of('pod-new', 'b')).toMatchObject({ ok: true });
+    expect(asked).toBeLessThan(70);
+    clock.advance(1_000);
+    expect(await reviewed.of('pod-of-later', 'a')).toMatchObject({ ok: true });
   });
 });

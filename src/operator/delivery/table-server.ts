@@ -207,8 +207,9 @@ export class HttpsTableServer implements TableServer {
     if (token === null) throw new RequestRefused(401, 'the projected ServiceAccount token is needed as a bearer token');
     let review: TokenReview;
     try {
-      review = await this.#identities.of(token);
+      review = await this.#identities.of(token, request.socket.remoteAddress ?? '');
     } catch (error) {
+      if (error instanceof RequestRefused) throw error;
       this.#options.onFault(error, 'a TokenReview');
       throw new RequestRefused(503, 'the token cannot be reviewed now', { cause: error });
     }
