@@ -145,15 +145,15 @@ export function exhaustedCode(last: Failure): ErrorCode {
   }
 }
 
-export function interruptedError(failure: Failure, attempt: Attempt): GatewayError {
+export function interruptedError(failure: Failure, { target: { target } }: Pick<Attempt, 'target'>): GatewayError {
   if (failure.kind === 'invalid_output')
     return {
       code: 'invalid_structured_output',
-      message: `The answer of ${attempt.target.target.name} is not what the request's JSON schema asks for: ${failure.message}.`,
+      message: `The answer of ${target.name} is not what the request's JSON schema asks for: ${failure.message}.`,
     };
   return {
     code: 'stream_interrupted',
-    message: `The stream from ${attempt.target.target.name} broke after output had been sent: ${describe(failure)}.`,
+    message: `The stream from ${target.name} broke after output had been sent: ${describe(failure)}.`,
   };
 }
 

@@ -8,6 +8,7 @@ import type { Attempt } from './attempt.ts';
 import { type AttemptLine, type LeftOutLine, requestLabels } from '../telemetry/log.ts';
 import type { LoadedRoute, LoadedTarget } from './loaded-table.ts';
 import type { RequestContext } from './request-context.ts';
+import type { StoredAnswer } from './stored-object.ts';
 
 /** A request that went to upstreams. */
 export interface RelayedRequest {
@@ -41,7 +42,7 @@ export interface RelayOutcome {
 export function recordDirect(
   run: RequestContext,
   code: ErrorCode | 'client_gone' | null,
-  served: LoadedTarget | null = null,
+  served: StoredAnswer | null = null,
 ): void {
   const { core } = run;
   const status = code === 'client_gone' ? 499 : run.exchange.status;
@@ -50,8 +51,10 @@ export function recordDirect(
   if (code === 'client_gone') core.metrics.clientDisconnects.add(1);
   else if (code !== null) metrics.error(code);
   if (code === 'overloaded' || code === 'shutting_down') core.metrics.shed(code);
+  if (code === 'stream_interrupted') metrics.streamBroken();
   const durationMs = core.clock.nowMs() - run.startedMs;
-  core.metrics.wholeDuration.observe(durationMs / 1000);
+  const stream = served?.stream === true;
+  (stream ? core.metrics.streamDuration : core.metrics.wholeDuration).observe(durationMs / 1000);
   if (!core.logsRequests) return;
   core.log.request({
     requestId: run.requestId,
@@ -59,12 +62,12 @@ export function recordDirect(
     rule: null,
     operation: run.operation ?? 'other',
     model: run.model,
-    target: served?.target.name ?? null,
-    upstreamModel: served?.target.model ?? null,
+    target: served?.target.target.name ?? null,
+    upstreamModel: served?.target.target.model ?? null,
     tenant: run.caller.tenant,
     keyId: run.caller.keyId,
     status,
-    stream: false,
+    stream,
     reason: null,
     errorCode: code,
     attempts: [],
@@ -75,7 +78,7 @@ export function recordDirect(
     overheadMs: null,
     bytesIn: run.bytesIn,
     bytesOut: 0,
-    errorMessage: null,
+    errorMessage: served?.failure?.message ?? null,
     clientGone: code === 'client_gone',
   });
 }

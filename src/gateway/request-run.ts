@@ -18,7 +18,7 @@ import type { GatewayCore } from './core.ts';
 import type { GatewayError } from './errors.ts';
 import { authError, bodyError, endpointError } from './explanations.ts';
 import type { Exchange, ExchangeOwner } from './http1/exchange.ts';
-import type { LoadedRoute, LoadedTable, LoadedTarget } from './loaded-table.ts';
+import type { LoadedRoute, LoadedTable } from './loaded-table.ts';
 import { type BodyReader, RequestBody } from './read-body.ts';
 import { recordDirect } from './record.ts';
 import { inSlices } from './in-slices.ts';
@@ -41,7 +41,7 @@ import {
 } from './pinned.ts';
 import { Relay } from './relay.ts';
 import type { RunningRequest } from './running.ts';
-import { StoredObjectCall, type StoredObjectHost } from './stored-object.ts';
+import { type StoredAnswer, StoredObjectCall, type StoredObjectHost } from './stored-object.ts';
 import { NO_ANTHROPIC_FILES, NO_FORM, NO_INPUT_FILE, noFiles, onlyModelWithFiles, otherModel } from './uploads.ts';
 import { usageOf } from './usage.ts';
 
@@ -252,9 +252,9 @@ export class RequestRun implements BodyReader, CacheTurnHost, ExchangeOwner, Run
     }).catch((error: unknown) => this.fault(error));
   }
 
-  storedAnswered(target: LoadedTarget): void {
+  storedAnswered(answer: StoredAnswer): void {
     this.#finish();
-    recordDirect(this, null, target);
+    recordDirect(this, answer.failure === null ? null : 'stream_interrupted', answer);
   }
 
   #readBody(endpoint: OperationEndpoint): void {

@@ -7,15 +7,16 @@ import type { AnswerHeaders } from '../providers/provider.ts';
 import { redactErrorBody } from '../providers/shared/redact.ts';
 import { type CallSink, type CallTimeouts, UpstreamCall } from '../upstream/call.ts';
 import { DecodingSink } from '../upstream/decode.ts';
-import { passedHeaders } from './answers.ts';
+import { passedHeaders, streamErrorEvent } from './answers.ts';
 import { flatten, isEventStream } from './attempt.ts';
 import { ClientStream } from './client-stream.ts';
 import type { GatewayError } from './errors.ts';
-import { describe, exhaustedCode } from './explanations.ts';
+import { describe, exhaustedCode, interruptedError } from './explanations.ts';
 import type { LoadedExchange, LoadedTarget } from './loaded-table.ts';
 import { type KnownObject, pinsOf } from './pinned.ts';
 import type { RequestContext } from './request-context.ts';
 import type { Place } from './service-targets.ts';
+import { StoredStream } from './stored-stream.ts';
 import { upstreamHeaders } from './upstream-body.ts';
 
 /** A route's are for answers that a model writes meanwhile. */
@@ -28,7 +29,15 @@ const OF_THE_OBJECT: ReadonlySet<number> = new Set([400, 404, 409, 422]);
 export interface StoredObjectHost extends RequestContext {
   fail(error: GatewayError): void;
   /** The client has an upstream's answer. */
-  storedAnswered(target: LoadedTarget): void;
+  storedAnswered(answer: StoredAnswer): void;
+}
+
+/** What an upstream gave of something that it keeps. */
+export interface StoredAnswer {
+  readonly target: LoadedTarget;
+  readonly stream: boolean;
+  /** Why the client has only a part of it, and was told so; null: it has all. */
+  readonly failure: Failure | null;
 }
 
 /** Files that come of a batch. https://platform.openai.com/docs/api-reference/batch/object */
@@ -51,6 +60,8 @@ export class StoredObjectCall implements CallSink {
   #headers: AnswerHeaders = {};
   #chunks: Buffer[] = [];
   #heldBytes = 0;
+  /** null: it is no stream of events. */
+  #events: StoredStream | null = null;
   #over = false;
 
   constructor(host: StoredObjectHost, asked: StoredObject, { target, model }: KnownObject) {
@@ -103,12 +114,19 @@ export class StoredObjectCall implements CallSink {
   onAnswer(status: number, headers: IncomingHttpHeaders): void {
     this.#status = status;
     this.#headers = flatten(headers);
-    if (status === 200 && isEventStream(this.#headers['content-type'])) this.#open();
+    if (status !== 200 || !isEventStream(this.#headers['content-type'])) return;
+    if (this.#asked.collection === 'responses') this.#events = new StoredStream(this.#exchange.readStream(this.#headers));
+    this.#open();
   }
 
   onChunk(chunk: Buffer): void {
     if (this.#client.opened) {
-      if (!this.#client.write(chunk, () => this.#sink.resume())) this.#sink.pause();
+      const bytes = this.#events === null ? chunk : this.#events.read(chunk);
+      if (!this.#client.write(bytes, () => this.#sink.resume())) this.#sink.pause();
+      const broken = this.#events?.broken ?? null;
+      if (broken === null) return;
+      this.#sink.cancel();
+      this.onBroken(broken);
     } else if (this.#heldBytes + chunk.length <= HELD_MAX_BYTES && this.#host.core.budget.take(chunk.length)) {
       this.#heldBytes += chunk.length;
       this.#chunks.push(chunk);
@@ -131,11 +149,20 @@ export class StoredObjectCall implements CallSink {
       this.#failed(failure ?? { kind: 'malformed', message: `HTTP ${this.#status}`, status: this.#status });
       return;
     }
+    const last = this.#events?.end() ?? null;
+    if (this.#events?.finished === false) {
+      this.onBroken({
+        kind: 'stream_broken',
+        sentBytes: this.#client.sentBytes,
+        message: 'the stream ended without a finish reason',
+      });
+      return;
+    }
     if (!this.#end()) return;
     if (this.#status < 300) this.#remember(body);
-    if (this.#client.opened) this.#client.end(null);
+    if (this.#client.opened) this.#client.end(last);
     else this.#client.whole(this.#status, this.#answerHeaders(), this.#status < 300 ? body : redactErrorBody(body, secret));
-    this.#host.storedAnswered(this.#target);
+    this.#answered(null);
   }
 
   onBroken(failure: Failure): void {
@@ -147,8 +174,10 @@ export class StoredObjectCall implements CallSink {
     if (!this.#end()) return;
     if (failure.kind === 'auth') this.#target.proofRefused();
     if (this.#client.opened) {
-      this.#client.abort();
-      this.#host.storedAnswered(this.#target);
+      const error = interruptedError(failure, { target: this.#target });
+      if (this.#events === null) this.#client.abort();
+      else this.#client.end(streamErrorEvent('responses', error, this.#events.nextSequenceNumber));
+      this.#answered(failure);
       return;
     }
     const { name } = this.#target.target;
@@ -160,6 +189,10 @@ export class StoredObjectCall implements CallSink {
       code: exhaustedCode(failure),
       message: `The upstream of model ${name}, which keeps this, gave no answer: ${describe(failure)}.`,
     });
+  }
+
+  #answered(failure: Failure | null): void {
+    this.#host.storedAnswered({ target: this.#target, stream: this.#events !== null, failure });
   }
 
   /** What was deleted is nowhere any more; what came of a batch is where the batch is. */

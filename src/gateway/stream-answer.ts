@@ -2,12 +2,11 @@ import { SseSplitter } from '../dialects/sse.ts';
 import type { Failure } from '../lib/failure.ts';
 import { type AnswerHeaders, StreamEvent, type StreamReader } from '../providers/provider.ts';
 import type { AnswerOwner } from './answer-owner.ts';
+import { sequenceNumberAfter } from './sequence-number.ts';
 import type { StructuredCheck } from './structured.ts';
 
 /** Frames before the first output are held so that a failure among them can still fail over; more than this is output in disguise. */
 const HELD_MAX_BYTES = 1024 * 1024;
-
-const SEQUENCE_NUMBER = /"sequence_number": ?(\d{1,15})\b/;
 
 /**
  * Relays an event stream. Until the first output (the commit point) frames are held; from then on they pass as they came,
@@ -45,8 +44,7 @@ export class StreamAnswer {
 
   /** What follows the last event that the client was sent, in a dialect that numbers its events. */
   get nextSequenceNumber(): number {
-    const last = this.#held === null ? SEQUENCE_NUMBER.exec(this.#lastData) : null;
-    return last === null ? 0 : Number(last[1]) + 1;
+    return this.#held === null ? sequenceNumberAfter(this.#lastData) : 0;
   }
 
   onChunk(chunk: Buffer): void {

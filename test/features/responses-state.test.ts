@@ -373,7 +373,10 @@ describe('a response that an upstream keeps', () => {
     const { gateway, one, two } = await start();
     const id = idOf(await ask(gateway, { background: true }));
     const keeps = id.startsWith('resp_one') ? one : two;
-    const events = [frame({ type: 'response.output_text.delta', delta: 'a' }), frame({ type: 'response.completed' })];
+    const events = [
+      frame({ type: 'response.output_text.delta', delta: 'a' }),
+      frame({ type: 'response.completed', response: response(id) }),
+    ];
     keeps.respond((call) => call.stream(events));
     const whole = await at(gateway, `${id}?stream=true&starting_after=3`);
     expect(whole.text).toBe(events.join(''));
@@ -388,6 +391,40 @@ describe('a response that an upstream keeps', () => {
     left.leave();
     await keeps.until(() => keeps.connections < connections);
     expect(gateway.gateway.running.size).toBe(0);
+  });
+
+  it.each([
+    ['cuts', (call: ReceivedCall) => call.cut()],
+    ['ends, without a last event,', (call: ReceivedCall) => call.end()],
+  ])('is told, logged and counted as cut where its upstream %s a stream of it', async (_, cut) => {
+    const { gateway, one, two } = await start();
+    const id = idOf(await ask(gateway, { background: true }));
+    const first = frame({ type: 'response.output_text.delta', delta: 'a', sequence_number: 4 });
+    for (const upstream of [one, two])
+      upstream.respond((call) => {
+        call.open(200, { 'content-type': 'text/event-stream' });
+        call.chunk(`${first}data: {"type":"response.out`);
+        cut(call);
+      });
+    const told = await at(gateway, `${id}?stream=true`);
+    expect(told.text.startsWith(first)).toBe(true);
+    expect(told.text).toContain('"code":"stream_interrupted"');
+    expect(told.text).toContain('"sequence_number":5');
+    expect(gateway.requests.at(-1)).toMatchObject({ errorCode: 'stream_interrupted', status: 200, stream: true });
+    expect((await gateway.gateway.renderMetrics()).text).toMatch(/^fairlead_streams_broken_total\{.*\} 1$/m);
+  });
+
+  it('larger than is held is logged as cut where its upstream cuts it', async () => {
+    const { gateway, one, two } = await start();
+    const id = idOf(await ask(gateway));
+    for (const upstream of [one, two])
+      upstream.respond((call) => {
+        call.open(200, { 'content-type': 'application/json' });
+        call.chunk('{"x":"'.padEnd(9 * 1024 * 1024, 'x'));
+        call.cut();
+      });
+    expect((await at(gateway, id)).complete).toBe(false);
+    expect(gateway.requests.at(-1)).toMatchObject({ errorCode: 'stream_interrupted', stream: false });
   });
 
   it.each([
