@@ -213,7 +213,9 @@ export class Attempt implements CallSink, AnswerOwner {
     this.#finishReason = answer.finishReason;
     this.#masked = answer.masked ?? null;
     this.#lost = answer.lost ?? [];
-    this.#storedId = translation === null ? (answer.storedId ?? null) : null;
+    // What has not come to its end has not said whether it is kept.
+    const kept = complete || this.#host.askedBody?.outline['store'] !== false;
+    this.#storedId = translation === null && kept ? (answer.storedId ?? null) : null;
     this.#encrypted = translation === null ? (answer.encrypted ?? NOTHING) : NOTHING;
     return answer;
   }

@@ -82,7 +82,10 @@ export class WholeAnswer {
     this.#spilling = true;
     const held = this.#chunks;
     this.release();
-    this.#owner.commit(this.#headers, this.#status, Buffer.concat([...held, chunk]));
+    const first = Buffer.concat([...held, chunk]);
+    // For the id by which it is kept.
+    this.#owner.readAnswer(this.#status, this.#headers, first, false);
+    this.#owner.commit(this.#headers, this.#status, first);
   }
 
   #write(chunk: Buffer): void {

@@ -414,19 +414,6 @@ describe('a response that an upstream keeps', () => {
     expect((await gateway.gateway.renderMetrics()).text).toMatch(/^fairlead_streams_broken_total\{.*\} 1$/m);
   });
 
-  it('larger than is held is logged as cut where its upstream cuts it', async () => {
-    const { gateway, one, two } = await start();
-    const id = idOf(await ask(gateway));
-    for (const upstream of [one, two])
-      upstream.respond((call) => {
-        call.open(200, { 'content-type': 'application/json' });
-        call.chunk('{"x":"'.padEnd(9 * 1024 * 1024, 'x'));
-        call.cut();
-      });
-    expect((await at(gateway, id)).complete).toBe(false);
-    expect(gateway.requests.at(-1)).toMatchObject({ errorCode: 'stream_interrupted', stream: false });
-  });
-
   it.each([
     [404, '{"error":{"message":"Response with id not found. org-12345678 has none."}}', 404, 'org-12345678'],
     [401, '{"error":{"message":"Incorrect API key provided: sk-secret-of-the-platform"}}', 502, 'sk-secret-of-the-platform'],

@@ -28,7 +28,7 @@ export function readAnswer(
 ): Answer {
   const origin: ErrorOrigin = { httpStatus: status, headers, outputSeen: false, secret };
   if (status >= 300) return failed(classifyError(table.errors, httpErrorFacts(headers, body), origin));
-  if (!complete) return TRUSTED;
+  if (!complete) return operation === 'responses' ? { ...TRUSTED, storedId: storedIdAhead(body) } : TRUSTED;
   switch (operation) {
     case 'chat':
     case 'completions':
@@ -166,6 +166,15 @@ export function encryptedIn(response: JsonObject): readonly string[] {
 export function storedIdOf(response: JsonObject): string | null {
   const { id } = response;
   return typeof id === 'string' && id !== '' && response['store'] !== false ? id : null;
+}
+
+/** The members of an object up to its `id`, as long as these are no objects or lists. */
+const ID_AHEAD = /^\s*\{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"|[\w.+-]+)\s*,)*?\s*"id"\s*:\s*"([^"\\]+)"/;
+const AHEAD_BYTES = 4_096;
+
+/** Of a response whose end is not there: whether it is kept is said behind its output. */
+function storedIdAhead(body: Buffer): string | null {
+  return ID_AHEAD.exec(body.toString('latin1', 0, AHEAD_BYTES))?.[1] ?? null;
 }
 
 /** https://platform.openai.com/docs/api-reference/responses/object; those that go on are for what runs in the background. */
