@@ -54,11 +54,14 @@ export class LiveConfiguration {
     const read = await readObjects(files, this.#io);
     if (read.objects.length === 0 && read.problems.length === 0) throw new CommandFailed('the files are empty');
     const { objects, kept } = keepLastGood(read, this.#lastGood);
-    const configuration = configure(withSecrets(objects, fromEnv), read.problems, {
+    const configured = configure(withSecrets(objects, fromEnv), read.problems, {
       where: 'Laptop',
       keepAsking: this.#keepAsking,
       memo: this.#memo,
     });
+    // Where ours stands in already, it does so until theirs can be read; all else that was edited must not wait for it.
+    const standsIn = this.#lastGood.length > 0 && this.configuration.standIn;
+    const configuration = { ...configured, unreadGateway: configured.unreadGateway && !standsIn };
     printFindings(this.#io, configuration.findings);
     printSecretHint(this.#io, configuration.findings);
     const table = chooseTable(configuration, gateway);

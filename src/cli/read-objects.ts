@@ -7,6 +7,7 @@ import { API_KEY_LABEL } from '../auth/new-key.ts';
 import { member } from '../lib/json.ts';
 import { CommandFailed, type Io, unreadableBecause } from './io.ts';
 import { type LineOf, lineFinder } from './locate.ts';
+import { couldBe, isNamedIn, unreadPart } from './slips.ts';
 
 export interface Source {
   /** As the user named it; `stdin` for `-`. */
@@ -33,6 +34,8 @@ export interface ReadProblem {
   readonly reason: string;
   readonly message: string;
   readonly hides: Hidden;
+  /** Whether this object of an earlier reading, which has no such label, may be what is broken now. */
+  readonly mayBe: (earlier: ApiObject) => boolean;
 }
 
 /** Whether what cannot be read is, or may have in it, something that decides who may call. */
@@ -125,7 +128,8 @@ export function objectsOf(texts: readonly Text[]): ReadResult {
   for (const { name, text } of texts) {
     const { documents, issues } = parseYamlDocuments(text, name);
     const lineOf = lineFinder(text);
-    for (const found of issues) problems.push(syntaxProblem(name, text, found.message));
+    const broken = issues.length === 0 ? '' : unreadPart(text, documents);
+    for (const found of issues) problems.push(syntaxProblem(name, text, broken, found.message));
     for (const { value, line } of documents) {
       const source: Source = { file: name, line, lineOf };
       const parsed = parseObject(value);
@@ -133,9 +137,10 @@ export function objectsOf(texts: readonly Text[]): ReadResult {
         const object = labelOf(value);
         const fatal = !isForeign(value, parsed.error);
         const hides = { gateway: mayBeGateway(value), clientKey: isLabelledKey(value) };
+        const mayBe = couldBe(value, parsed.error);
         for (const { path, reason, message: text } of parsed.error) {
           const message = fatal ? text : `${text}; it is passed over`;
-          problems.push({ file: name, line: lineOf(line, path), object, fatal, path, reason, message, hides });
+          problems.push({ file: name, line: lineOf(line, path), object, fatal, path, reason, message, hides, mayBe });
         }
         continue;
       }
@@ -154,6 +159,7 @@ export function objectsOf(texts: readonly Text[]): ReadResult {
           reason: 'Duplicate',
           message: `${label} is already in ${where}, which is used`,
           hides: HIDES_NOTHING,
+          mayBe: () => false,
         });
       }
     }
@@ -161,12 +167,13 @@ export function objectsOf(texts: readonly Text[]): ReadResult {
   return { objects: [...objects.values()], problems };
 }
 
-/** The reader begins its messages with `file:line: `. What is in its document nobody can tell: the whole file is looked at. */
-function syntaxProblem(file: string, text: string, said: string): ReadProblem {
+/** The reader begins its messages with `file:line: `. What is in its document nobody can tell: the whole file is looked at for `hides`. */
+function syntaxProblem(file: string, text: string, broken: string, said: string): ReadProblem {
   const rest = said.startsWith(`${file}:`) ? said.slice(file.length + 1) : said;
   const [, line, message = said] = /^(\d+): (.*)$/s.exec(rest) ?? [];
   const hides = { gateway: /\bLLMGateway\b/.test(text), clientKey: text.includes(API_KEY_LABEL) };
-  return { file, line: Number(line ?? 1), object: null, fatal: true, path: '', reason: 'Invalid', message, hides };
+  const mayBe = isNamedIn(broken);
+  return { file, line: Number(line ?? 1), object: null, fatal: true, path: '', reason: 'Invalid', message, hides, mayBe };
 }
 
 /** One of ours whose kind has a slip in it may be a gateway as well. */

@@ -25,6 +25,12 @@ ${more}  rules:
   - {name: default, targets: [{model: only}]}
 `;
 
+const key = (name: string): string => `apiVersion: v1
+kind: Secret
+metadata: {name: ${name}, labels: {fairlead.dev/api-key: "true"}}
+stringData: {hash: "${'0'.repeat(64)}"}
+`;
+
 function messages(read: ReadResult): readonly string[] {
   return configure(read.objects, read.problems, { where: 'Laptop' }).findings.map(formatFinding);
 }
@@ -101,11 +107,52 @@ describe('a bad edit', () => {
     expect(objects).toHaveLength(2);
   });
 
-  it('keeps all that its file had where the object cannot be told, and lets go what was deleted elsewhere', () => {
-    const other = objectsOf([{ name: 'other', text: route('gone') }]);
-    const next = objectsOf([{ name: 'f', text: `${route('one')}---\nfoo: [` }]);
-    const { kept } = keepLastGood(next, [...good.objects, ...other.objects]);
-    expect(kept.map(({ object }) => objectLabel(object))).toEqual(['LLMRoute default/two']);
+  it.each([
+    ['a bracket', `${route('two')}  foo: [\n`],
+    ['a bracket further up', route('two').replace('spec:', 'foo: [\nspec:')],
+    ['a quote', route('two').replace('[two]', '["two]')],
+    ['no kind', route('two').replace('kind: LLMRoute\n', '')],
+    ['no name', route('two').replace('name: two', 'nam: two')],
+  ])('keeps what has %s so that the object cannot be told, and lets go what was deleted', (_, broken) => {
+    const last = objectsOf([
+      { name: 'f', text: `${route('one')}---\n${route('two')}---\n${route('gone')}---\n${key('two')}` },
+      { name: 'other', text: route('also') },
+    ]);
+    expect(last.problems).toEqual([]);
+    for (const text of [`${route('one')}---\n${broken}`, `${broken}---\n${route('one')}`]) {
+      const next = objectsOf([{ name: 'f', text }]);
+      // An open quote takes in what follows it, which is as broken then.
+      const labels = [...next.objects, ...keepLastGood(next, last.objects).kept].map(({ object }) => objectLabel(object));
+      expect(labels.filter((label) => label.startsWith('LLMRoute')).sort()).toEqual([
+        'LLMRoute default/one',
+        'LLMRoute default/two',
+      ]);
+    }
+  });
+
+  it.each([
+    ['is of no kind of ours', 'apiVersion: fairlead.dev/v1alpha1\nkind: Nonsense\nmetadata: {name: fresh}\n'],
+    ['has a name that none may have', route('Fresh')],
+    ['has a name beside it', route('gone_team')],
+    ['has a field that there is not', route('fresh', '  nonsense: 1\n')],
+    ['is no YAML', `${route('fresh')}  foo: [\n`],
+    ['is in the namespace that the key is called after', `${route('fresh').replace('{name', '{namespace: team-a, name')}  - [\n`],
+    ['has no name', route('fresh').replace('name: fresh', 'labels: {}')],
+  ])('lets a deleted key go beside what was never valid: it %s', (_, broken) => {
+    const last = objectsOf([{ name: 'f', text: `${route('one')}---\n${key('team-a')}---\n${broken}` }]);
+    expect(last.objects).toHaveLength(2);
+    const next = objectsOf([{ name: 'f', text: `${route('one')}---\n${broken}` }]);
+    expect(next.problems.some(({ fatal }) => fatal)).toBe(true);
+    expect(keepLastGood(next, last.objects).kept).toEqual([]);
+  });
+
+  it('keeps a gateway that was deleted where the one in its place cannot be read', () => {
+    const gateway = (name: string, more = ''): string =>
+      `apiVersion: fairlead.dev/v1alpha1\nkind: LLMGateway\nmetadata: {name: ${name}}\nspec: {clientAuth: {type: APIKey}${more}}\n`;
+    const last = objectsOf([{ name: 'f', text: gateway('old') }]);
+    const next = objectsOf([{ name: 'f', text: gateway('new', ', nonsense: 1') }]);
+    expect(keepLastGood(next, last.objects).kept).toEqual(last.objects);
+    expect(keepLastGood(objectsOf([{ name: 'f', text: gateway('new') }]), last.objects).kept).toEqual([]);
   });
 
   it.each([

@@ -156,6 +156,30 @@ describe('fairlead run', () => {
     PATIENCE_MS,
   );
 
+  it.each([
+    ['a route', 'apiVersion: fairlead.dev/v1alpha1\nkind: LLMRoute\nmetadata: {name: fresh}\nspec: {nonsense: 1}\n'],
+    ['an LLMGateway', 'apiVersion: fairlead.dev/v1alpha1\nkind: LLMGateway\nmetadata: {name: fresh}\nspec: {nonsense: 1}\n'],
+  ])('takes no key any more that is deleted in the edit that adds %s with a slip', async (_, slip) => {
+    const created = newIo();
+    expect(await main(['key', 'create', '--name', 'alice'], created)).toBe(0);
+    const key = /fl-[\w-]+/.exec(created.stderr.text)?.[0] ?? '';
+    const models = await startMockModels();
+    const routes = routeYaml(models.origin);
+    const file = write('routes.yaml', `${routes}---\n${created.stdout.text}`);
+    const { io, url, ended } = await serving(['-f', file, '--watch', '--log', 'none']);
+    const answer = await ask(url, 'chat', { key });
+    expect([answer.status, await answer.text()]).toEqual([200, expect.anything()]);
+
+    const seen = io.stderr.text.length;
+    write('routes.yaml', `${routes}---\n${slip}`);
+    await io.stderr.until(/Reloaded: 1 route/, seen);
+    expect(io.stderr.text.slice(seen)).toMatch(/error: spec\.nonsense: unknown field/);
+    expect((await ask(url, 'chat', { key })).status).toBe(401);
+    io.stop();
+    await ended;
+    await models.close();
+  });
+
   const asking =
     'apiVersion: fairlead.dev/v1alpha1\nkind: LLMGateway\nmetadata: {name: default, annotations: {fairlead.dev/is-default-gateway: "true"}}\nspec: {}\n';
 
