@@ -8,6 +8,7 @@ import type { Attempt } from './attempt.ts';
 import { type AttemptLine, type LeftOutLine, requestLabels } from '../telemetry/log.ts';
 import type { LoadedRoute, LoadedTarget } from './loaded-table.ts';
 import type { RequestContext } from './request-context.ts';
+import { costOf } from './settle.ts';
 import type { StoredAnswer } from './stored-object.ts';
 
 /** A request that went to upstreams. */
@@ -121,6 +122,7 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
     if (!usage.estimated) served.target.counter(run.model).learn(relay.facts.promptSize, usage.inputTokens);
     served.target.metrics.cost(outcome.costNanoUsd);
   }
+  if (relay.attempts.length > 1 || served === null) countSpent(relay, served);
   if (!core.logsRequests) return;
   const labels = labelsOf(relay, served);
   core.log.request({
@@ -151,6 +153,16 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
     errorMessage: outcome.failure === null ? null : outcome.failure.message,
     clientGone: outcome.errorCode === 'client_gone',
   });
+}
+
+/** What providers told as used by attempts that failed. */
+function countSpent({ attempts, facts }: RelayedRequest, served: Attempt | null): void {
+  for (const attempt of attempts) {
+    const { target, usage } = attempt;
+    if (attempt === served || usage === null) continue;
+    target.metrics.used(usage);
+    target.metrics.cost(costOf(target.pricing(facts.model), usage));
+  }
 }
 
 const NONE: readonly LeftOutLine[] = [];

@@ -5,8 +5,8 @@ import type { ParsedBody } from '../dialects/parsed-body.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Failure } from '../lib/failure.ts';
 import type { Usage } from '../lib/usage.ts';
-import type { Reservation } from '../limits/limiter.ts';
-import { NO_LIMITS } from '../limits/local.ts';
+import type { Demand, Reservation } from '../limits/limiter.ts';
+import { NO_LIMITS, NOTHING } from '../limits/local.ts';
 import type { Answer, AnswerHeaders, Translation } from '../providers/provider.ts';
 import { redactErrorBody } from '../providers/shared/redact.ts';
 import type { Plan } from '../selection/types.ts';
@@ -51,6 +51,8 @@ export class Relay implements AttemptHost {
   readonly loaded: LoadedRoute;
   readonly choice: Choice;
   #reservation: Reservation = NO_LIMITS;
+  /** What providers told as used by attempts that failed: it is paid for all the same. */
+  #spent: Demand = NOTHING;
   #current: Attempt | null = null;
   readonly #keepAlive: KeepAlive;
   #backoffTimer: NodeJS.Timeout | undefined;
@@ -100,6 +102,7 @@ export class Relay implements AttemptHost {
     if (this.#over || attempt !== this.#current) return;
     this.#ahead = null;
     this.#closeAttempt(attempt, failure);
+    this.#spend(attempt);
     this.choice.failed(this.loaded.targets.indexOf(attempt.target), failure);
     const next = this.choice.next(this.attempts, this.#committed);
     const target = next.stop === null ? this.loaded.targets[next.target] : undefined;
@@ -119,7 +122,7 @@ export class Relay implements AttemptHost {
     const cost = this.#cost(attempt, usage);
     keepPins(this.run, this.loaded, attempt, this.body);
     // Before the headers, which say what is left.
-    this.#reservation.settle(usage.inputTokens + usage.outputTokens, cost);
+    this.#settle(usage, cost);
     const headers = this.#headers(attempt, upstream.headers);
     let { body } = upstream;
     if (isBilled(this.facts.operation)) headers.push('x-fairlead-cost', costHeader(cost));
@@ -180,12 +183,16 @@ export class Relay implements AttemptHost {
   clientGone(): void {
     const attempt = this.#current;
     const gone: Failure = { kind: 'client_gone', message: 'the client closed the connection' };
+    // What has failed already, before the next one begins, is in what was spent.
+    const underWay = attempt !== null && attempt.endedMs === 0;
     if (attempt !== null) {
       attempt.cancel();
       this.#closeAttempt(attempt, gone);
     }
     const usage =
-      attempt === null ? null : (attempt.usage ?? (this.#committed ? estimateUsage(this.facts, attempt.outputChars) : null));
+      attempt === null || !underWay
+        ? null
+        : (attempt.usage ?? (this.#committed ? estimateUsage(this.facts, attempt.outputChars) : null));
     this.#end(499, 'client_gone', gone, attempt, usage, this.#cost(attempt, usage));
   }
 
@@ -277,6 +284,23 @@ export class Relay implements AttemptHost {
     attempt.send(path, this.#upstreamHeaders(attempt.exchange), written);
   }
 
+  #spend(attempt: Attempt): void {
+    const { usage } = attempt;
+    if (usage === null) return;
+    const { tokens, nanoUsd } = this.#spent;
+    this.#spent = {
+      tokens: tokens + usage.inputTokens + usage.outputTokens,
+      nanoUsd: nanoUsd + (this.#cost(attempt, usage) ?? 0),
+    };
+  }
+
+  /** Null: nothing was answered. */
+  #settle(usage: Usage | null, cost: number | null): void {
+    const { tokens, nanoUsd } = this.#spent;
+    if (usage === null) this.#reservation.release(this.#spent);
+    else this.#reservation.settle(usage.inputTokens + usage.outputTokens + tokens, cost === null ? null : cost + nanoUsd);
+  }
+
   /** null: unknown. */
   #cost(attempt: Attempt | null, usage: Usage | null): number | null {
     return attempt === null || usage === null ? null : costOf(attempt.target.pricing(this.facts.model), usage);
@@ -343,7 +367,7 @@ export class Relay implements AttemptHost {
   /** No further attempt. What the upstream said about the request itself is the client's to see; what it said about us is not. */
   #giveUp(attempt: Attempt, failure: Failure, answer: UpstreamAnswer | null, stop: string): void {
     // Before the headers, which say what is left.
-    this.#reservation.release();
+    this.#settle(null, null);
     const itsOwn = stop === 'final' || stop === 'content-filter' || stop === 'context-overflow';
     if (!itsOwn || answer === null || !this.#passOn(attempt, failure, answer)) {
       this.#refuse(exhaustedError(this.attempts, failure, this.facts.operation), attempt);
@@ -381,7 +405,7 @@ export class Relay implements AttemptHost {
       this.#interrupt(error, attempt);
     } else {
       const headers = ['x-fairlead-reason', this.reason(null), 'x-fairlead-attempts', String(this.attempts.length)];
-      this.#reservation.release();
+      this.#settle(null, null);
       addLimitHeaders(headers, this.#reservation.remaining);
       sendError(exchange, requestId, { ...error, headers: [...headers, ...(error.headers ?? [])] }, this.facts.operation);
     }
@@ -402,9 +426,7 @@ export class Relay implements AttemptHost {
     clearTimeout(this.#backoffTimer);
     this.#current = null;
     if (served !== null && usage?.estimated === false) served.target.outputs.learn(usage.outputTokens);
-    // Whatever produced no output has used nothing: the reservation goes back whole.
-    if (usage === null) this.#reservation.release();
-    else this.#reservation.settle(usage.inputTokens + usage.outputTokens, cost);
+    this.#settle(usage, cost);
     this.clientStream.capture?.ended({ status, errorCode, failure, served, wallMs: this.clock.wallMs() });
     this.run.finished();
     recordRelayed(this, { status, errorCode, failure, served, usage, costNanoUsd: cost, reason: this.reason(served), bytesOut });

@@ -53,8 +53,8 @@ export interface Reservation {
    * window; what was not used goes back. What is not known (null, NaN) stays as it was reserved.
    */
   settle(actualTokens: number, actualNanoUsd?: number | null): void;
-  /** Instead of settle, when nothing reached an upstream: everything goes back. */
-  release(): void;
+  /** Instead of settle, when there is no answer: everything goes back but what was `used` without one. */
+  release(used?: Demand): void;
   /** `end` is called, once, where a slot that this holds became another pod's, because this process slept past its lease. */
   onRevoked(end: () => void): void;
 }

@@ -127,8 +127,8 @@ class LocalReservation implements Reservation {
     this.#end(1, { tokens: usedOf(actualTokens, tokens), nanoUsd: usedOf(actualNanoUsd, nanoUsd) });
   }
 
-  release(): void {
-    this.#end(0, NOTHING);
+  release(used: Demand = NOTHING): void {
+    this.#end(0, demandOf(used));
   }
 
   /** Nobody but this process has its slots. */

@@ -276,6 +276,37 @@ describe('tokens', () => {
     expect((await ask({ maxTokens: 900 })).status).toBe(200);
   });
 
+  it.each([
+    ['a filter has cut', false, chat.whole('Hel').replace('"stop"', '"content_filter"'), 200],
+    ['is none, as a stream', true, `data: ${JSON.stringify({ choices: [], usage: USAGE })}\n\n`, 502],
+  ])('are charged for what was told as used by an answer that %s', async (_, stream, body, status) => {
+    const { ask } = await start(`${limit}, {name: rpm, unit: Requests, limit: 9, window: 1m}`, (call) =>
+      stream ? call.stream([body]) : call.answer(200, body),
+    );
+    for (let round = 1; round < 4; round++) {
+      const answer = await ask({ maxTokens: 100, stream });
+      expect(answer.status).toBe(status);
+      expect(left(answer, 'tokens').remaining).toBe(1000 - round * USAGE.total_tokens);
+      expect(left(answer, 'requests').remaining).toBe(9);
+    }
+  });
+
+  it('are charged for what was told as used by an answer that failed over', async () => {
+    const filtered = chat.whole('Hel').replace('"stop"', '"content_filter"');
+    const second = await FakeUpstream.start(hello);
+    const { gateway, ask, upstream, yaml } = await start(limit, (call) => call.answer(200, filtered));
+    const two = `  - {name: b, provider: {type: OpenAICompatible, openAICompatible: {model: b, baseURL: "${second.url}"}}, auth: {type: None}}`;
+    const failover = 'failover: {contentFilter: {mode: Failover, targets: [b]}}';
+    gateway.apply(yaml(limit).replace('  rules:', `${two}\n  rules:`).replace('failover: {maxAttempts: 1}', failover));
+    const answer = await ask({ maxTokens: 100 });
+    expect([answer.status, answer.headers['x-fairlead-attempts'], upstream.calls.length]).toEqual([200, '2', 1]);
+    expect(left(answer, 'tokens').remaining).toBe(1000 - 2 * USAGE.total_tokens);
+    const { text } = await gateway.gateway.renderMetrics();
+    expect(text).toMatch(
+      new RegExp(`^fairlead_tokens_total\\{.*target="m".*direction="output".*\\} ${USAGE.completion_tokens}$`, 'm'),
+    );
+  });
+
   it('of a client that left are settled by what had come', async () => {
     const { gateway, upstream, ask } = await start(limit, (call) => {
       call.open();

@@ -116,8 +116,8 @@ export class SharedReservation implements Reservation, SlotHolder {
     this.#end(1, { tokens: usedOf(actualTokens, tokens), nanoUsd: usedOf(actualNanoUsd, nanoUsd) });
   }
 
-  release(): void {
-    this.#end(0, NOTHING);
+  release(used: Demand = NOTHING): void {
+    this.#end(0, demandOf(used));
   }
 
   onRevoked(end: () => void): void {
