@@ -7,7 +7,7 @@ import type { CompileOptions } from '../compile/snapshot.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject, Resource } from '../kube/objects.ts';
 import type { Timers } from '../lib/timers.ts';
-import type { RouteTable } from '../routetable/types.ts';
+import type { Route, RouteTable } from '../routetable/types.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { OperatorMetrics } from '../telemetry/operator-metrics.ts';
 import { Debounce } from './debounce.ts';
@@ -388,8 +388,9 @@ export class ControlLoop {
 
   #tellBudgets(gatewayId: string): void {
     if (!this.#leading) return;
-    const { timers } = this.#options;
-    for (const { route, quota, limit, tenant } of this.#budgets.fresh(gatewayId, this.fleet.pods(gatewayId), timers.wallMs())) {
+    const pods = this.fleet.pods(gatewayId);
+    const routeOf = (id: string): Route | null => routeAt(this.#tableOf(gatewayId), id);
+    for (const { route, quota, limit, tenant } of this.#budgets.fresh(gatewayId, pods, routeOf, this.#options.timers.wallMs())) {
       const note = `limit ${limit} is used up, by tenant ${tenant} first: requests beyond it are refused or downgraded, as it says`;
       this.#event(quota === null ? 'LLMRoute' : 'LLMQuota', quota ?? route, { type: 'Warning', reason: 'BudgetExhausted', note });
     }
