@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { parseJsonOrThrow } from '../../src/lib/json-parse.ts';
 import { undatedName, unregionalName } from '../../src/prices/names.ts';
 
 /** LiteLLM's providers by those of the price list; all of them serve under their own names, or behind a prefix. */
@@ -51,7 +52,7 @@ interface Entry {
 }
 
 const [, , file = '', version = ''] = process.argv;
-const entries = JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, Entry>>;
+const entries = parseJsonOrThrow(readFileSync(file, 'utf8')) as Readonly<Record<string, Entry>>;
 const found = new Map<string, Map<string, string>>();
 for (const [key, entry] of Object.entries(entries)) {
   const provider = entry.litellm_provider ?? '';

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 
 import { issue, type Issue } from '../lib/issue.ts';
+import { parseJsonOrThrow } from '../lib/json-parse.ts';
 import { withRules } from './cel.ts';
 import { explainIssue, formatPath } from './explain-issue.ts';
 import { count, decimal, text } from './v1alpha1/fields.ts';
@@ -56,7 +57,7 @@ export interface PriceList {
 export function parsePriceList(source: string): PriceList {
   let value: unknown;
   try {
-    value = JSON.parse(source);
+    value = parseJsonOrThrow(source);
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : 'it cannot be read';
     return { entries: [], issues: [issue('', 'Invalid', `is not JSON: ${why}`)] };

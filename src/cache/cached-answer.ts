@@ -1,3 +1,5 @@
+import { parseJsonOrThrow } from '../lib/json-parse.ts';
+
 /** What is kept of an answer, and how it is written down. */
 
 export interface CachedAnswer {
@@ -26,7 +28,7 @@ export function decodeAnswer(bytes: Buffer): CachedAnswer | null {
   const end = bytes.indexOf(NEWLINE);
   if (end === -1) return null;
   try {
-    const head = JSON.parse(bytes.toString('utf8', 0, end)) as Readonly<Record<string, unknown>>;
+    const head = parseJsonOrThrow(bytes.toString('utf8', 0, end)) as Readonly<Record<string, unknown>>;
     const { version, headers, stream, storedAtMs, bytes: length } = head;
     const body = bytes.subarray(end + 1);
     if (version !== VERSION || typeof stream !== 'boolean' || typeof storedAtMs !== 'number' || length !== body.length)

@@ -3,6 +3,7 @@
  * Deterministic: the same sequence of requests gets the same answers.
  */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import { parseJsonOrThrow } from '../lib/json-parse.ts';
 
 export interface MockModels {
   /** `http://127.0.0.1:41234`: OpenAI's API is under `/v1`, Azure's under `/openai`. */
@@ -98,7 +99,7 @@ async function answer(models: ReadonlyMap<string, Responder>, request: IncomingM
 
 function readChat(text: string, deployment: string | undefined): Chat | null {
   try {
-    const body = JSON.parse(text) as {
+    const body = parseJsonOrThrow(text) as {
       model?: unknown;
       messages?: unknown;
       stream?: unknown;

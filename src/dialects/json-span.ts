@@ -1,4 +1,5 @@
 import { err, ok, type Result } from '../lib/result.ts';
+import { parseJsonOrThrow } from '../lib/json-parse.ts';
 
 /**
  * Nesting a request may have, its own object counted. Upstreams that parse recursively fail on deep bodies with a 500 of
@@ -95,7 +96,7 @@ export function decodeString(bytes: Buffer, start: number, end: number): string 
   for (let at = start; at < end; at++) {
     if (bytes[at] === BACKSLASH) {
       try {
-        const value: unknown = JSON.parse(bytes.toString('utf8', start, end));
+        const value: unknown = parseJsonOrThrow(bytes.toString('utf8', start, end));
         return typeof value === 'string' ? value : null;
       } catch {
         return null;

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../lib/json.ts';
+import { parseJsonOrThrow } from '../lib/json-parse.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { LeftOut } from './json-outline.ts';
 
@@ -55,7 +56,7 @@ export class ParsedBody {
 
   /** All of it. What needs no texts takes `outline`: a large body is parsed when this is asked for first. */
   get json(): JsonObject {
-    return (this.#json ??= JSON.parse(this.bytes.toString('utf8')) as JsonObject);
+    return (this.#json ??= parseJsonOrThrow(this.bytes.toString('utf8')) as JsonObject);
   }
 
   /** Of the model that what it names leads to. */

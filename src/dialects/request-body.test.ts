@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { readFacts } from './openai/facts.ts';
 import type { ParsedBody } from './parsed-body.ts';
 import { type BodyErrorCode, readRequestBody } from './request-body.ts';
 import { type BodyEdit, spliceBody, splicePieces } from './splice-body.ts';
@@ -202,5 +203,46 @@ describe('spliceBody', () => {
       ],
     };
     expect(spliced('{"model":"m"}', edit)).toBe('{"model":"m"}');
+  });
+});
+
+describe('a name written with an escape', () => {
+  /** What V8 would take for the name of a member that comes after the same ones: as long as the name, from where it begins. */
+  const poison = (text: string): void => {
+    for (const [name] of text.matchAll(/"[^"\\]*\\u[^"]*"(?=:)/g)) {
+      const says = JSON.parse(name) as string;
+      readRequestBody(Buffer.from(text.replace(name, JSON.stringify(name.slice(1, says.length + 1)))), 'chat');
+    }
+  };
+  const long = JSON.stringify('A text that is left out. '.repeat(400));
+
+  it.each([
+    ['small', '"Hi"'],
+    ['large', long],
+  ])('is what limits go by, whatever another client sent before: a %s body', (_, content) => {
+    const text = `{"model":"m","messages":[{"role":"user","content":${content}}],"max\\u005ftokens":100000}`;
+    poison(text);
+    const body = parsed(text);
+    expect(readFacts('chat', '/v1/chat/completions', body).maxOutputTokens).toBe(100_000);
+    expect(Object.keys(body.json)).toEqual(['model', 'messages', 'max_tokens']);
+  });
+
+  it.each([
+    ['another spelling of a name that is guarded', '{"model":"m","Max\\u005ftokens":1}', 'max_tokens'],
+    ['the model twice', '{"model":"m","\\u006dodel":"n"}', 'model'],
+    [
+      'an earlier answer twice',
+      '{"model":"m","previous\\u005fresponse_id":"a","previous_response_id":"b"}',
+      'previous_response_id',
+    ],
+  ])('is seen in %s', (_, text, param) => {
+    poison(text);
+    expect(refusal(text)).toMatchObject({ code: 'duplicate_parameter', param });
+  });
+
+  it('is the model, and asks for a stream and for usage', () => {
+    const text = '{"n":1,"\\u006dodel":"m","str\\u0065am":true,"stream_options":{"a":1,"include\\u005fusage":true}}';
+    poison(text);
+    expect(parsed(text)).toMatchObject({ model: 'm', stream: true, includeUsage: true });
   });
 });

@@ -1,5 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import type { JsonObject } from '../lib/json.ts';
+import { parseJsonOrThrow } from '../lib/json-parse.ts';
 import type { Operation } from '../lib/operation.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { outlineOf } from './json-outline.ts';
@@ -183,7 +184,7 @@ export function checkModel(model: string): BodyError | null {
 function readObject(bytes: Buffer, text: string, maxDepth: number): Result<JsonObject, BodyError> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonOrThrow(text);
   } catch (thrown) {
     return refuse('invalid_json', parseErrorMessage(bytes, thrown), null);
   }

@@ -1,3 +1,5 @@
+import { parseJsonOrThrow } from './json-parse.ts';
+
 /**
  * Reading JSON that someone else wrote: every accessor takes anything and answers with a value of the wanted type or its
  * absence, so that an upstream's wrong type is never an exception.
@@ -11,8 +13,7 @@ export function isObject(value: unknown): value is JsonObject {
 /** `undefined` where the text is not JSON. A byte order mark is not part of the text. */
 export function parseJson(text: string): unknown {
   try {
-    const parsed: unknown = JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
-    return parsed;
+    return parseJsonOrThrow(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
   } catch {
     return undefined;
   }

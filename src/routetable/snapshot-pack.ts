@@ -5,6 +5,7 @@
  */
 import { promisify } from 'node:util';
 import { createGzip, gunzip } from 'node:zlib';
+import { parseJsonOrThrow } from '../lib/json-parse.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { attempt, integer, line, object, oneOf } from './decoder.ts';
 import type { EntryName, Item } from './entries.ts';
@@ -181,7 +182,7 @@ const partHead = object<PartHead & { version: number }>({
 /** The parser's own message repeats what it read. */
 function parseJson(text: string): Result<unknown, string> {
   try {
-    return ok(JSON.parse(text) as unknown);
+    return ok(parseJsonOrThrow(text));
   } catch {
     return err('it is not JSON');
   }

@@ -6,6 +6,7 @@
  * the upstream with the credential.
  */
 import { FAILOVER_REASON, type Failure, type FailureKind } from '../lib/failure.ts';
+import { parseJsonOrThrow } from '../lib/json-parse.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { Target } from '../routetable/types.ts';
 import type { RequestFacts } from '../dialects/facts.ts';
@@ -284,7 +285,7 @@ export class TargetHealth implements TargetSignals {
   facts(found: HealthFact[], nowMs: number): void {
     this.#headroom?.facts(found, nowMs);
     for (const [name, { version, by, atMs }] of this.#versions) {
-      const { kind, operation } = JSON.parse(name) as Pick<HealthFact, 'kind' | 'operation'>;
+      const { kind, operation } = parseJsonOrThrow(name) as Pick<HealthFact, 'kind' | 'operation'>;
       if (kind === 'ejection' || kind === 'headroom') continue;
       const cooldown = this.#cooldown(kind, operation);
       const forMs = Math.max(0, cooldown.untilMs - nowMs);

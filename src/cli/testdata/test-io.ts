@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { systemClock } from '../../lib/clock.ts';
+import { parseJsonOrThrow } from '../../lib/json-parse.ts';
 import type { Io, Output, StopSignal } from '../io.ts';
 
 export interface TestIoOptions {
@@ -94,7 +95,7 @@ export class TestIo implements Io {
     return this.#read('out.log')
       .split('\n')
       .filter((line) => line !== '')
-      .map((line): unknown => JSON.parse(line));
+      .map((line) => parseJsonOrThrow(line));
   }
 
   /** Everything that anybody could read. */

@@ -7,6 +7,7 @@ import type { RouteTable } from '../../routetable/types.ts';
 import type { Compilation } from '../compile.ts';
 import type { Condition, ObjectStatus } from '../status.ts';
 import { formatIssue } from '../../lib/issue.ts';
+import { parseJsonOrThrow } from '../../lib/json-parse.ts';
 import type { Case } from './case.ts';
 
 const DEFAULTS: Readonly<Record<string, unknown>> = {
@@ -63,7 +64,7 @@ function withoutIdentity({ version: _v, gateway: _g, ...rest }: RouteTable): unk
 }
 
 function jsonOf(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value), (key, member: unknown) => (key === 'digest' ? undefined : member));
+  return parseJsonOrThrow(JSON.stringify(value, (key, member: unknown) => (key === 'digest' ? undefined : member)));
 }
 
 /** undefined where nothing is left. */

@@ -1,5 +1,6 @@
 /** Random worlds, small enough that everything collides: few namespaces, few names, every kind of reference, good and broken. */
 import { parseObject, type ApiObject } from '../../api/parse.ts';
+import { parseJsonOrThrow } from '../../lib/json-parse.ts';
 import { CERTIFICATE_PEM, PRIVATE_KEY_PEM } from './certificate.ts';
 
 export interface RandomWorld {
@@ -96,7 +97,7 @@ export function randomWorld(random: () => number, size: number): RandomWorld {
   }
 
   function made(): ApiObject {
-    const parsed = parseObject(JSON.parse(JSON.stringify(pick(makers)())));
+    const parsed = parseObject(parseJsonOrThrow(JSON.stringify(pick(makers)())));
     if (!parsed.ok) throw new Error(`a random object is not valid: ${JSON.stringify(parsed.error)}`);
     return parsed.value;
   }

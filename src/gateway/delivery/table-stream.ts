@@ -1,5 +1,6 @@
 /** Reads one stream of a leader into the pod's replica, until it ends, however it does. */
 import type { IncomingMessage } from 'node:http';
+import { parseJsonOrThrow } from '../../lib/json-parse.ts';
 import type { Replica } from '../../routetable/replica.ts';
 import { HEARTBEAT_MS, readStreamLine, type StreamLine } from '../../routetable/stream-messages.ts';
 import { LineSplitter } from './lines.ts';
@@ -118,7 +119,7 @@ export async function readStream(response: IncomingMessage, replica: Replica, ev
 function parseLine(text: string): ReturnType<typeof readStreamLine> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonOrThrow(text);
   } catch {
     // The parser's own message repeats what it read.
     return { ok: false, error: 'it is not JSON' };

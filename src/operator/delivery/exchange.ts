@@ -1,5 +1,6 @@
 /** The small change of HTTP that the table server deals in. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { parseJsonOrThrow } from '../../lib/json-parse.ts';
 
 /** Digests of 5,000 routes and as many keys are 1.5 MB. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -28,7 +29,7 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
     chunks.push(chunk);
   }
   try {
-    return JSON.parse(Buffer.concat(chunks).toString()) as unknown;
+    return parseJsonOrThrow(Buffer.concat(chunks).toString());
   } catch {
     throw new RequestRefused(400, 'the body is not JSON');
   }

@@ -1,3 +1,5 @@
+import { parseJsonOrThrow } from '../../lib/json-parse.ts';
+
 /**
  * Makes an upstream's message fit to be shown and logged: what identifies the account that pays (keys, organisations,
  * subscriptions, resource names) says nothing to the client and belongs to the operator alone.
@@ -60,7 +62,7 @@ export function redactErrorBody(answered: Buffer, secret: string): Buffer {
   if (body.length > MAX_BODY_BYTES) return body;
   let json: unknown;
   try {
-    json = JSON.parse(body.toString());
+    json = parseJsonOrThrow(body.toString());
   } catch {
     return Buffer.from(replaced(body.toString(), secret));
   }
