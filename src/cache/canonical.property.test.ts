@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { parseJsonOrThrow } from '../lib/json-parse.ts';
 import { readRequestBody } from '../dialects/request-body.ts';
 import { cacheKey, type CacheableRequest, type RouteCache } from './cache-key.ts';
 import { canonicalBody } from './canonical.ts';
@@ -52,7 +53,7 @@ function isMisspelt(made: Readonly<Record<string, unknown>>): boolean {
 /** As it comes back from JSON: without -0, which is the same number there. */
 const members = fc
   .dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }))
-  .map((made) => JSON.parse(JSON.stringify(made)) as Record<string, unknown>)
+  .map((made) => parseJsonOrThrow(JSON.stringify(made)) as Record<string, unknown>)
   .filter((made) => !Object.keys(made).some((name) => ['model', 'stream', 'stream_options'].includes(name.toLowerCase())))
   .filter((made) => !isMisspelt(made));
 

@@ -1,9 +1,10 @@
-/** Leaving texts out of a body must change nothing that JSON.parse says of it, whatever its bytes. */
+/** Leaving texts out of a body must change nothing that is read in it, whatever its bytes. */
 import { isUtf8 } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { isObject, type JsonObject } from '../lib/json.ts';
+import { parseJsonOrThrow } from '../lib/json-parse.ts';
 import { type LeftOut, outlineOf } from './json-outline.ts';
 import { readFacts } from './openai/facts.ts';
 import { type BodyReading, ParsedBody } from './parsed-body.ts';
@@ -106,7 +107,7 @@ const value = (invalid: number): fc.Arbitrary<string> =>
 
 function parsed(bytes: Buffer): unknown {
   try {
-    return JSON.parse(bytes.toString('utf8'));
+    return parseJsonOrThrow(bytes.toString('utf8'));
   } catch {
     return undefined;
   }
@@ -120,7 +121,7 @@ function restored(of: unknown, left: LeftOut): unknown {
   }
   if (Array.isArray(of)) return of.flatMap((item: unknown) => messagesOf(item, left) ?? [restored(item, left)]);
   if (!isObject(of)) return of;
-  // As JSON.parse does: a member, where an assignment of `__proto__` would be none.
+  // As a parser does: a member, where an assignment of `__proto__` would be none.
   return Object.fromEntries(Object.entries(of).map(([name, item]) => [name, restored(item, left)]));
 }
 
@@ -306,7 +307,7 @@ describe('readRequestBody', () => {
         if (read.value.left !== null) outlined++;
         return (
           isDeepStrictEqual(saidOf(read.value), saidOf(whole.value)) &&
-          isDeepStrictEqual(read.value.json, JSON.parse(bytes.toString('utf8')))
+          isDeepStrictEqual(read.value.json, parseJsonOrThrow(bytes.toString('utf8')))
         );
       }),
       { numRuns: LARGE_RUNS },

@@ -2,6 +2,7 @@ import http from 'node:http';
 import { isDeepStrictEqual } from 'node:util';
 import zlib from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
+import { parseJsonOrThrow } from '../../src/lib/json-parse.ts';
 import { onCleanUp } from './support/clean-up.ts';
 import { chat, completions, responses, streamOf } from './support/dialects.ts';
 import { type FuzzedRequest, Fuzzer } from './support/fuzz-bodies.ts';
@@ -36,7 +37,7 @@ async function quickUpstream(arrived: Arrived): Promise<number> {
           ? chat
           : completions;
       const streams = type.startsWith('application/json')
-        ? (JSON.parse(body.toString()) as { stream?: unknown }).stream === true
+        ? (parseJsonOrThrow(body.toString()) as { stream?: unknown }).stream === true
         : streamsForm(body);
       response.setHeader('content-type', streams ? 'text/event-stream' : 'application/json');
       response.end(
@@ -126,8 +127,8 @@ function rawRequest({ path, headers, body }: FuzzedRequest, id: string): Buffer 
 function wronglyServed(sent: FuzzedRequest, came: { readonly body: Buffer; readonly type: string } | undefined): string | null {
   if (came === undefined) return 'served without an upstream';
   if (came.type.startsWith('multipart/')) return wrongForm(came.body);
-  const before = JSON.parse(decoded(sent).toString()) as Record<string, unknown>;
-  const after = JSON.parse(came.body.toString()) as Record<string, unknown>;
+  const before = parseJsonOrThrow(decoded(sent).toString()) as Record<string, unknown>;
+  const after = parseJsonOrThrow(came.body.toString()) as Record<string, unknown>;
   const deployment = /^\/openai\/deployments\/([^/]+)\//.exec(sent.path)?.[1];
   const named = deployment === undefined ? before['model'] : decodeURIComponent(deployment);
   const expected = named === 'chat' ? 'a-upstream' : named;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { parseJsonOrThrow } from '../../lib/json-parse.ts';
 import { errorBody, errorEvent, modelObject, modelsList, spliceUsageCost, spliceUsageCostInFrame } from './answer.ts';
 
 const ERROR = { message: 'a\nb', type: 'server_error', code: 'all_targets_failed', param: null };
@@ -66,14 +67,14 @@ describe('spliceUsageCost', () => {
         fc.dictionary(fc.constantFrom('usage', 'a', 'response', 'é'), fc.jsonValue()),
         fc.constantFrom(0, 2),
         (answer, indent) => {
-          const found = JSON.parse(costed(JSON.stringify(answer, null, indent))) as typeof answer;
+          const found = parseJsonOrThrow(costed(JSON.stringify(answer, null, indent))) as typeof answer;
           const inner = Object.hasOwn(answer, 'usage') ? answer : (answer['response'] as typeof answer | null);
           const usage =
             typeof inner === 'object' && inner !== null && !Array.isArray(inner) && Object.hasOwn(inner, 'usage')
               ? inner['usage']
               : null;
           if (typeof usage === 'object' && usage !== null && !Array.isArray(usage)) (usage as typeof answer)['cost'] = 0.0012;
-          expect(found).toEqual(JSON.parse(JSON.stringify(answer)));
+          expect(found).toEqual(parseJsonOrThrow(JSON.stringify(answer)));
         },
       ),
       { numRuns: 2000 },

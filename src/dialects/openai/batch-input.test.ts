@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { isObject } from '../../lib/json.ts';
+import { parseJsonOrThrow } from '../../lib/json-parse.ts';
 import { readRequestBody } from '../request-body.ts';
 import { readBatchInput, writeBatchInput } from './batch-input.ts';
 import { fileIdsOf } from './file-ids.ts';
@@ -63,8 +64,8 @@ describe('the input of a batch', () => {
             expect(written[at]).toBe(line);
             continue;
           }
-          const asked: unknown = JSON.parse(line);
-          const sent: unknown = JSON.parse(written[at] ?? '');
+          const asked: unknown = parseJsonOrThrow(line);
+          const sent: unknown = parseJsonOrThrow(written[at] ?? '');
           if (!isObject(asked) || !isObject(asked['body'])) throw new Error(`${line} was taken`);
           expect(asked['body']['model']).toBe(read.value.model);
           expect(sent).toEqual({ ...asked, body: { ...asked['body'], model: 'up', n: 1 } });
