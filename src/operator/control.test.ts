@@ -93,6 +93,19 @@ describe('a leader that begins', () => {
   });
 });
 
+describe('a gateway whose name is too long for a Service and a label', () => {
+  it('has no snapshot, which the API server would refuse again and again: its status says why', async () => {
+    const { world, control, server, kept } = await looping();
+    control.lead();
+    for (const name of ['a'.repeat(63), 'a'.repeat(64)])
+      world.tell({ ...gateway(1), metadata: { ...gateway(1).metadata, name } });
+    await world.timers.run(1_000);
+    expect([...kept].sort()).toEqual([`${NAMESPACE}/${'a'.repeat(63)}`, GATEWAY]);
+    control.stop();
+    await server.close();
+  });
+});
+
 describe('a replica that starts', () => {
   it('is ready once it has read everything, though the last of it were pods of which there are none', async () => {
     const { world, control, server } = await looping({ unread: [`Pod ${NAMESPACE}`] });

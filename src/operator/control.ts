@@ -7,6 +7,7 @@ import type { CompileOptions } from '../compile/snapshot.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject, Resource } from '../kube/objects.ts';
 import type { Timers } from '../lib/timers.ts';
+import { nameIssue } from '../render/names.ts';
 import type { Route, RouteTable } from '../routetable/types.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { OperatorMetrics } from '../telemetry/operator-metrics.ts';
@@ -299,10 +300,11 @@ export class ControlLoop {
     this.#touchChanged(before, after);
   }
 
-  /** What is published now, for cold starts. */
+  /** What is published now, for cold starts: not of a gateway whose name allows no pods, and fits into no label of a Secret. */
   #keep(): void {
     const { server, snapshots } = this.#options;
-    for (const [gatewayId, table] of this.#tables()) snapshots.publish(table, server.sequence(gatewayId));
+    for (const [gatewayId, table] of this.#tables())
+      if (nameIssue(table.gateway.name) === undefined) snapshots.publish(table, server.sequence(gatewayId));
   }
 
   #touchChanged(before: Compilation | null, after: Compilation): void {
