@@ -16,6 +16,7 @@ import type { BufferBudget } from './buffer-budget.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { LoadedExchange, LoadedTarget } from './loaded-table.ts';
 import type { Place } from './service-targets.ts';
+import { usedSoFar } from './settle.ts';
 import { StreamAnswer } from './stream-answer.ts';
 import type { StructuredCheck } from './structured.ts';
 import { TranslatedAnswer } from './translated-answer.ts';
@@ -156,7 +157,7 @@ export class Attempt implements CallSink, AnswerOwner {
   /** Of a stream, as far as it has come, and of a whole answer; null where the provider has not told. */
   get usage(): Usage | null {
     const answer = this.#answer;
-    return answer === null || answer instanceof WholeAnswer ? this.#usage : answer.reader.usage;
+    return answer === null || answer instanceof WholeAnswer ? this.#usage : usedSoFar(answer.reader);
   }
 
   /** Of what the client was sent; of a whole answer that was too large to hold, all its bytes. */

@@ -122,7 +122,7 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
     if (!usage.estimated) served.target.counter(run.model).learn(relay.facts.promptSize, usage.inputTokens);
     served.target.metrics.cost(outcome.costNanoUsd);
   }
-  if (relay.attempts.length > 1 || served === null) countSpent(relay, served);
+  if (relay.attempts.length > 1 || served === null || usage === null) countSpent(relay, outcome);
   if (!core.logsRequests) return;
   const labels = labelsOf(relay, served);
   core.log.request({
@@ -156,10 +156,10 @@ export function recordRelayed(relay: RelayedRequest, outcome: RelayOutcome): voi
 }
 
 /** What providers told as used by attempts that failed. */
-function countSpent({ attempts, facts }: RelayedRequest, served: Attempt | null): void {
+function countSpent({ attempts, facts }: RelayedRequest, { served, usage: answered }: RelayOutcome): void {
   for (const attempt of attempts) {
     const { target, usage } = attempt;
-    if (attempt === served || usage === null) continue;
+    if (usage === null || (attempt === served && answered !== null)) continue;
     target.metrics.used(usage);
     target.metrics.cost(costOf(target.pricing(facts.model), usage));
   }

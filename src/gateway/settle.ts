@@ -3,6 +3,7 @@ import { formatUsd } from '../lib/money.ts';
 import type { Operation } from '../lib/operation.ts';
 import type { Usage } from '../lib/usage.ts';
 import { costNanoUsd } from '../prices/cost.ts';
+import type { StreamState } from '../providers/provider.ts';
 import type { Pricing } from '../routetable/types.ts';
 
 /** Characters of output to one token: the same rule of thumb as for prompts. */
@@ -20,6 +21,13 @@ export function estimateUsage(facts: RequestFacts, outputChars: number): Usage {
     reasoningTokens: 0,
     estimated: true,
   };
+}
+
+/** What a stream has used as far as it has come: its end, which alone tells what its output used, may never come. */
+export function usedSoFar({ usage, outputUntold, outputChars }: StreamState): Usage | null {
+  if (usage === null || outputUntold !== true) return usage;
+  const outputTokens = Math.max(usage.outputTokens, Math.ceil(outputChars / CHARS_PER_TOKEN));
+  return { ...usage, outputTokens, estimated: true };
 }
 
 const NOT_BILLED: ReadonlySet<Operation> = new Set(['count_tokens', 'moderations', 'files']);

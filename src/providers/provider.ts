@@ -192,6 +192,8 @@ export interface StreamState {
   readonly finishReason: string | null;
   readonly failure: Failure | null;
   readonly usage: Usage | null;
+  /** `usage` is of a stream that has only begun: what its output uses is told at its end. */
+  readonly outputUntold?: boolean;
   /** As `Answer.masked`. */
   readonly masked?: Masked | null;
   /** As `Answer.storedId`; known before the first output. */

@@ -280,7 +280,7 @@ describe('tokens', () => {
     ['a filter has cut', false, chat.whole('Hel').replace('"stop"', '"content_filter"'), 200],
     ['is none, as a stream', true, `data: ${JSON.stringify({ choices: [], usage: USAGE })}\n\n`, 502],
   ])('are charged for what was told as used by an answer that %s', async (_, stream, body, status) => {
-    const { ask } = await start(`${limit}, {name: rpm, unit: Requests, limit: 9, window: 1m}`, (call) =>
+    const { ask, gateway } = await start(`${limit}, {name: rpm, unit: Requests, limit: 9, window: 1m}`, (call) =>
       stream ? call.stream([body]) : call.answer(200, body),
     );
     for (let round = 1; round < 4; round++) {
@@ -289,6 +289,8 @@ describe('tokens', () => {
       expect(left(answer, 'tokens').remaining).toBe(1000 - round * USAGE.total_tokens);
       expect(left(answer, 'requests').remaining).toBe(9);
     }
+    const { text } = await gateway.gateway.renderMetrics();
+    expect(text).toMatch(new RegExp(`^fairlead_tokens_total\\{.*direction="output".*\\} ${3 * USAGE.completion_tokens}$`, 'm'));
   });
 
   it('are charged for what was told as used by an answer that failed over', async () => {
@@ -322,6 +324,40 @@ describe('tokens', () => {
     expect(left(await ask({ maxTokens: 1 }), 'tokens').remaining).toBe(
       1000 - 100 - (used?.inputTokens ?? 0) - USAGE.total_tokens,
     );
+  });
+});
+
+describe('tokens of a stream whose provider tells what its output used at its end', () => {
+  it.each([
+    ['as it is', '/v1/messages'],
+    ['translated', '/v1/chat/completions'],
+  ])('are settled by what had come, where its client left (%s)', async (_, path) => {
+    const events = [
+      { type: 'message_start', message: { type: 'message', role: 'assistant', usage: { input_tokens: 50, output_tokens: 1 } } },
+      { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+      { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'x'.repeat(400) } },
+    ];
+    const upstream = await FakeUpstream.start((call) => {
+      call.open();
+      for (const event of events) call.chunk(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+    });
+    const route = `
+apiVersion: fairlead.dev/v1alpha1
+kind: LLMRoute
+metadata: {name: chat, namespace: platform}
+spec:
+  modelNames: [chat]
+  models:
+  - {name: m, provider: {type: Anthropic, anthropic: {model: m, baseURL: "${upstream.url}"}}, auth: {type: None}}
+  rules: [{name: default, targets: [{model: m}]}]
+`;
+    const gateway = await startGateway(documents(gatewayYaml(), SECRETS, route));
+    const body = bodyOf({ stream: true, maxTokens: 900 });
+    const sent = send(gateway.port, { path, body, headers: { 'api-key': KEYS.a1 } });
+    await sent.waitFor('xxxx');
+    sent.leave();
+    await gateway.until(() => gateway.requests.length === 1);
+    expect(gateway.requests[0]?.usage).toMatchObject({ inputTokens: 50, outputTokens: 100, estimated: true });
   });
 });
 

@@ -43,6 +43,7 @@ const NO_SINK: ReplySink = {
 };
 
 export class MessagesStream extends UpstreamReader implements StreamReader {
+  outputUntold = true;
   #ended = false;
   readonly #passes: boolean;
   readonly #blocks = new Map<unknown, Block>();
@@ -241,6 +242,7 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
 
   #readEnd(event: JsonObject): number {
     this.usage = readUsage(event['usage'], this.usage);
+    this.outputUntold = false;
     const delta = isObject(event['delta']) ? event['delta'] : {};
     const raw = stringOf(delta['stop_reason']);
     if (raw === '') return 0;

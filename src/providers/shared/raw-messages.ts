@@ -227,6 +227,10 @@ class ReframedMessages implements StreamTranslator {
     return this.#reader.usage;
   }
 
+  get outputUntold(): boolean {
+    return this.#reader.outputUntold;
+  }
+
   get outputChars(): number {
     return this.#reader.outputChars;
   }

@@ -69,6 +69,10 @@ export class TranslatedStream implements StreamTranslator {
     return this.#reader.usage;
   }
 
+  get outputUntold(): boolean {
+    return this.#reader.outputUntold === true;
+  }
+
   get masked(): Masked | null {
     return this.#reader.masked ?? null;
   }
