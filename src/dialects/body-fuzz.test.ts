@@ -1,6 +1,6 @@
 /**
  * Bodies made from a seed, with everything that misleads a scanner. The judge is `parseJsonOrThrow` and not JSON.parse, which now and then
- * reads an escaped name wrong (https://github.com/nodejs/node/issues/63785): one body in tens of thousands looked badly edited.
+ * reads an escaped name wrong (https://github.com/nodejs/node/issues/63785): about one body in a million looked badly edited.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
