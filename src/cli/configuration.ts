@@ -21,6 +21,8 @@ export interface ConfigureOptions {
 export interface Configuration {
   /** By `namespace/name` of the LLMGateway. */
   readonly tables: ReadonlyMap<string, RouteTable>;
+  /** Of gateways that have none now and had one with this memo: as they were, with the routes and keys of now. */
+  readonly heldTables: ReadonlyMap<string, RouteTable>;
   /** By `Kind/namespace/name`. */
   readonly statuses: ReadonlyMap<string, ObjectStatus>;
   readonly findings: readonly Finding[];
@@ -42,7 +44,7 @@ export function configure(
     objects.some(({ object }) => isClientKey(object)) ||
     problems.some(({ hides }) => hides.clientKey);
   const standInGateway = withKeys ? STAND_IN_WITH_KEYS : STAND_IN_WITHOUT_KEYS;
-  const { tables, statuses } = compile(
+  const { tables, heldTables, statuses } = compile(
     snapshot,
     { resolveService: options.where, loopbackAllowed: true, standInGateway },
     options.memo,
@@ -55,6 +57,7 @@ export function configure(
   const standIn = snapshot.gateways.length === 0;
   return {
     tables,
+    heldTables,
     statuses,
     findings: findings.sort(bySource),
     gateways: standIn ? [standInGateway] : snapshot.gateways,
@@ -68,12 +71,12 @@ export function configure(
  * UsageError where that is none or not clear, CommandFailed where the gateway cannot be served (the findings say why).
  */
 export function chooseTable(configuration: Configuration, wanted: string | null): RouteTable {
-  const { gateways, tables, standIn, unreadGateway } = configuration;
+  const { gateways, tables, heldTables, standIn, unreadGateway } = configuration;
   if (unreadGateway)
     throw new CommandFailed('an LLMGateway cannot be read (see above), and nothing stands in for what it says of who may call');
   if (standIn && wanted !== null) throw new UsageError(`--gateway ${wanted} is not in the files: they have no LLMGateway`);
   const id = standIn ? gateways.map(objectId)[0] : chooseGateway(gateways, wanted);
-  const table = id === undefined ? undefined : tables.get(id);
+  const table = id === undefined ? undefined : (tables.get(id) ?? heldTables.get(id));
   if (table === undefined) throw new CommandFailed(`LLMGateway ${id ?? ''} cannot be served as it is meant: see above`);
   return table;
 }

@@ -31,6 +31,7 @@ export class LiveConfiguration {
   /** The last one that could be served. */
   configuration: Configuration = {
     tables: new Map(),
+    heldTables: new Map(),
     statuses: new Map(),
     findings: [],
     gateways: [],
@@ -68,7 +69,8 @@ export class LiveConfiguration {
     this.#lastGood = objects;
     this.#keepAsking ||= table.settings.clientAuth === 'APIKey';
     this.configuration = configuration;
-    this.#kept = kept.map(({ object }) => objectLabel(object));
+    const held = [...configuration.heldTables].filter(([, one]) => one === table).map(([id]) => `LLMGateway ${id}`);
+    this.#kept = [...kept.map(({ object }) => objectLabel(object)), ...held];
     return table;
   }
 

@@ -2,10 +2,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { CERTIFICATE_PEM, PRIVATE_KEY_PEM } from '../compile/testdata/certificate.ts';
 import { configure } from './configuration.ts';
 import { formatFinding, splitMessage } from './findings.ts';
 import { UsageError } from './io.ts';
 import { keepLastGood } from './last-good.ts';
+import { LiveConfiguration } from './live.ts';
 import { objectLabel, objectsOf, type ReadResult, readObjects } from './read-objects.ts';
 import { parseEnvSecret, withSecrets } from './secrets.ts';
 import { STARTER } from './starter.ts';
@@ -28,7 +30,7 @@ ${more}  rules:
 const key = (name: string): string => `apiVersion: v1
 kind: Secret
 metadata: {name: ${name}, labels: {fairlead.dev/api-key: "true"}}
-stringData: {hash: "${'0'.repeat(64)}"}
+stringData: {sha256: "${'0'.repeat(64)}"}
 `;
 
 function messages(read: ReadResult): readonly string[] {
@@ -247,6 +249,24 @@ describe('files on disk', () => {
     io.dispose();
     expect(problems).toEqual([]);
     expect(objects.map(({ object }) => objectLabel(object))).toEqual(['LLMRoute default/a']);
+  });
+
+  it('holds a gateway whose certificate is deleted, and no key that is deleted with it', async () => {
+    const gateway =
+      'apiVersion: fairlead.dev/v1alpha1\nkind: LLMGateway\nmetadata: {name: g}\nspec: {listener: {tls: {secretRef: {name: tls}}}}\n';
+    const certificate = `apiVersion: v1\nkind: Secret\nmetadata: {name: tls}\nstringData: {tls.crt: ${JSON.stringify(CERTIFICATE_PEM)}, tls.key: ${JSON.stringify(PRIVATE_KEY_PEM)}}\n`;
+    const file = join(folder, 'all.yaml');
+    writeFileSync(file, [gateway, certificate, key('alice'), route('one')].join('---\n'));
+    const io = new TestIo();
+    const live = new LiveConfiguration(io, { files: [file], secrets: [], gateway: null });
+    expect((await live.load()).clientKeys).toHaveLength(1);
+    writeFileSync(file, [gateway, route('one')].join('---\n'));
+    const { settings, clientKeys } = await live.load();
+    expect([settings.tls !== null, clientKeys]).toEqual([true, []]);
+    expect(io.stderr.text).toContain('Secret default/tls is not found');
+    writeFileSync(file, gateway.replace('name: g', 'name: other'));
+    await expect(live.load()).rejects.toThrow(/LLMGateway default\/other cannot be served/);
+    io.dispose();
   });
 
   it('tells of a file that is written, added or removed since it was read', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import { parseObject } from '../api/parse.ts';
+import { type ApiObject, parseObject } from '../api/parse.ts';
 import { SecretValue } from '../lib/secret.ts';
 import { tableChanges } from '../routetable/entries.ts';
 import { RESERVED_PARAMETERS as RESERVED_BY_SPLICING } from '../dialects/splice-body.ts';
@@ -9,6 +9,7 @@ import { encode } from '../routetable/codec.ts';
 import { compile, createCompileMemo, type Compilation, type CompileWork } from './compile.ts';
 import { RESERVED_PARAMETERS } from './model.ts';
 import { snapshotOf, type CompileOptions, type Snapshot } from './snapshot.ts';
+import { CERTIFICATE_PEM, PRIVATE_KEY_PEM } from './testdata/certificate.ts';
 import { randomWorld } from './testdata/random-world.ts';
 import { deepFreeze, randomFrom, shuffledSnapshot, textOf } from './testdata/vary.ts';
 import { fleet, FLEET_OPTIONS } from './testdata/fleet.ts';
@@ -239,6 +240,72 @@ describe('compile', () => {
     const healed = compile({ ...sound, gateways: [gateway, other] }, FLEET_OPTIONS, memo);
     expect([...healed.tables.keys()]).toEqual(['fairlead-system/default', 'fairlead-system/other']);
     expect(healed.changed).toEqual(['LLMGateway/fairlead-system/other']);
+  });
+
+  describe('a gateway that cannot be served as it is meant', () => {
+    const object = (value: unknown): ApiObject => {
+      const parsed = parseObject(value);
+      if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
+      return parsed.value;
+    };
+    const gateway = (uid: string, spec: object = {}): ApiObject =>
+      object({
+        apiVersion: 'fairlead.dev/v1alpha1',
+        kind: 'LLMGateway',
+        metadata: { name: 'default', namespace: 'n', uid, annotations: { 'fairlead.dev/is-default-gateway': 'true' } },
+        spec: { listener: { tls: { secretRef: { name: 'tls' } } }, ...spec },
+      });
+    const certificate = object({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'tls', namespace: 'n' },
+      stringData: { 'tls.crt': CERTIFICATE_PEM, 'tls.key': PRIVATE_KEY_PEM },
+    });
+    const key = (digit: string): ApiObject =>
+      object({
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: `key-${digit}`, namespace: 'n', labels: { 'fairlead.dev/api-key': 'true' } },
+        stringData: { sha256: digit.repeat(64) },
+      });
+    const route = (name: string): ApiObject =>
+      object({
+        apiVersion: 'fairlead.dev/v1alpha1',
+        kind: 'LLMRoute',
+        metadata: { name, namespace: 'n' },
+        spec: {
+          modelNames: [name],
+          models: [{ name: 'm', provider: { type: 'OpenAI' }, auth: { type: 'None' } }],
+          rules: [{ name: 'default', targets: [{ model: 'm' }] }],
+        },
+      });
+    const shown = ({ tables, heldTables }: Compilation): unknown => {
+      const of = (all: Compilation['tables']): unknown =>
+        [...all.values()].map(({ settings, clientKeys, routes }) => [
+          settings.tls !== null,
+          settings.clientAuth,
+          clientKeys.map(({ id }) => id),
+          routes.map(({ id }) => id),
+        ]);
+      return [of(tables), of(heldTables)];
+    };
+
+    it('is held at its last settings with the routes and client keys of now, and not over its deletion', () => {
+      const memo = createCompileMemo();
+      const now = (...objects: readonly ApiObject[]): unknown => shown(compile(snapshotOf(objects), OPTIONS, memo));
+      const keys = [key('a'), key('b')];
+      const served = [true, 'APIKey', ['n/key-a', 'n/key-b'], ['n/one']];
+      expect(now(gateway('u'), certificate, ...keys, route('one'))).toEqual([[served], []]);
+      const revoked = [true, 'APIKey', ['n/key-a'], ['n/two']];
+      expect(now(gateway('u'), key('a'), route('two'))).toEqual([[], [revoked]]);
+      // Nor do its own new settings, which it does not have yet, decide who may call.
+      expect(now(gateway('u', { clientAuth: { type: 'None' } }), key('a'), route('two'))).toEqual([[], [revoked]]);
+      expect(now(gateway('u'), certificate, ...keys, route('one'))).toEqual([[served], []]);
+      expect(now(gateway('other'), key('a'), route('two'))).toEqual([[], []]);
+      expect(now(gateway('u'), key('a'), route('two'))).toEqual([[], [revoked]]);
+      expect(now(key('a'))).toEqual([[], []]);
+      expect(now(gateway('u'), key('a'))).toEqual([[], []]);
+    });
   });
 
   it('reserves the parameters that splicing a body cannot set', () => {

@@ -39,6 +39,7 @@ import { quotasOf, type Quotas } from './quotas-of.ts';
 import { Quarantine, quarantinedStatus, type CompileFault } from './quarantine.ts';
 import { placeOf, Slots, type Arrangement, type Slot } from './slots.ts';
 import { objectId, type CompileOptions, type Snapshot } from './snapshot.ts';
+import { isOfSame, keysOfSound, type SoundGateway } from './sound-gateway.ts';
 import { soundIn, soundVersion } from './sound-route.ts';
 import type { ObjectStatus } from './status.ts';
 import { worldOf, type Sources, type World } from './world.ts';
@@ -46,9 +47,14 @@ import { worldOf, type Sources, type World } from './world.ts';
 export interface Compilation {
   /**
    * By `namespace/name` of the LLMGateway, in that order. A gateway that cannot be served as it is meant (its status says why) has
-   * none, and what it serves already stays. A table that means the same is the same object as in the compile before.
+   * none. A table that means the same is the same object as in the compile before.
    */
   readonly tables: ReadonlyMap<string, RouteTable>;
+  /**
+   * Of those that have none and had one with this memo: the settings of then with the routes and client keys of now. What was revoked
+   * must not be served on until a certificate is back.
+   */
+  readonly heldTables: ReadonlyMap<string, RouteTable>;
   /** By `Kind/namespace/name`: gateways, backends, quotas, routes, each sorted. Costs a walk over all of them at the first call. */
   readonly statuses: ReadonlyMap<string, ObjectStatus>;
   /** The same of one object; undefined: it is not in the snapshot. */
@@ -89,6 +95,7 @@ class Memo implements CompileMemo {
   readonly quotaStatuses = new QuotaStatuses();
   readonly keyMemos = new Map<string, KeyMemo>();
   readonly slots = new Slots();
+  readonly soundGateways = new Map<string, SoundGateway>();
   readonly tables = new Map<string, MadeTable>();
   sources: Sources | null = null;
   quotas: Quotas | null = null;
@@ -138,7 +145,7 @@ export function compile(snapshot: Snapshot, options: CompileOptions, memo: Compi
   const finished = finishRoutes(arranged, [...made, ...limited], memo, quarantine);
 
   const statuses = new Map<string, ObjectStatus>();
-  const tables = compileGateways(world, arranged, finished, memo, statuses, quarantine);
+  const { tables, heldTables } = compileGateways(world, arranged, finished, memo, statuses, quarantine);
   for (const id of sortedKeys(world.backends)) {
     const backend = world.backends.get(id);
     if (backend === undefined) continue;
@@ -176,7 +183,7 @@ export function compile(snapshot: Snapshot, options: CompileOptions, memo: Compi
   for (const { key } of finished) changed.push(key);
   memo.statuses = statuses;
   memo.outcomes = outcomesOf(arranged.sorted, finished, memo.outcomes);
-  return new Outcome(tables, changed, quarantine.faults, statuses, memo.outcomes);
+  return new Outcome({ tables, heldTables }, changed, quarantine.faults, statuses, memo.outcomes);
 }
 
 /** What each slot of `sorted` was finished as, by the same index: later compiles finish slots anew. */
@@ -203,8 +210,11 @@ function outcomesOf(sorted: readonly Slot[], anew: ReadonlySet<Slot>, before: Ou
   return { sorted, finished };
 }
 
+type Tables = Pick<Compilation, 'tables' | 'heldTables'>;
+
 class Outcome implements Compilation {
   readonly tables: ReadonlyMap<string, RouteTable>;
+  readonly heldTables: ReadonlyMap<string, RouteTable>;
   readonly changed: readonly string[];
   readonly faults: readonly CompileFault[];
   readonly #others: ReadonlyMap<string, ObjectStatus>;
@@ -212,13 +222,14 @@ class Outcome implements Compilation {
   #statuses: ReadonlyMap<string, ObjectStatus> | null = null;
 
   constructor(
-    tables: ReadonlyMap<string, RouteTable>,
+    { tables, heldTables }: Tables,
     changed: readonly string[],
     faults: readonly CompileFault[],
     others: ReadonlyMap<string, ObjectStatus>,
     routes: Outcomes,
   ) {
     this.tables = tables;
+    this.heldTables = heldTables;
     this.changed = changed;
     this.faults = faults;
     this.#others = others;
@@ -391,8 +402,9 @@ function compileGateways(
   memo: Memo,
   statuses: Map<string, ObjectStatus>,
   quarantine: Quarantine,
-): ReadonlyMap<string, RouteTable> {
-  const tables = new Map<string, MadeTable>();
+): Tables {
+  const made = new Map<string, MadeTable>();
+  const held = new Set<string>();
   for (const id of sortedKeys(world.gateways)) {
     const gateway = world.gateways.get(id);
     if (gateway === undefined) continue;
@@ -407,19 +419,34 @@ function compileGateways(
       ),
     );
     if (gateway !== world.standIn) statuses.set(`LLMGateway/${id}`, status);
-    if (settings === null) continue;
+    if (settings !== null) memo.soundGateways.set(id, { gateway, settings });
+    const sound = memo.soundGateways.get(id);
+    if (sound === undefined || !isOfSame(sound, gateway)) continue;
+    if (settings === null) held.add(id);
+    const keys =
+      settings !== null
+        ? clientKeys.keys
+        : quarantine.guard(
+            `LLMGateway/${id}`,
+            () => keysOfSound(sound, world, keyMemo),
+            () => null,
+          );
+    if (keys === null) continue;
     const before = memo.tables.get(id);
     const routes = before === undefined ? routesAt(id, sorted) : editedRoutes(id, before.table.routes, removed, finished);
     const uses = before?.uses ?? new EndpointUses();
     uses.replace(before?.table.routes ?? [], routes);
     const endpoints = uses.endpoints(world.endpoints);
-    const made = tableOf({ namespace, name }, settings, { clientKeys: clientKeys.keys, endpoints, routes }, uses, before);
-    if (made !== before) memo.tablesMade++;
-    tables.set(id, made);
+    const table = tableOf({ namespace, name }, sound.settings, { clientKeys: keys, endpoints, routes }, uses, before);
+    if (table !== before) memo.tablesMade++;
+    made.set(id, table);
   }
+  for (const id of memo.soundGateways.keys()) if (!world.gateways.has(id)) memo.soundGateways.delete(id);
   memo.tables.clear();
-  for (const [id, made] of tables) memo.tables.set(id, made);
-  return new Map([...tables].map(([id, { table }]) => [id, table]));
+  for (const [id, table] of made) memo.tables.set(id, table);
+  const tablesOf = (isHeld: boolean): ReadonlyMap<string, RouteTable> =>
+    new Map([...made].flatMap(([id, { table }]) => (held.has(id) === isHeld ? [[id, table]] : [])));
+  return { tables: tablesOf(false), heldTables: tablesOf(true) };
 }
 
 const NO_KEYS: CompiledGateway['clientKeys'] = { keys: [], warnings: [] };

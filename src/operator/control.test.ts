@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
+import { CERTIFICATE_PEM, PRIVATE_KEY_PEM } from '../compile/testdata/certificate.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { createLog } from '../telemetry/log.ts';
@@ -88,6 +89,32 @@ describe('a leader that begins', () => {
     expect([server.sequence(GATEWAY), kept.has(GATEWAY)]).toEqual([0, false]);
     await world.timers.run(1_000);
     expect([server.sequence(GATEWAY), kept.has(GATEWAY)]).toEqual([0, false]);
+    control.stop();
+    await server.close();
+  });
+});
+
+describe('a gateway whose certificate is gone', () => {
+  it('is served with the one before, and without the client keys that are revoked meanwhile', async () => {
+    const { world, control, server } = await looping();
+    const secret = (name: string, data: Readonly<Record<string, string>>, labels = {}): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name, namespace: NAMESPACE, resourceVersion: '1', labels },
+      data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')])),
+    });
+    world.hold(secret('tls', { 'tls.crt': CERTIFICATE_PEM, 'tls.key': PRIVATE_KEY_PEM }));
+    world.tell({ ...gateway(2), spec: { listener: { tls: { secretRef: { name: 'tls' } } } } });
+    world.tell(secret('alice', { sha256: 'a'.repeat(64) }, { 'fairlead.dev/api-key': 'true' }));
+    await world.timers.run(10_000);
+    expect(control.compiled?.tables.get(GATEWAY)?.clientKeys).toHaveLength(1);
+    world.fail(`Secret/${NAMESPACE}/tls`, 'not_found');
+    await world.timers.run(600_000);
+    expect(control.compiled?.tables.has(GATEWAY)).toBe(false);
+    const before = server.sequence(GATEWAY);
+    world.remove('Secret', `${NAMESPACE}/alice`);
+    await world.timers.run(1_000);
+    expect(server.sequence(GATEWAY)).toBe(before + 1);
     control.stop();
     await server.close();
   });

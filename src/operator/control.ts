@@ -289,7 +289,7 @@ export class ControlLoop {
 
   /** What is compiled, of gateways that are there: one may have been deleted since. */
   #tables(): ReadonlyMap<string, RouteTable> {
-    const tables = [...(this.#compiled?.tables ?? [])];
+    const tables = [...(this.#compiled?.tables ?? []), ...(this.#compiled?.heldTables ?? [])];
     return new Map(tables.filter(([id]) => this.gather.entry('LLMGateway', id) !== undefined));
   }
 
@@ -399,7 +399,7 @@ export class ControlLoop {
   }
 
   #tableOf(gatewayId: string): RouteTable | undefined {
-    return this.#compiled?.tables.get(gatewayId);
+    return this.#compiled?.tables.get(gatewayId) ?? this.#compiled?.heldTables.get(gatewayId);
   }
 
   /** Every pod that Kubernetes calls ready has been heard, or has had its time. */
