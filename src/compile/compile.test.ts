@@ -301,6 +301,9 @@ describe('compile', () => {
       // Nor do its own new settings, which it does not have yet, decide who may call.
       expect(now(gateway('u', { clientAuth: { type: 'None' } }), key('a'), route('two'))).toEqual([[], [revoked]]);
       expect(now(gateway('u'), certificate, ...keys, route('one'))).toEqual([[served], []]);
+      // Keys that another selector selects are all that is read then.
+      const other = { clientAuth: { apiKeySelector: { matchLabels: { of: 'others' } } } };
+      expect(now(gateway('u', other), route('two'))).toEqual([[], [[true, 'APIKey', ['n/key-a', 'n/key-b'], ['n/two']]]]);
       expect(now(gateway('other'), key('a'), route('two'))).toEqual([[], []]);
       expect(now(gateway('u'), key('a'), route('two'))).toEqual([[], [revoked]]);
       expect(now(key('a'))).toEqual([[], []]);

@@ -423,16 +423,16 @@ function compileGateways(
     const sound = memo.soundGateways.get(id);
     if (sound === undefined || !isOfSame(sound, gateway)) continue;
     if (settings === null) held.add(id);
+    const before = memo.tables.get(id);
     const keys =
       settings !== null
         ? clientKeys.keys
         : quarantine.guard(
             `LLMGateway/${id}`,
-            () => keysOfSound(sound, world, keyMemo),
+            () => keysOfSound(sound, gateway, before?.table.clientKeys ?? null, world, keyMemo),
             () => null,
           );
     if (keys === null) continue;
-    const before = memo.tables.get(id);
     const routes = before === undefined ? routesAt(id, sorted) : editedRoutes(id, before.table.routes, removed, finished);
     const uses = before?.uses ?? new EndpointUses();
     uses.replace(before?.table.routes ?? [], routes);

@@ -14,7 +14,18 @@ export function isOfSame(sound: SoundGateway, gateway: LLMGateway): boolean {
   return sound.gateway.metadata.uid === gateway.metadata.uid;
 }
 
-/** As this version selects them: a key that was revoked since is not among them. */
-export function keysOfSound({ gateway, settings }: SoundGateway, world: World, memo: KeyMemo): readonly ClientKey[] {
-  return settings.clientAuth === 'None' ? [] : clientKeys(gateway, world.secrets.values(), memo).keys;
+/**
+ * As this version selects them: a key that was revoked since is not among them. `served`: what was served last; it stays where the version
+ * of now selects others, since only those are read.
+ */
+export function keysOfSound(
+  { gateway, settings }: SoundGateway,
+  now: LLMGateway,
+  served: readonly ClientKey[] | null,
+  world: World,
+  memo: KeyMemo,
+): readonly ClientKey[] | null {
+  if (settings.clientAuth === 'None') return [];
+  const selectorOf = ({ spec }: LLMGateway): string => JSON.stringify(spec.clientAuth.apiKeySelector);
+  return selectorOf(gateway) === selectorOf(now) ? clientKeys(gateway, world.secrets.values(), memo).keys : served;
 }
