@@ -63,6 +63,10 @@ export class AddressHealth<T extends Address> implements TargetSignals {
     return this.#addresses.length === 0 ? 0 : least;
   }
 
+  unproven(operation: Operation, nowMs: number): boolean {
+    return this.#addresses.length > 0 && this.#addresses.every(({ health }) => health.unproven(operation, nowMs));
+  }
+
   /** Where every address is short of it, that which is over first. */
   shortage(facts: RequestFacts, nowMs: number): Shortage | null {
     let least: Shortage | null = null;

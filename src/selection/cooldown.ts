@@ -1,3 +1,6 @@
+/** After its end, as long as no success has followed it; of what nobody has tried for longer nothing is known. */
+const UNPROVEN_MS = 10_000;
+
 /** A time out that a provider's answer imposes: for as long as it says, else growing while it goes on. Times are monotonic ms. */
 export class Cooldown {
   untilMs = 0;
@@ -41,6 +44,11 @@ export class Cooldown {
     if (!this.open || attempt < this.#since || (!atOnce && nowMs < this.untilMs)) return false;
     this.close();
     return true;
+  }
+
+  /** It is over, and whether its cause is gone nobody has seen yet. */
+  unproven(nowMs: number): boolean {
+    return this.open && nowMs >= this.untilMs && nowMs < this.untilMs + UNPROVEN_MS;
   }
 
   /** The cause is gone. */

@@ -47,9 +47,13 @@ export function unhealthy(signals: TargetSignals, operation: Operation, nowMs: n
   return null;
 }
 
-/** In full health: an attempt at it is no gamble, so it is not charged to a retry budget. */
+/**
+ * In full health: an attempt at it is no gamble, so it is not charged to a retry budget. What has just had a time out is not: all that
+ * fails at its end would come to it at once.
+ */
 export function isHealthy(signals: TargetSignals, operation: Operation, nowMs: number): boolean {
-  return signals.health === 'Healthy' && unhealthy(signals, operation, nowMs) === null;
+  if (signals.health !== 'Healthy' || unhealthy(signals, operation, nowMs) !== null) return false;
+  return signals.unproven?.(operation, nowMs) !== true;
 }
 
 /** Its provider has said that too little is left. */

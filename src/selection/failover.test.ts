@@ -124,6 +124,8 @@ describe('which target is next', () => {
     expect(after([[0, BROKEN]], { signals: [IDLE, OUT, IDLE, IDLE] })).toMatchObject({ target: 1, charged: true, backoffMs: 0 });
     const cooling = signals({ coolUntilMs: 1_001 });
     expect(after([[0, BROKEN]], { signals: [IDLE, cooling, IDLE, IDLE] })).toMatchObject({ target: 1, charged: true });
+    const unproven = signals({ unproven: () => true });
+    expect(after([[0, BROKEN]], { signals: [IDLE, unproven, IDLE, IDLE] })).toMatchObject({ target: 1, charged: true });
     const halfOpen = signals({ health: 'Ejected', coolUntilMs: 900 });
     expect(after([[0, BROKEN]], { signals: [IDLE, halfOpen, IDLE, IDLE] })).toMatchObject({ target: 1, charged: true });
   });

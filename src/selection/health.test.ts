@@ -211,6 +211,18 @@ describe('time outs', () => {
     expect(health.coolUntilMs).toBe(3_620_000);
   });
 
+  it('leave a target unproven for ten seconds, or until it succeeds', () => {
+    const { book } = opened();
+    const health = book.signals(MODEL);
+    const unproven = (nowMs: number): boolean => health.unproven('chat', nowMs);
+    attempt(health, limited(2_000), 0);
+    expect([0, 1_999, 2_000, 11_999, 12_000].map(unproven)).toEqual([false, false, true, true, false]);
+    attempt(health, null, 2_000);
+    expect(unproven(2_000)).toBe(false);
+    attempt(health, { kind: 'not_found', message: '' }, 3_000, 'embeddings');
+    expect([health.unproven('embeddings', 33_000), unproven(33_000)]).toEqual([true, false]);
+  });
+
   it('grows from 1 s where there is no retry-after, not by answers that come while it runs, and afresh after a success', () => {
     const { book, told } = opened();
     const health = book.signals(MODEL);

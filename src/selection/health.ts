@@ -171,6 +171,10 @@ export class TargetHealth implements TargetSignals {
     return this.#absent === null ? 0 : (this.#absent.get(operation)?.untilMs ?? 0);
   }
 
+  unproven(operation: Operation, nowMs: number): boolean {
+    return this.#rate.unproven(nowMs) || this.#access.unproven(nowMs) || this.#absent?.get(operation)?.unproven(nowMs) === true;
+  }
+
   shortage(facts: RequestFacts, nowMs: number): Shortage | null {
     return this.#headroom === null ? null : this.#headroom.shortage(facts, nowMs);
   }

@@ -18,6 +18,8 @@ export interface TargetSignals {
   readonly inFlight: number;
   /** Monotonic ms until which it is out for this operation alone (it answered 404 to it, and may serve the others); 0: it is not. */
   absentUntilMs?(operation: Operation): number;
+  /** A time out of it has just ended, and no success has followed. Left out: no time out ended without one. */
+  unproven?(operation: Operation, nowMs: number): boolean;
   /** The provider's own limit of which it says that too little is left for such a request; null: none. */
   shortage?(facts: RequestFacts, nowMs: number): Shortage | null;
 }
