@@ -166,4 +166,14 @@ describe('a build beside one of v1', () => {
     expect(readStreamRequest(request)).toMatchObject({ ok: true, value: request });
     expect(readStreamRequest(grown({ ...request, speaks: [2, 1] })).ok).toBe(true);
   });
+
+  it('takes no longer a reason from a pod than a status has room for', () => {
+    const report = { seenEpoch: 0, number: 1, acked: null, digest: '', ready: true, version: '', nacks: null };
+    const upstream = { upstreamId: 'u', credentialId: null, state: 'Ejected', sinceMs: 0 };
+    const upstreams = ['x'.repeat(65), 'RateLimited', '', 'a\nb'].map((reason) => ({ ...upstream, reason }));
+    const read = readReport({ ...report, upstreams });
+    if (!read.ok) throw new Error(read.error);
+    const reasons = read.value.upstreams.map(({ reason }) => reason);
+    expect(reasons).toEqual(['x'.repeat(64), 'RateLimited']);
+  });
 });

@@ -184,11 +184,13 @@ const streamRequest = object<StreamRequest>({
 });
 
 const nack = object<Nack>({ kind: text, key: text, digest: text, id: text, reason: text, kept: bool });
+/** A status has room for so many characters, and one that has no room for a pod's word could never be written. */
+const REASON_CHARS = 64;
 const upstream = object<UpstreamReport>({
   upstreamId: text,
   credentialId: nullable(text),
   state: oneOf('Ejected', 'CoolingDown'),
-  reason: text,
+  reason: (value) => line(value).slice(0, REASON_CHARS),
   sinceMs: wallMs,
 });
 const load = object<Load>({ inFlightRequests: integer(0), inFlightStreams: integer(0), requestsTotal: integer(0) });
