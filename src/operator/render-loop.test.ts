@@ -119,3 +119,17 @@ it('tells of what the API server could not do for a moment only once it has last
   expect(told.length).toBeGreaterThan(1);
   expect(told.slice(1).every((failures) => failures?.includes('unavailable'))).toBe(true);
 });
+
+it('counts how long something fails anew when it leads again', async () => {
+  const cluster: Cluster = { refuses: 'throttled' };
+  const { timers, loop, told } = leading(cluster);
+  await timers.run(1_000);
+  loop.resign();
+  await timers.run(600_000);
+  loop.lead([`${NAMESPACE}/default`]);
+  await timers.run(1_000);
+  expect(told).toEqual([]);
+  await timers.run(30_000);
+  await loop.stop();
+  expect(told.length).toBeGreaterThan(0);
+});

@@ -65,6 +65,8 @@ export class RenderLoop {
 
   resign(): void {
     this.#leading = false;
+    // What failed then says nothing of how long it fails when this replica leads again.
+    this.#failingSinceMs.clear();
   }
 
   touch(gatewayId: string): void {
@@ -95,12 +97,13 @@ export class RenderLoop {
     const { generation } = object.metadata;
     const { held, objects, replicas, issues } = renderGateway(object, { ...known, crds });
     if (held !== null) {
+      this.#failingSinceMs.delete(gatewayId);
       onRendered(gatewayId, { held, issues, failures: [], generation });
       return { againAfterMs: AGAIN_MS };
     }
     const outcome = await this.#apply(object, objects, replicas, crds);
     const failures = outcome.failures.filter(({ failure }) => failure.kind !== 'guarded');
-    if (outcome.failures.length > failures.length || this.#mayPass(gatewayId, failures)) return 'retry';
+    if (!this.#leading || outcome.failures.length > failures.length || this.#mayPass(gatewayId, failures)) return 'retry';
     onRendered(gatewayId, { held, issues, failures: failures.map(({ failure }) => failure.message), generation });
     return failures.length === 0 ? { againAfterMs: AGAIN_MS } : 'retry';
   }
