@@ -10,6 +10,7 @@ const SCALED_OBJECT = { apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject' } a
 export const SCALERS = { hpa: HPA, scaledObject: SCALED_OBJECT } as const;
 
 const DEFAULT_REPLICAS = 2;
+const MAX_LABEL_CHARS = 63;
 
 /** The one scaler that the spec asks for; null: a fixed number, or a scaler that this cluster has not got. */
 export function scaler(input: ObjectInput): { readonly object: KubeObject | null; readonly issues: readonly Issue[] } {
@@ -33,6 +34,21 @@ export function scaler(input: ObjectInput): { readonly object: KubeObject | null
           path,
           'ScalerUnavailable',
           `the operator knows no Prometheus that has the open streams: set its URL (chart value \`prometheus.url\`); until then ${stays}`,
+        ),
+      ],
+    };
+  }
+  // Longer, KEDA takes the ScaledObject and makes nothing of it, which only its own log says.
+  const longest = MAX_LABEL_CHARS - workloadName('').length;
+  const { name } = input.gateway;
+  if (name.length > longest) {
+    return {
+      object: null,
+      issues: [
+        issue(
+          'metadata.name',
+          'ScalerUnavailable',
+          `${JSON.stringify(name)} is too long for KEDA, which puts the name of the ScaledObject into a label: at most ${longest} characters with spec.autoscaling.keda; ${stays}`,
         ),
       ],
     };
