@@ -23,7 +23,7 @@ import type { QuotaEvidence } from './status/evidence.ts';
 import { Outages, type PodReports } from './status/outages.ts';
 import { QuotaProgress } from './status/quota-progress.ts';
 import { changedRoutes, rotated, transitions, type Transition } from './status/transitions.ts';
-import { routeAt, Wishes } from './status/wishes.ts';
+import { givenTables, routeAt, Wishes } from './status/wishes.ts';
 import { StatusWriter } from './status/writer.ts';
 
 export interface ControlOptions {
@@ -289,8 +289,7 @@ export class ControlLoop {
 
   /** What is compiled, of gateways that are there: one may have been deleted since. */
   #tables(): ReadonlyMap<string, RouteTable> {
-    const tables = [...(this.#compiled?.tables ?? []), ...(this.#compiled?.heldTables ?? [])];
-    return new Map(tables.filter(([id]) => this.gather.entry('LLMGateway', id) !== undefined));
+    return new Map([...givenTables(this.#compiled)].filter(([id]) => this.gather.entry('LLMGateway', id) !== undefined));
   }
 
   /** Whatever else follows from what was published. */
@@ -312,8 +311,9 @@ export class ControlLoop {
       const slash = key.indexOf('/');
       this.#writer.touch(key.slice(0, slash) as OwnKind, key.slice(slash + 1));
     }
-    for (const [gatewayId, table] of after.tables) {
-      const old = before?.tables.get(gatewayId);
+    const known = givenTables(before);
+    for (const [gatewayId, table] of givenTables(after)) {
+      const old = known.get(gatewayId);
       if (old === table) continue;
       this.#touchQuotas(gatewayId, 'open');
       for (const change of changedRoutes(old, table)) {
@@ -399,7 +399,7 @@ export class ControlLoop {
   }
 
   #tableOf(gatewayId: string): RouteTable | undefined {
-    return this.#compiled?.tables.get(gatewayId) ?? this.#compiled?.heldTables.get(gatewayId);
+    return givenTables(this.#compiled).get(gatewayId);
   }
 
   /** Every pod that Kubernetes calls ready has been heard, or has had its time. */

@@ -18,7 +18,7 @@ import type { Standing, Wish } from './writer.ts';
 
 export interface WishSources {
   /** The outcome of the last compile. */
-  readonly compiled: () => Pick<Compilation, 'tables' | 'statusOf'> | null;
+  readonly compiled: () => Pick<Compilation, 'tables' | 'heldTables' | 'statusOf'> | null;
   entry(kind: OwnKind, id: string): Entry<OwnObject> | undefined;
   missing(kind: OwnKind, id: string): readonly Wanted[];
   isRun(gatewayNamespace: string): boolean;
@@ -74,7 +74,7 @@ export class Wishes {
       route: entry.object,
       generation: entry.generation,
       compiled,
-      entryAt: (gatewayId) => routeAt(this.#sources.compiled()?.tables.get(gatewayId), entry.id),
+      entryAt: (gatewayId) => routeAt(this.#tables().get(gatewayId), entry.id),
       gatewayAt: (gatewayId) => this.#gatewayAt(gatewayId),
       evidence: this.#sources.evidence,
     });
@@ -109,13 +109,13 @@ export class Wishes {
 
   #quota({ id, object, generation }: Entry<LLMQuota>, compiled: ObjectStatus, standing: Standing): Wish | null {
     if (object === null) return null;
-    const tables = this.#sources.compiled()?.tables;
+    const tables = this.#tables();
     const places = this.#sources.evidence.quota(id);
     const shown = quotaProgrammed({
       compiled,
       unserved: object.spec.targetRefs.flatMap(({ kind, name, namespace = object.metadata.namespace }) => {
         const gatewayId = `${namespace}/${name}`;
-        const unserved = kind === 'LLMGateway' && this.#gatewayAt(gatewayId) !== null && tables?.has(gatewayId) !== true;
+        const unserved = kind === 'LLMGateway' && this.#gatewayAt(gatewayId) !== null && !tables.has(gatewayId);
         return unserved ? [gatewayId] : [];
       }),
       progress: places.map(({ progress }) => progress),
@@ -148,7 +148,7 @@ export class Wishes {
   /** Whether it is out, pods that have not been heard yet may say. */
   #isUnsettled({ conditions }: ObjectStatus): boolean {
     if (find(conditions, 'Accepted')?.status !== 'True') return false;
-    const gateways = [...(this.#sources.compiled()?.tables.keys() ?? [])];
+    const gateways = [...this.#tables().keys()];
     return gateways.some((id) => !this.#sources.settled(id) && this.#sources.counts(id).ready > 0);
   }
 
@@ -183,7 +183,7 @@ export class Wishes {
   /** Of the first route that is served with it and sees it out; Unused: no route is. */
   #outageOfBackend(id: string): Outage | 'Unused' | null {
     let used = false;
-    for (const [gatewayId, table] of this.#sources.compiled()?.tables ?? []) {
+    for (const [gatewayId, table] of this.#tables()) {
       for (const served of table.routes) {
         const route = this.#sources.entry('LLMRoute', served.id)?.object;
         if (route?.kind !== 'LLMRoute') continue;
@@ -217,6 +217,10 @@ export class Wishes {
     const names = missing.slice(0, 5).map(({ kind: wanted, namespace, name }) => `${wanted} ${namespace}/${name}`);
     const more = missing.length > names.length ? ` and ${missing.length - names.length} more` : '';
     return notAccepted('Pending', `${names.join(', ')}${more} could not be read yet`, generation, kind);
+  }
+
+  #tables(): ReadonlyMap<string, RouteTable> {
+    return givenTables(this.#sources.compiled());
   }
 
   #gatewayAt(gatewayId: string): LLMGateway | null {
@@ -264,6 +268,12 @@ function nameOf(id: string): { readonly namespace: string; readonly name: string
 }
 
 /** A table's routes are sorted by id. */
+/** What pods are given, by gateway: of one that cannot be served as it is meant what is held of it. */
+export function givenTables(compiled: Pick<Compilation, 'tables' | 'heldTables'> | null): ReadonlyMap<string, RouteTable> {
+  if (compiled === null) return new Map();
+  return compiled.heldTables.size === 0 ? compiled.tables : new Map([...compiled.tables, ...compiled.heldTables]);
+}
+
 export function routeAt(table: RouteTable | undefined, id: string): Route | null {
   const routes = table?.routes ?? [];
   let low = 0;
