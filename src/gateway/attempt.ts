@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { TokenError } from '../credentials/service.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Failure } from '../lib/failure.ts';
@@ -96,6 +95,8 @@ export class Attempt implements CallSink, AnswerOwner {
   /** Of a whole answer: what the client's dialect has no place for. */
   #lost: Iterable<LostPart> = [];
   #answer: WholeAnswer | StreamAnswer | TranslatedAnswer | null = null;
+  /** Its head, as long as its host was not told. */
+  #untold: AnswerHeaders | null = null;
 
   constructor(host: AttemptHost, target: LoadedTarget, exchange: LoadedExchange, place: Place, timeouts: CallTimeouts) {
     this.#host = host;
@@ -221,7 +222,15 @@ export class Attempt implements CallSink, AnswerOwner {
     return answer;
   }
 
+  /** Before whatever comes next: but a first token does not wait for it. */
+  #tellHead(): void {
+    const headers = this.#untold;
+    this.#untold = null;
+    if (headers !== null) this.#host.attemptHead(this, headers);
+  }
+
   failed(failure: Failure, answer: UpstreamAnswer | null): void {
+    this.#tellHead();
     this.#host.attemptFailed(this, failure, answer);
   }
 
@@ -236,6 +245,7 @@ export class Attempt implements CallSink, AnswerOwner {
     this.#host.attemptCommitted(this, headers, status);
     const flowing = this.clientStream.write(first, () => this.resume());
     // All that is noted of it comes after: a first token waits for nothing.
+    this.#tellHead();
     this.#host.attemptFlows(this);
     this.#call.committed();
     if (!flowing) this.pause();
@@ -263,21 +273,22 @@ export class Attempt implements CallSink, AnswerOwner {
 
   /** Ends the upstream's work at once; nothing more is reported. */
   cancel(): void {
+    this.#tellHead();
     this.#answer?.release();
     this.#sink.cancel();
   }
 
-  onAnswer(status: number, headers: IncomingHttpHeaders): void {
+  onAnswer(status: number, headers: AnswerHeaders): void {
     try {
-      const flat = flatten(headers);
-      this.#host.attemptHead(this, flat);
       const { translation } = this.exchange;
-      const streamed = this.stream && status === 200 && isStream(flat['content-type'], translation);
+      const streamed = this.stream && status === 200 && isStream(headers['content-type'], translation);
+      this.#untold = headers;
+      if (!streamed) this.#tellHead();
       this.#answer = !streamed
-        ? new WholeAnswer(this, status, flat)
+        ? new WholeAnswer(this, status, headers)
         : translation === null
-          ? new StreamAnswer(this, flat)
-          : new TranslatedAnswer(this, translation.stream(this.#host.replyHead(this), flat));
+          ? new StreamAnswer(this, headers)
+          : new TranslatedAnswer(this, translation.stream(this.#host.replyHead(this), headers));
     } catch (error) {
       this.#host.fault(error);
     }
@@ -316,19 +327,9 @@ function isStream(contentType: string | undefined, translation: Translation | nu
 
 /** Media types are told in any case. */
 export function isEventStream(contentType: string | undefined): boolean {
-  return contentType !== undefined && contentType.slice(0, EVENT_STREAM.length).toLowerCase() === EVENT_STREAM;
+  if (contentType === undefined) return false;
+  const type = contentType.slice(0, EVENT_STREAM.length);
+  return type === EVENT_STREAM || type.toLowerCase() === EVENT_STREAM;
 }
 
 const EVENT_STREAM = 'text/event-stream';
-
-/** Repeated headers joined; almost always there are none, and the object is taken as it is. */
-export function flatten(headers: IncomingHttpHeaders): AnswerHeaders {
-  for (const name in headers) {
-    if (Array.isArray(headers[name])) {
-      return Object.fromEntries(
-        Object.entries(headers).map(([key, value]) => [key, Array.isArray(value) ? value.join(', ') : value]),
-      );
-    }
-  }
-  return headers as AnswerHeaders;
-}

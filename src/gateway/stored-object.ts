@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { TokenError } from '../credentials/service.ts';
 import type { StoredObject } from '../dialects/endpoints.ts';
 import type { Failure } from '../lib/failure.ts';
@@ -8,7 +7,7 @@ import { redactErrorBody } from '../providers/shared/redact.ts';
 import { type CallSink, type CallTimeouts, UpstreamCall } from '../upstream/call.ts';
 import { DecodingSink } from '../upstream/decode.ts';
 import { passedHeaders, streamErrorEvent } from './answers.ts';
-import { flatten, isEventStream } from './attempt.ts';
+import { isEventStream } from './attempt.ts';
 import { ClientStream } from './client-stream.ts';
 import type { GatewayError } from './errors.ts';
 import { describe, exhaustedCode, interruptedError } from './explanations.ts';
@@ -111,9 +110,9 @@ export class StoredObjectCall implements CallSink {
     if (this.#end()) this.#sink.cancel();
   }
 
-  onAnswer(status: number, headers: IncomingHttpHeaders): void {
+  onAnswer(status: number, headers: AnswerHeaders): void {
     this.#status = status;
-    this.#headers = flatten(headers);
+    this.#headers = headers;
     if (status !== 200 || !isEventStream(this.#headers['content-type'])) return;
     if (this.#asked.collection === 'responses') this.#events = new StoredStream(this.#exchange.readStream(this.#headers));
     this.#open();

@@ -104,16 +104,19 @@ export function remainingByUnit(
   counters: readonly Measured[],
   nowMs: number,
 ): RemainingByUnit {
-  const tightest: { requests?: Remaining; tokens?: Remaining } = {};
+  let requests: Remaining | undefined;
+  let tokens: Remaining | undefined;
   for (let i = 0; i < limits.length; i++) {
     const limit = limits[i];
     const counter = counters[i];
     if (limit === undefined || counter === undefined || limit.unit === 'Concurrency' || limit.unit === 'USD') continue;
-    const unit = limit.unit === 'Tokens' ? 'tokens' : 'requests';
+    const ofTokens = limit.unit === 'Tokens';
     const remaining = Math.max(0, counter.room(limit.limit, nowMs));
-    const known = tightest[unit];
+    const known = ofTokens ? tokens : requests;
     if (known !== undefined && known.remaining <= remaining) continue;
-    tightest[unit] = { limit: limit.limit, remaining, resetMs: counter.resetMs(nowMs) };
+    const tightest = { limit: limit.limit, remaining, resetMs: counter.resetMs(nowMs) };
+    if (ofTokens) tokens = tightest;
+    else requests = tightest;
   }
-  return tightest;
+  return { ...(requests === undefined ? {} : { requests }), ...(tokens === undefined ? {} : { tokens }) };
 }

@@ -1,7 +1,7 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { errors } from 'undici';
 import type { Clock } from '../lib/clock.ts';
 import type { Failure, TimeoutPhase } from '../lib/failure.ts';
+import type { Fields } from '../lib/http1/message-parser.ts';
 import { ADDRESS_REFUSED } from './address-policy.ts';
 import type { Channel } from './connections.ts';
 import { HttpAnswerError } from './http1/answer-parser.ts';
@@ -10,7 +10,7 @@ import type { PooledHandler, Queued } from './origin-pool.ts';
 
 /** What becomes of a call. After `onComplete` or `onBroken`, of which exactly one comes, nothing follows; after `cancel` nothing at all. */
 export interface CallSink {
-  onAnswer(status: number, headers: IncomingHttpHeaders): void;
+  onAnswer(status: number, headers: Readonly<Fields>): void;
   onChunk(chunk: Buffer): void;
   onComplete(): void;
   /** `timeout`, `network`, `stream_broken` (after the answer's head), `malformed`, or `client_gone` for a reader that stays behind. */
@@ -135,7 +135,7 @@ export class UpstreamCall implements PooledHandler {
     else this.#arm(totalMs, 'total');
   }
 
-  onResponseStart(_controller: CallController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(_controller: CallController, status: number, headers: Readonly<Fields>): void {
     if (this.#over || status < 200) return;
     this.answeredMs = this.#clock.nowMs();
     this.#sink.onAnswer(status, headers);

@@ -1,6 +1,8 @@
 import net from 'node:net';
-import { EnvHttpProxyAgent } from 'undici';
+import type { IncomingHttpHeaders } from 'node:http';
+import { type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import type { Clock } from '../lib/clock.ts';
+import type { Fields } from '../lib/http1/message-parser.ts';
 import type { Target } from '../routetable/types.ts';
 import { AddressGuard, type AddressPolicy } from './address-policy.ts';
 import type { HttpRequest } from './http1/connection.ts';
@@ -170,6 +172,37 @@ export class RefusedChannel implements Channel {
   async destroy(): Promise<void> {}
 }
 
+/** What undici tells of a call, told on. */
+class ProxiedCall implements Dispatcher.DispatchHandler {
+  readonly #handler: PooledHandler;
+
+  constructor(handler: PooledHandler) {
+    this.#handler = handler;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#handler.onRequestStart(controller);
+  }
+
+  /** Repeated headers come as lists. */
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    const fields = Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]);
+    this.#handler.onResponseStart(controller, status, Object.fromEntries(fields) as Fields);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#handler.onResponseData(controller, chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#handler.onResponseEnd();
+  }
+
+  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+    this.#handler.onResponseError(controller, error);
+  }
+}
+
 /** Calls that leave through the environment's proxy; undici keeps the connections and the queue. */
 class ProxyChannel implements Channel {
   readonly connections = 0;
@@ -184,7 +217,10 @@ class ProxyChannel implements Channel {
 
   dispatch({ method, path, headers, body }: HttpRequest, handler: PooledHandler): Queued | null {
     const whole = Array.isArray(body) ? Buffer.concat(body as readonly Buffer[]) : (body as Buffer | null);
-    this.#agent.dispatch({ origin: this.#origin, method, path, headers: headers as string[], body: whole }, handler);
+    this.#agent.dispatch(
+      { origin: this.#origin, method, path, headers: headers as string[], body: whole },
+      new ProxiedCall(handler),
+    );
     return null;
   }
 

@@ -1,7 +1,7 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Transform } from 'node:stream';
 import { CONTENT_DECODERS } from '../lib/content-decoders.ts';
 import type { Failure } from '../lib/failure.ts';
+import type { Fields } from '../lib/http1/message-parser.ts';
 import type { CallSink, UpstreamCall } from './call.ts';
 
 /**
@@ -24,7 +24,7 @@ export class DecodingSink implements CallSink {
     this.#call = call;
   }
 
-  onAnswer(status: number, headers: IncomingHttpHeaders): void {
+  onAnswer(status: number, headers: Readonly<Fields>): void {
     const encoding = headers['content-encoding'];
     if (encoding === undefined || encoding === 'identity' || encoding === '') {
       this.#sink.onAnswer(status, headers);

@@ -1,7 +1,7 @@
+import { contentLength } from '../../lib/http1/message-parser.ts';
 import type { RequestHead } from './request-head.ts';
 
 const LENGTH = /\r\ncontent-length:[\t ]*(\d{1,15})(?=[\t ]*\r\n)/i;
-const DIGITS = /^\d{1,15}$/;
 /** So many heads in a row that were not the one before, and a client's are all different. */
 const MAX_STRANGERS = 4;
 
@@ -38,7 +38,7 @@ export class HeadMemory {
     // Comparing slices is several times quicker in V8 than startsWith.
     const same = end >= before.length && text.slice(0, before.length) === before && text.slice(end) === after;
     const length = same ? text.slice(before.length, end) : '';
-    if (same && (after === '' ? length === '' : DIGITS.test(length))) {
+    if (same && (after === '' ? length === '' : contentLength(length) !== -1)) {
       this.#strangers = 0;
       return { request, length };
     }

@@ -1,3 +1,5 @@
+import type { KnownLines } from './known-lines.ts';
+
 /** Start line and headers together, and all trailers, may be this large: what node's own parser allows. */
 export const MAX_HEAD_BYTES = 16 * 1024;
 /** A line with a chunk's size. What follows the digits means nothing here, so little of it is read. */
@@ -30,7 +32,6 @@ const CHUNK_LINE_SYNTAX =
   /^[0-9A-Fa-f]{1,13}(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|"(?:[\t !#-[\]-~\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)*\r\n$/;
 /** In a section that is not whole yet: it never will be one. */
 const BARE_CR_OR_LF = /\r[^\n]|(?:^|[^\r])\n/;
-const CONTENT_LENGTH = /^\d{1,15}$/;
 const CLOSE = /(?:^|,)[\t ]*close[\t ]*(?:,|$)/i;
 
 /** Lower-case names; repeated ones joined. */
@@ -138,7 +139,8 @@ export abstract class MessageParser {
     bodiless: boolean,
     untilClose: boolean,
   ): void {
-    if (length !== undefined && !CONTENT_LENGTH.test(length)) throw this.wrong(`content-length ${length.slice(0, 64)}`);
+    const told = length === undefined ? 0 : contentLength(length);
+    if (told === -1) throw this.wrong(`content-length ${String(length).slice(0, 64)}`);
     if (length !== undefined && encoding !== undefined) throw this.wrong('content-length beside transfer-encoding');
     if (encoding !== undefined && (!http11 || encoding.toLowerCase() !== 'chunked'))
       throw this.wrong(`transfer-encoding ${encoding.slice(0, 64)}`);
@@ -150,7 +152,7 @@ export abstract class MessageParser {
     } else if (length === undefined && untilClose) {
       this.#state = BODY_UNTIL_CLOSE;
     } else {
-      this.#left = length === undefined ? 0 : Number(length);
+      this.#left = told;
       this.#state = BODY;
     }
   }
@@ -308,27 +310,41 @@ export abstract class MessageParser {
 /** What fields inherit: a header may be called `constructor`. Not null itself, with which an object is slower to read. */
 const NO_FIELDS: object = Object.freeze({ __proto__: null });
 
-/** Of a head that has the right syntax. `first`: names of which only the first counts; `once`: such as may not come twice. */
+/**
+ * Of a head that has the right syntax. `first`: names of which only the first counts; `once`: such as may not come twice; `lines`: of
+ * heads before, null: each is read by itself.
+ */
 export function readFields(
   head: string,
   first: ReadonlySet<string> | null,
   once: ReadonlySet<string>,
   wrong: (what: string) => Error,
+  lines: KnownLines | null = null,
 ): Fields {
   const fields = Object.create(NO_FIELDS) as Fields;
   let at = head.indexOf('\r\n') + 2;
-  while (head.charCodeAt(at) !== CR) {
-    const colon = head.indexOf(':', at);
-    const end = head.indexOf('\r\n', colon);
-    const name = lowerName(head.slice(at, colon));
-    const value = trimmed(head, colon + 1, end);
-    // Some readers take a trailing tab for a part of the name of another encoding.
-    if (name === 'transfer-encoding' && head.charCodeAt(end - 1) <= SPACE) throw wrong(`space after ${name}`);
+  for (let line = 0; head.charCodeAt(at) !== CR; line++) {
+    const known = lines?.find(line, head, at) ?? null;
+    let name: string;
+    let value: string;
+    let end: number;
+    if (known === null) {
+      const colon = head.indexOf(':', at);
+      end = head.indexOf('\r\n', colon) + 2;
+      name = lowerName(head.slice(at, colon));
+      value = trimmed(head, colon + 1, end - 2);
+      // Some readers take a trailing tab for a part of the name of another encoding.
+      if (name === 'transfer-encoding' && head.charCodeAt(end - 3) <= SPACE) throw wrong(`space after ${name}`);
+      lines?.keep(line, head, at, end, name, value);
+    } else {
+      ({ name, value } = known);
+      end = at + known.text.length;
+    }
     const before = fields[name];
     if (before === undefined) fields[name] = value;
     else if (once.has(name)) throw wrong(`${name} twice`);
     else if (first?.has(name) !== true) fields[name] = `${String(before)}, ${value}`;
-    at = end + 2;
+    at = end;
   }
   return fields;
 }
@@ -370,6 +386,21 @@ function lowerName(name: string): string {
   const lower = name.toLowerCase();
   if (lowerNames.size < MAX_LOWER_NAMES) lowerNames.set(name, lower);
   return lower;
+}
+
+/** As many digits as an integer has that a number holds. */
+const MAX_LENGTH_DIGITS = 15;
+
+/** What `content-length` says, in bytes; -1: it is none. Read by hand: an expression and `Number` take ten times as long. */
+export function contentLength(text: string): number {
+  if (text.length === 0 || text.length > MAX_LENGTH_DIGITS) return -1;
+  let length = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    length = length * 10 + digit;
+  }
+  return length;
 }
 
 /** -1: none. */

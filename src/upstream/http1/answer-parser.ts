@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { KnownLines } from '../../lib/http1/known-lines.ts';
 import {
   type Fields,
   HEADER_LINES,
@@ -24,7 +24,7 @@ export class SwitchedProtocolsError extends Error {
 
 /** What an answer consists of. Any of them may call `stop`, after which none is called. */
 export interface AnswerEvents {
-  onHead(status: number, headers: IncomingHttpHeaders): void;
+  onHead(status: number, headers: Readonly<Fields>): void;
   /** A copy, for the receiver to keep. Never empty. */
   onBody(bytes: Buffer): void;
   /** The answer is whole. `expect` may be called from within. */
@@ -44,15 +44,18 @@ const ONCE: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding'
 /** Reads the answers of one connection; what is none throws `HttpAnswerError`. */
 export class AnswerParser extends MessageParser {
   readonly #events: AnswerEvents;
+  readonly #heads: KnownLines | null;
   #interim = 0;
   /** Once it is whole: the connection may carry another answer. */
   reusable = false;
   /** What the upstream says of how long it keeps an idle connection; null: nothing. */
   keepAliveMs: number | null = null;
 
-  constructor(events: AnswerEvents) {
+  /** `heads`: of the same server. */
+  constructor(events: AnswerEvents, heads: KnownLines | null = null) {
     super();
     this.#events = events;
+    this.#heads = heads;
   }
 
   /** A request goes out: its answer is what comes next. */
@@ -90,7 +93,7 @@ export class AnswerParser extends MessageParser {
       if (this.#interim > MAX_INTERIM_ANSWERS) throw this.wrong(`more than ${MAX_INTERIM_ANSWERS} answers before the final one`);
       return;
     }
-    const headers = readFields(head, null, ONCE, wrong);
+    const headers = readFields(head, null, ONCE, wrong, this.#heads);
     const http11 = head.charCodeAt(7) === ONE;
     this.#readConnection(headers, http11);
     this.beginBody(headers['content-length'], headers['transfer-encoding'], http11, status === 204 || status === 304, true);

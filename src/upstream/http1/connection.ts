@@ -1,5 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type net from 'node:net';
+import type { Fields } from '../../lib/http1/message-parser.ts';
 import { type Flushable, soon } from '../../lib/turn-end.ts';
 import { type AnswerEvents, AnswerParser } from './answer-parser.ts';
 import type { Connector } from './connector.ts';
@@ -36,7 +36,7 @@ export interface CallController {
 /** What becomes of a request; exactly one of `onResponseEnd` and `onResponseError` comes, last. */
 export interface CallHandler {
   onRequestStart(controller: CallController): void;
-  onResponseStart(controller: CallController, status: number, headers: IncomingHttpHeaders): void;
+  onResponseStart(controller: CallController, status: number, headers: Readonly<Fields>): void;
   onResponseData(controller: CallController, chunk: Buffer): void;
   onResponseEnd(): void;
   /** `controller`: null where the call never started. */
@@ -76,7 +76,7 @@ export class Connection implements AnswerEvents, CallController, Flushable {
   constructor(connector: Connector, owner: ConnectionOwner) {
     this.#owner = owner;
     this.#host = connector.host;
-    this.#parser = new AnswerParser(this);
+    this.#parser = new AnswerParser(this, connector.heads);
     this.#socket = connector.connect(
       (bytes) => this.#read(bytes),
       () => this.#onReady(),
@@ -147,7 +147,7 @@ export class Connection implements AnswerEvents, CallController, Flushable {
     this.#socket.resume();
   }
 
-  onHead(status: number, headers: IncomingHttpHeaders): void {
+  onHead(status: number, headers: Readonly<Fields>): void {
     this.#handler?.onResponseStart(this, status, headers);
   }
 
