@@ -161,7 +161,7 @@ Without Redis each gateway pod counts limits for itself. With it they count toge
 
 Sentinel, Cluster and an authority of Redis' own (\`tls.caRef\`) are set in \`gateway.spec.redis\`, which wins over both. Redis must not
 evict (\`maxmemory-policy noeviction\`), and gateways say so where it may. A user of their own (\`ACL SETUSER\`) needs
-\`~fairlead:* &fairlead:* +evalsha +eval +get +set +time +zadd +zrem +zremrangebyscore +zcard +pexpire +publish +subscribe
+\`~fairlead:* &fairlead:* +evalsha +eval +get +set +time +zadd +zrem +zremrangebyscore +zcard +zrange +pexpire +publish +subscribe
 +cluster|slots\`; gateways name what is missing.
 
 ## What the operator may do

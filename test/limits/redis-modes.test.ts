@@ -242,6 +242,10 @@ if (redisAbsent === null) {
       expect(await pod.burst(REQUESTS, LIMIT + 1)).toHaveLength(LIMIT);
       expect(await refusal(as('fairlead', new SecretValue('wrong')))).toMatch(/WRONGPASS.*spec\.redis\.addressRef/);
 
+      // It was not asked for once, and is for nothing but an exact share.
+      await process.command('ACL', 'SETUSER', 'fairlead', '-zrange');
+      await connected(as('fairlead', password));
+
       await process.command('ACL', 'SETUSER', 'fairlead', '-zadd');
       await pod.until(false);
       expect(pod.told.states.at(-1)?.reason).toMatch(/can't run this command.*\+zadd/);

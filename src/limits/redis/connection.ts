@@ -39,6 +39,8 @@ export function scriptOf(source: string): Script {
 export class RedisConnection {
   /** Pods of this gateway, this one included, by the newest word: Redis' own with each heartbeat, or that of who else counts them. */
   pods = 1;
+  /** What Redis said last of how many they are, and which of them this one is. */
+  #ranked = { pods: 0, rank: -1 };
   readonly #clock: Clock;
   readonly #client: RedisClient;
   readonly #events: RedisEvents;
@@ -114,6 +116,12 @@ export class RedisConnection {
       this.#heartbeat();
     });
     this.#schedule();
+  }
+
+  /** Which of the pods this is, from 0 on; null: nobody knows, or they are others by now. */
+  get rank(): number | null {
+    const { pods, rank } = this.#ranked;
+    return rank >= 0 && pods === this.pods ? rank : null;
   }
 
   get reachable(): boolean {
@@ -240,8 +248,9 @@ export class RedisConnection {
       .then(
         (answer) => {
           const fields: readonly unknown[] = Array.isArray(answer) ? answer : [];
-          const [count, redisMs] = fields;
+          const [count, redisMs, rank] = fields;
           if (typeof count === 'number') this.pods = Math.max(1, count);
+          if (typeof rank === 'number') this.#ranked = { pods: this.pods, rank };
           if (typeof redisMs === 'number') this.#redisAheadMs = redisMs - this.#clock.nowMs();
         },
         (error: unknown) => {

@@ -23,7 +23,7 @@ const ADDRESS = 'the URL of spec.redis.addressRef';
 export const REDIS_PERMISSIONS: readonly string[] = [
   '~fairlead:*',
   '&fairlead:*',
-  ...['+evalsha', '+eval', '+get', '+set', '+time', '+zadd', '+zrem', '+zremrangebyscore', '+zcard', '+pexpire'],
+  ...['+evalsha', '+eval', '+get', '+set', '+time', '+zadd', '+zrem', '+zremrangebyscore', '+zcard', '+zrange', '+pexpire'],
   ...['+publish', '+subscribe', '+cluster|slots'],
 ];
 

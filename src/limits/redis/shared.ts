@@ -7,6 +7,7 @@ import { newCounter } from '../counters.ts';
 import { limitUse, rejection, usedShares } from '../decision.ts';
 import type { Decision, LimitedRequest, Limiter, LimitUse, Rejection, Unavailable } from '../limiter.ts';
 import { NO_LIMITS } from '../local.ts';
+import type { Sharers } from './alone-share.ts';
 import { type LeaseReply, readLeaseReply } from './lease-call.ts';
 import { AWAY, type CounterIdentity, type LeaseHost, LeasedCounter, NOT_NOW, REFUSED } from './leased-counter.ts';
 import { type Script, scriptOf } from './connection.ts';
@@ -25,12 +26,10 @@ const ROUNDS = 2;
 const PERIOD_ROUNDS = 5;
 
 /** What the limiter needs of Redis. */
-export interface LimitStore {
+export interface LimitStore extends Sharers {
   readonly reachable: boolean;
   /** Set while this process has only just begun to ask. */
   readonly firstAnswer?: Promise<void> | null;
-  /** Ready pods of this gateway, at least 1. */
-  readonly pods: number;
   run(script: Script, key: string, args: readonly (string | number)[]): Promise<unknown>;
 }
 
@@ -231,12 +230,11 @@ export class SharedLimiter implements Limiter, LeaseHost {
 
   /** Of those that no lease covers, the ones of which this pod has no room in its share. */
   #beyondShare(claim: Claim, lacking: readonly number[], nowMs: number): number[] {
-    const { pods } = this.#redis;
-    return lacking.filter((i) => claim.counter(i).alone.room(claim.limits[i]?.limit ?? 0, pods, nowMs) < claim.amount(i));
+    return lacking.filter((i) => claim.counter(i).alone.room(claim.limits[i]?.limit ?? 0, this.#redis, nowMs) < claim.amount(i));
   }
 
   #refuseByShare(claim: Claim, short: readonly number[], nowMs: number): Rejection {
-    const own = claim.counters.map(({ alone }) => alone.measured(this.#redis.pods));
+    const own = claim.counters.map(({ alone }) => alone.measured(this.#redis));
     return rejection(claim.limits, own, claim.demand, nowMs, (i) => short.includes(i));
   }
 
