@@ -5,16 +5,19 @@ import { describeWithControlPlane } from '../controlplane/describe.ts';
 import { apply, eventually, install, NAMESPACE, type ShownStatus, startOperator } from './support/operator.ts';
 import { startPod } from './support/pod.ts';
 
+const PRICING = { input: '1', output: '1' };
+
 const route = (name: string, spec: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> => ({
   kind: 'LLMRoute',
   metadata: { name, namespace: 'team-a' },
   spec: {
     modelNames: [name],
     models: [
-      { name: 'main', provider: { type: 'OpenAI', openAI: { model: 'a' } }, auth: { type: 'None' } },
-      { name: 'other', provider: { type: 'OpenAI', openAI: { model: 'b' } }, auth: { type: 'None' } },
+      { name: 'main', provider: { type: 'OpenAI', openAI: { model: 'a' } }, auth: { type: 'None' }, pricing: PRICING },
+      { name: 'other', provider: { type: 'OpenAI', openAI: { model: 'b' } }, auth: { type: 'None' }, pricing: PRICING },
     ],
     rules: [{ name: 'default', targets: [{ model: 'main' }, { model: 'other', priority: 1 }] }],
+    rateLimits: [{ name: 'day-usd', per: ['Tenant'], unit: 'USD', limit: '5', calendar: { period: 'Day', timeZone: 'Etc/UTC' } }],
     ...spec,
   },
 });
@@ -87,10 +90,12 @@ describeWithControlPlane('the status of a route', (plane) => {
       return ['Programmed', 'BackendEjected', 'BackendRecovered'].every((reason) => events.includes(reason)) ? true : null;
     });
 
-    // A budget that is used up: one event a window, however often pods say so.
+    // A budget that is used up: one event a window, however often pods say so; none of a limit that the route does not have.
     const sinceMs = Date.now();
+    const usedUp = { route: 'team-a/chat', quota: null, tenant: 'team-b', sinceMs, untilMs: sinceMs + 86_400_000 };
     pod.exhausted = [
-      { route: 'team-a/chat', quota: null, limit: 'day-usd', tenant: 'team-b', sinceMs, untilMs: sinceMs + 86_400_000 },
+      { ...usedUp, limit: 'invented' },
+      { ...usedUp, limit: 'day-usd' },
     ];
     const exhausted = async (): Promise<string> => plane().kubectl(['get', 'events', '-n', 'team-a', '-o', EXHAUSTED]);
     await eventually(async () => ((await exhausted()) === '' ? null : true), exhausted);
