@@ -62,6 +62,12 @@ export class UpstreamCall implements PooledHandler {
   #controller: CallController | null = null;
   #queued: Queued | null = null;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires: at the deadline, or earlier, and then looks when that is. */
+  #firesAtMs = 0;
+  /** What is waited for, since when, and for how long. Monotonic, as timers run. */
+  #phase: TimeoutPhase = 'connect';
+  #sinceMs = 0;
+  #limitMs = 0;
   #over = false;
   #committed = false;
   #paused = false;
@@ -104,7 +110,7 @@ export class UpstreamCall implements PooledHandler {
   resume(): void {
     if (this.#over) return;
     this.#paused = false;
-    if (this.#committed && this.#bytesLeft === null) this.#timer?.refresh();
+    if (this.#committed && this.#bytesLeft === null) this.#sinceMs = performance.now();
     this.#controller?.resume();
   }
 
@@ -149,7 +155,7 @@ export class UpstreamCall implements PooledHandler {
       if (this.#bytesLeft < 0) this.#endLate();
       return;
     }
-    if (this.#committed) this.#timer?.refresh();
+    if (this.#committed) this.#sinceMs = performance.now();
     this.#sink.onChunk(chunk);
   }
 
@@ -165,13 +171,33 @@ export class UpstreamCall implements PooledHandler {
     if (!this.#over) this.#break(brokenBy(error, this.startedMs > 0, this.answeredMs > 0));
   }
 
+  /**
+   * A timer that fires earlier goes on. To end one and begin another with each phase, and to set one back with each chunk, is dear: node
+   * keeps a list for each length of time and throws it away with its last timer.
+   */
   #arm(ms: number, phase: TimeoutPhase): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(onDeadline, Math.min(ms, MAX_TIMER_MS), this, phase, ms);
+    const nowMs = performance.now();
+    this.#phase = phase;
+    this.#sinceMs = nowMs;
+    this.#limitMs = ms;
+    if (this.#timer === undefined || this.#firesAtMs > nowMs + ms) this.#startTimer(nowMs);
   }
 
-  expire(phase: TimeoutPhase, ms: number): void {
+  #startTimer(nowMs: number): void {
+    const leftMs = Math.min(Math.ceil(this.#sinceMs + this.#limitMs - nowMs), MAX_TIMER_MS);
+    clearTimeout(this.#timer);
+    this.#firesAtMs = nowMs + leftMs;
+    this.#timer = setTimeout(onTimer, leftMs, this);
+  }
+
+  onTimer(): void {
     if (this.#over) return;
+    const nowMs = performance.now();
+    if (this.#sinceMs + this.#limitMs > nowMs) this.#startTimer(nowMs);
+    else this.#expire(this.#phase, this.#limitMs);
+  }
+
+  #expire(phase: TimeoutPhase, ms: number): void {
     this.#finish();
     this.#abort();
     if (this.#paused && this.#committed)
@@ -212,8 +238,8 @@ const WAITED_FOR: Readonly<Record<TimeoutPhase, string>> = {
   total: 'whole answer',
 };
 
-function onDeadline(call: UpstreamCall, phase: TimeoutPhase, ms: number): void {
-  call.expire(phase, ms);
+function onTimer(call: UpstreamCall): void {
+  call.onTimer();
 }
 
 function brokenBy(error: unknown, started: boolean, answered: boolean): Failure {
