@@ -70,6 +70,8 @@ const DEFAULT_MAX_IN_FLIGHT = 20_000;
 const DEFAULT_MAX_BUFFERED_BYTES = 512 * 1024 * 1024;
 /** Proxies in front commonly cut a connection after 60 s of silence. */
 const DEFAULT_KEEP_ALIVE_AFTER_MS = 10_000;
+/** In this time a silent stream is looked at so often. */
+const KEEP_ALIVE_LOOKS = 10;
 /** For the errors at the end of a drain to reach their clients. */
 const CUT_SHORT_MS = 1_000;
 /** After a table that may have left something behind: what that is is looked for in all routes, once for many edits in a row. */
@@ -104,6 +106,7 @@ export class Gateway implements GatewayCore {
   #admin: Server | null = null;
   #draining = false;
   #forgetting: NodeJS.Timeout | undefined;
+  #keepingAlive: NodeJS.Timeout | undefined;
   /** Of the table's routes, and of those before that were not looked through yet. */
   #upstreamIds = new Set<string>();
   /** Channels, before what is not used was last forgotten. */
@@ -263,6 +266,7 @@ export class Gateway implements GatewayCore {
     );
     const listening = await listener.listen(port, host);
     this.#listener = listener;
+    this.#keepingAlive = setInterval(() => this.#keepAlive(), this.keepAliveAfterMs / KEEP_ALIVE_LOOKS).unref();
     // What was applied while the port was being opened.
     if (this.#table !== null && this.#table !== table) listener.reload(this.#table.table.settings);
     return listening;
@@ -323,6 +327,7 @@ export class Gateway implements GatewayCore {
       clearTimeout(timer);
     }
     clearTimeout(this.#forgetting);
+    clearInterval(this.#keepingAlive);
     await this.#connections.destroy();
     await this.#tokenFetcher.close();
     this.#sharing.close();
@@ -336,6 +341,11 @@ export class Gateway implements GatewayCore {
       });
     }
     await this.log.close();
+  }
+
+  #keepAlive(): void {
+    const nowMs = performance.now();
+    for (const run of this.running) run.keepAlive(nowMs);
   }
 
   #forgetUnused(): void {

@@ -8,12 +8,16 @@ export interface Awaited {
   addKnownHeaders(headers: string[]): void;
 }
 
-/** Comments in a stream whose first output is still awaited: a proxy in between may cut a connection that is silent for long. */
+/**
+ * Comments in a stream whose first output is still awaited: a proxy in between may cut a connection that is silent for long. All streams
+ * are looked at together, now and then: a timer for each would be dear, and nearly all of them would fire for nothing.
+ */
 export class KeepAlive {
   readonly #awaited: Awaited;
   readonly #requestId: string;
   readonly #afterMs: number;
-  #timer: NodeJS.Timeout | undefined;
+  /** Monotonic, as timers run; Infinity: no output is awaited. */
+  #silentSinceMs = Number.POSITIVE_INFINITY;
 
   constructor(awaited: Awaited, requestId: string, afterMs: number) {
     this.#awaited = awaited;
@@ -21,16 +25,23 @@ export class KeepAlive {
     this.#afterMs = afterMs;
   }
 
-  arm(): void {
-    this.#timer = setTimeout(comment, this.#afterMs, this);
+  start(): void {
+    this.#silentSinceMs = performance.now();
   }
 
   /** Output flows, or it is over. */
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#silentSinceMs = Number.POSITIVE_INFINITY;
   }
 
-  comment(): void {
+  /** Comments where it is time to. */
+  look(nowMs: number): void {
+    if (nowMs - this.#silentSinceMs < this.#afterMs) return;
+    this.#silentSinceMs = nowMs;
+    this.#comment();
+  }
+
+  #comment(): void {
     const { clientStream } = this.#awaited;
     if (!clientStream.opened) {
       const headers = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache'];
@@ -39,10 +50,5 @@ export class KeepAlive {
       clientStream.open(headers);
     }
     clientStream.write(SSE_KEEP_ALIVE, () => {});
-    this.arm();
   }
-}
-
-function comment(keepAlive: KeepAlive): void {
-  keepAlive.comment();
 }

@@ -92,10 +92,15 @@ export class Relay implements AttemptHost {
     reservation.onRevoked(() => this.abandon(SLOT_LOST));
     this.#enter(this.choice.first, false);
     if (!this.stream || this.#over) return;
-    this.#keepAlive.arm();
+    this.#keepAlive.start();
     // While the model works: when it has answered, a first token waits for nothing.
     const attempt = this.#current;
     if (attempt !== null && this.attempts.length === 1) this.#ahead = this.#headersAhead(attempt);
+  }
+
+  /** All streams are looked at now and then. */
+  keepAlive(nowMs: number): void {
+    this.#keepAlive.look(nowMs);
   }
 
   attemptFailed(attempt: Attempt, failure: Failure, answer: UpstreamAnswer | null): void {

@@ -99,6 +99,10 @@ export class RequestRun implements BodyReader, CacheTurnHost, ExchangeOwner, Run
     this.exchange.last = true;
   }
 
+  keepAlive(nowMs: number): void {
+    this.#relay?.keepAlive(nowMs);
+  }
+
   cutShort(): void {
     const error: GatewayError = {
       code: 'shutting_down',

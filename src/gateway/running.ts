@@ -3,6 +3,8 @@ export interface RunningRequest {
   /** Its place in `Running`. */
   runningIndex: number;
   readonly streaming: boolean;
+  /** All are looked at now and then: a stream that has been silent for long says that it lives. `nowMs`: as timers run. */
+  keepAlive(nowMs: number): void;
   /** The gateway drains: where the answer's head is not out yet, it says that the connection closes. */
   lastOfItsConnection(): void;
   /** The drain's time is over. */

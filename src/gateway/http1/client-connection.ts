@@ -75,10 +75,10 @@ export class ClientConnection implements RequestEvents, ExchangeCarrier, Flushab
 
   /** It has carried a request, and none is under way. */
   get idle(): boolean {
-    return this.oldAtMs !== 0 && this.#betweenRequests;
+    return this.oldAtMs !== 0 && this.#isBetweenRequests();
   }
 
-  get #betweenRequests(): boolean {
+  #isBetweenRequests(): boolean {
     return this.#exchange === null && this.#parser.untouched;
   }
 
@@ -129,7 +129,7 @@ export class ClientConnection implements RequestEvents, ExchangeCarrier, Flushab
 
   #read(bytes: Buffer): void {
     this.#reading = true;
-    const between = this.#betweenRequests;
+    const between = this.#isBetweenRequests();
     try {
       for (let at = 0; at < bytes.length && !this.#closing;) {
         if (this.#exchange?.complete === true) {
@@ -139,7 +139,7 @@ export class ClientConnection implements RequestEvents, ExchangeCarrier, Flushab
         at = this.#parser.read(bytes, at);
       }
       // Empty lines are no request: they gain no time.
-      if (between && !this.#betweenRequests) this.#sinceTick = this.#host.tick;
+      if (between && !this.#isBetweenRequests()) this.#sinceTick = this.#host.tick;
     } catch (error) {
       if (!(error instanceof HttpRequestError)) throw error;
       this.#refuse(error);

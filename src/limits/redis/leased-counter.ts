@@ -244,7 +244,9 @@ export class LeasedCounter implements StoredCounter {
   }
 
   idle(nowMs: number): boolean {
-    return nowMs - this.#composedMs > FORGOTTEN_AFTER_MS && this.own.idle(nowMs) && this.#settled && this.#waiters.length === 0;
+    return (
+      nowMs - this.#composedMs > FORGOTTEN_AFTER_MS && this.own.idle(nowMs) && this.#isSettled() && this.#waiters.length === 0
+    );
   }
 
   /** Renews the lease in time, or gives it back. False: nothing is left to do. */
@@ -263,10 +265,10 @@ export class LeasedCounter implements StoredCounter {
     if (this.#inFlight) return true;
     if (!this.#host.reachable) {
       this.#cutOff = true;
-      return !this.#settled;
+      return !this.#isSettled();
     }
     if (this.#open === null) {
-      if (this.#settled) return false;
+      if (this.#isSettled()) return false;
       const { leaseMs, quietMs } = this.#terms;
       // What this pod has too much of, and others may be refused for want of, goes back at once.
       const hoards = this.#hold > this.#share && this.#free < this.#limit / 4;
@@ -282,7 +284,7 @@ export class LeasedCounter implements StoredCounter {
 
   /** Gives everything back that nobody uses; for the end of the process. */
   async close(): Promise<void> {
-    if (!this.#host.reachable || (this.#settled && this.#open === null)) return;
+    if (!this.#host.reachable || (this.#isSettled() && this.#open === null)) return;
     for (let attempt = 0; attempt < FAREWELLS; attempt++) {
       this.#usedSince = 0;
       this.#perMs = 0;
@@ -290,7 +292,7 @@ export class LeasedCounter implements StoredCounter {
     }
   }
 
-  get #settled(): boolean {
+  #isSettled(): boolean {
     return this.#hold === 0 && this.#busy === 0 && this.#reports.empty && this.#open === null && !this.#inFlight;
   }
 
