@@ -23,7 +23,7 @@ export function couldBe(value: unknown, issues: readonly { readonly path: string
     (metadata.namespace === '' || namespace === metadata.namespace || wrong.has('metadata.namespace'));
 }
 
-/** By what stands in a text of which nothing else can be told: the name, and no other kinds alone. */
+/** Of a text that cannot be read: an object may be in it whose name stands there, if its kind does, too, or no kind. */
 export function isNamedIn(text: string): MayBe {
   const kinds = [...new Set([...text.matchAll(/\bkind["']?\s*:\s*["']?(\w+)/g)].map(([, kind = '']) => kind))];
   const words = new Set(text.toLowerCase().match(/[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?/g));

@@ -6,6 +6,7 @@ import { startGateway, type TestGateway, type TestGatewayOptions } from './suppo
 import { openAIError } from './support/openai-answers.ts';
 import { clientKeyYaml, documents, gatewayYaml } from './support/secrets.ts';
 import { FakeUpstream, type Respond } from './support/upstream.ts';
+import { chatRouteYaml } from './support/yaml.ts';
 
 /** Limits of one process, on a clock that moves only when told to. */
 
@@ -341,16 +342,11 @@ describe('tokens of a stream whose provider tells what its output used at its en
       call.open();
       for (const event of events) call.chunk(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
     });
-    const route = `
-apiVersion: fairlead.dev/v1alpha1
-kind: LLMRoute
-metadata: {name: chat, namespace: platform}
-spec:
-  modelNames: [chat]
-  models:
-  - {name: m, provider: {type: Anthropic, anthropic: {model: m, baseURL: "${upstream.url}"}}, auth: {type: None}}
-  rules: [{name: default, targets: [{model: m}]}]
-`;
+    const route = chatRouteYaml(
+      `  - {name: m, provider: {type: Anthropic, anthropic: {model: m, baseURL: "${upstream.url}"}}, auth: {type: None}}`,
+      '  - {name: default, targets: [{model: m}]}',
+      { namespace: 'platform' },
+    );
     const gateway = await startGateway(documents(gatewayYaml(), SECRETS, route));
     const body = bodyOf({ stream: true, maxTokens: 900 });
     const sent = send(gateway.port, { path, body, headers: { 'api-key': KEYS.a1 } });

@@ -267,13 +267,13 @@ function nameOf(id: string): { readonly namespace: string; readonly name: string
   return { namespace: id.slice(0, slash), name: id.slice(slash + 1) };
 }
 
-/** A table's routes are sorted by id. */
 /** What pods are given, by gateway: of one that cannot be served as it is meant what is held of it. */
 export function givenTables(compiled: Pick<Compilation, 'tables' | 'heldTables'> | null): ReadonlyMap<string, RouteTable> {
   if (compiled === null) return new Map();
   return compiled.heldTables.size === 0 ? compiled.tables : new Map([...compiled.tables, ...compiled.heldTables]);
 }
 
+/** A table's routes are sorted by id. */
 export function routeAt(table: RouteTable | undefined, id: string): Route | null {
   const routes = table?.routes ?? [];
   let low = 0;
