@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { parseJsonOrThrow } from '../lib/json-parse.ts';
 import { readFacts } from './openai/facts.ts';
 import { type BodyErrorCode, readRequestBody } from './request-body.ts';
-import { type BodyEdit, spliceBody } from './splice-body.ts';
+import { type BodyEdit, bodyEdit, spliceBody } from './splice-body.ts';
 
 const STRINGS = [
   'model',
@@ -180,9 +180,9 @@ function reasons(made: Made): Set<BodyErrorCode> {
 }
 
 const EDITS: readonly BodyEdit[] = [
-  { model: 'other"model', includeUsage: true, defaults: [], override: [] },
-  { model: null, includeUsage: true, defaults: [['temperature', 0.5]], override: [['é', { a: [1] }]] },
-  {
+  bodyEdit({ model: 'other"model', includeUsage: true, defaults: [], override: [] }),
+  bodyEdit({ model: null, includeUsage: true, defaults: [['temperature', 0.5]], override: [['é', { a: [1] }]] }),
+  bodyEdit({
     model: 'ü',
     includeUsage: false,
     defaults: [
@@ -193,8 +193,9 @@ const EDITS: readonly BodyEdit[] = [
       ['metadata', 'x'],
       ['temperature', 1],
     ],
-  },
+  }),
 ];
+const RENAME = bodyEdit({ model: 'новая', includeUsage: false, defaults: [], override: [] });
 
 function expected(text: string, edit: BodyEdit): unknown {
   const json = parseJsonOrThrow(text) as Record<string, unknown>;
@@ -228,7 +229,7 @@ describe('bodies from seeds', () => {
         if (wrong.size > 0) throw new Error(`accepted, though ${[...wrong].join(', ')}: ${made.text}`);
         const edit = EDITS[seed & 1 ? 0 : (seed >>> 1) % EDITS.length] as BodyEdit;
         const [before, after] = made.around ?? ['', ''];
-        const renamed = spliceBody(read.value, { model: 'новая', includeUsage: false, defaults: [], override: [] });
+        const renamed = spliceBody(read.value, RENAME);
         if (!renamed.equals(Buffer.from(`${before}"новая"${after}`)))
           throw new Error(`renamed to ${renamed.toString()}: ${made.text}`);
         const edited = spliceBody(read.value, edit).toString();

@@ -1,8 +1,8 @@
-/** Replaces the bytes `[start, end)` by `text`; an insertion where both are equal. */
+/** Replaces the bytes `[start, end)` by `text`, which is in UTF-8 where it is bytes; an insertion where both are equal. */
 export interface Edit {
   readonly start: number;
   readonly end: number;
-  readonly text: string;
+  readonly text: string | Buffer;
 }
 
 /** `bytes` with the edits made, which must not overlap; sorts them. One allocation, all other bytes copied as they are. */
@@ -15,21 +15,21 @@ export function applyEdits(bytes: Buffer, edits: Edit[]): Buffer {
   let to = 0;
   for (const edit of edits) {
     to += bytes.copy(out, to, from, edit.start);
-    to += out.write(edit.text, to);
+    to += typeof edit.text === 'string' ? out.write(edit.text, to) : edit.text.copy(out, to);
     from = edit.end;
   }
   bytes.copy(out, to, from);
   return out;
 }
 
-/** As `applyEdits`, but in pieces that lie in `bytes`: of a large body nothing is copied. */
+/** As `applyEdits`, but in pieces, of which those that stay lie in `bytes`: nothing is copied. */
 export function editedPieces(bytes: Buffer, edits: Edit[]): Buffer[] {
   if (edits.length > 1) edits.sort((a, b) => a.start - b.start);
   const pieces: Buffer[] = [];
   let from = 0;
   for (const edit of edits) {
     if (edit.start > from) pieces.push(bytes.subarray(from, edit.start));
-    if (edit.text !== '') pieces.push(Buffer.from(edit.text));
+    if (edit.text.length > 0) pieces.push(typeof edit.text === 'string' ? Buffer.from(edit.text) : edit.text);
     from = edit.end;
   }
   if (from < bytes.length) pieces.push(bytes.subarray(from));

@@ -4,7 +4,7 @@ import { type Expiring, TokenError } from '../credentials/service.ts';
 import type { TokenSource, TokenSources } from '../credentials/token-source.ts';
 import type { BoundPaths } from '../dialects/output-limit.ts';
 import type { ParsedBody } from '../dialects/parsed-body.ts';
-import type { BodyEdit } from '../dialects/splice-body.ts';
+import { type BodyEdit, bodyEdit } from '../dialects/splice-body.ts';
 import type { Operation } from '../lib/operation.ts';
 import { sharedEnds } from '../lib/shared-ends.ts';
 import type { Adapted, AnswerHeaders, Exchange, HeadroomHeader, Sign, StreamReader, Translation } from '../providers/provider.ts';
@@ -119,12 +119,8 @@ export class LoadedTarget {
     this.metrics = context.metrics.forTarget(routeId, target.name);
     this.upstreamMetrics = context.metrics.forUpstream(target.upstreamId);
     this.capacity = TargetCapacity.of(target, () => context.limiter());
-    this.edit = {
-      model: target.model,
-      includeUsage: target.provider !== 'Mistral',
-      defaults: target.defaults,
-      override: target.override,
-    };
+    const { model, defaults, override } = target;
+    this.edit = bodyEdit({ model, includeUsage: target.provider !== 'Mistral', defaults, override });
   }
 
   /** The connections that requests have used so far. */

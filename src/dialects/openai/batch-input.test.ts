@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { isObject } from '../../lib/json.ts';
 import { parseJsonOrThrow } from '../../lib/json-parse.ts';
 import { readRequestBody } from '../request-body.ts';
+import { bodyEdit } from '../splice-body.ts';
 import { readBatchInput, writeBatchInput } from './batch-input.ts';
 import { fileIdsOf } from './file-ids.ts';
 
@@ -38,7 +39,7 @@ const LINES = fc.array(
     maxLength: 40,
   },
 );
-const EDIT = { model: 'up', includeUsage: true, defaults: [], override: [['n', 1]] } as const;
+const EDIT = bodyEdit({ model: 'up', includeUsage: true, defaults: [], override: [['n', 1]] });
 
 describe('the input of a batch', () => {
   it('that is taken goes with another model and the target’s parameters, line by line; what stands around it is not looked at', () => {
