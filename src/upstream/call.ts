@@ -4,7 +4,7 @@ import type { Failure, TimeoutPhase } from '../lib/failure.ts';
 import type { Fields } from '../lib/http1/message-parser.ts';
 import { ADDRESS_REFUSED } from './address-policy.ts';
 import type { Channel } from './connections.ts';
-import { HttpAnswerError } from './http1/answer-parser.ts';
+import { HttpAnswerError } from './http1/answer-head.ts';
 import { type CallController, CONNECT_TIMEOUT, type Connection, type HttpRequest } from './http1/connection.ts';
 import type { PooledHandler, Queued } from './origin-pool.ts';
 

@@ -1,7 +1,15 @@
 import { METHODS } from 'node:http';
 import { HeadMemory } from './head-memory.ts';
 import type { RequestHead } from './request-head.ts';
-import { contentLength, HEADER_LINES, MessageParser, readFields, saysClose, wrongLine } from '../../lib/http1/message-parser.ts';
+import {
+  contentLength,
+  framingOf,
+  HEADER_LINES,
+  MessageParser,
+  readFields,
+  saysClose,
+  wrongLine,
+} from '../../lib/http1/message-parser.ts';
 
 /** Bytes that are not an HTTP/1.1 request, or one that two readers could understand in different ways; `status` answers them. */
 export class HttpRequestError extends Error {
@@ -68,9 +76,13 @@ export class RequestParser extends MessageParser {
     }
   }
 
+  protected override onKnownHead(): number {
+    return -1;
+  }
+
   #begin(request: RequestHead, length: string | undefined, last: boolean): void {
     const { headers, http11 } = request;
-    this.beginBody(length, headers['transfer-encoding'], http11, false, false);
+    this.beginBody(framingOf(length, headers['transfer-encoding'], http11, wrong), false, false);
     const { turn } = this;
     this.#events.onRequest(request, length === undefined ? null : contentLength(length));
     if (turn === this.turn) this.endIfBodiless(last);

@@ -1,5 +1,3 @@
-import type { KnownLines } from './known-lines.ts';
-
 /** Start line and headers together, and all trailers, may be this large: what node's own parser allows. */
 export const MAX_HEAD_BYTES = 16 * 1024;
 /** A line with a chunk's size. What follows the digits means nothing here, so little of it is read. */
@@ -36,6 +34,38 @@ const CLOSE = /(?:^|,)[\t ]*close[\t ]*(?:,|$)/i;
 
 /** Lower-case names; repeated ones joined. */
 export type Fields = Record<string, string | undefined>;
+
+/** A header as it stands in a head. */
+export interface HeadLine {
+  readonly name: string;
+  readonly value: string;
+  /** Offsets in the head; the line's end is a part of it. */
+  readonly start: number;
+  readonly colon: number;
+  readonly end: number;
+}
+
+/** Framings beside a number of bytes: the head says nothing, or chunks. */
+const UNTOLD = -1;
+const CHUNKED = -2;
+
+/**
+ * How a body is framed, by RFC 9112, section 6.3: its number of bytes, or one of the above. `length` and `encoding`: `content-length`
+ * and `transfer-encoding`.
+ */
+export function framingOf(
+  length: string | undefined,
+  encoding: string | undefined,
+  http11: boolean,
+  wrong: (what: string) => Error,
+): number {
+  const told = length === undefined ? UNTOLD : contentLength(length);
+  if (length !== undefined && told === -1) throw wrong(`content-length ${length.slice(0, 64)}`);
+  if (encoding === undefined) return told;
+  if (length !== undefined) throw wrong('content-length beside transfer-encoding');
+  if (!http11 || encoding.toLowerCase() !== 'chunked') throw wrong(`transfer-encoding ${encoding.slice(0, 64)}`);
+  return CHUNKED;
+}
 
 /**
  * Reads the messages of one HTTP/1.1 connection, one for each `expect`, however their bytes are cut. Strict: where RFC 9112 lets a
@@ -117,6 +147,8 @@ export abstract class MessageParser {
 
   /** The head of a message, whole: calls `beginBody`, then `endIfBodiless`; or neither, where another head follows. */
   protected abstract onHead(head: string, last: boolean): void;
+  /** As `onHead`, for one that begins at `from` and came before, or one like it. Returns where it ends; -1: it has to be read. */
+  protected abstract onKnownHead(bytes: Buffer, from: number): number;
   /** What has come of a head is not the beginning of one: throws. Also seen by the syntax of the whole; this is to tell it early. */
   protected abstract checkBeginning(head: string): void;
   /** Never empty. */
@@ -128,31 +160,17 @@ export abstract class MessageParser {
   protected abstract wrong(what: string): Error;
   protected abstract headTooLarge(): Error;
 
-  /**
-   * Decides how the body ends, by RFC 9112, section 6.3. `bodiless`: it has none, whatever the headers say; `untilClose`: where they
-   * say nothing, the connection's end ends it. `length` and `encoding`: `content-length` and `transfer-encoding`.
-   */
-  protected beginBody(
-    length: string | undefined,
-    encoding: string | undefined,
-    http11: boolean,
-    bodiless: boolean,
-    untilClose: boolean,
-  ): void {
-    const told = length === undefined ? 0 : contentLength(length);
-    if (told === -1) throw this.wrong(`content-length ${String(length).slice(0, 64)}`);
-    if (length !== undefined && encoding !== undefined) throw this.wrong('content-length beside transfer-encoding');
-    if (encoding !== undefined && (!http11 || encoding.toLowerCase() !== 'chunked'))
-      throw this.wrong(`transfer-encoding ${encoding.slice(0, 64)}`);
+  /** What comes next is a body of this framing. `bodiless`: none does, whatever the head says; `untilClose`: what is untold, the connection's end ends. */
+  protected beginBody(framing: number, bodiless: boolean, untilClose: boolean): void {
     this.#left = 0;
     if (bodiless) {
       this.#state = BODY;
-    } else if (encoding !== undefined) {
+    } else if (framing === CHUNKED) {
       this.#state = CHUNK_LINE;
-    } else if (length === undefined && untilClose) {
+    } else if (framing === UNTOLD && untilClose) {
       this.#state = BODY_UNTIL_CLOSE;
     } else {
-      this.#left = told;
+      this.#left = Math.max(0, framing);
       this.#state = BODY;
     }
   }
@@ -178,6 +196,8 @@ export abstract class MessageParser {
   }
 
   #readHead(bytes: Buffer, from: number): number {
+    const known = this.#part === null ? this.onKnownHead(bytes, from) : -1;
+    if (known !== -1) return known;
     const end = this.#sectionEnd(bytes, from, HEAD_END, MAX_HEAD_BYTES);
     if (end === -1) {
       // Told at its first wrong byte rather than by a deadline.
@@ -310,41 +330,36 @@ export abstract class MessageParser {
 /** What fields inherit: a header may be called `constructor`. Not null itself, with which an object is slower to read. */
 const NO_FIELDS: object = Object.freeze({ __proto__: null });
 
+export function noFields(): Fields {
+  return Object.create(NO_FIELDS) as Fields;
+}
+
 /**
- * Of a head that has the right syntax. `first`: names of which only the first counts; `once`: such as may not come twice; `lines`: of
- * heads before, null: each is read by itself.
+ * Of a head that has the right syntax. `first`: names of which only the first counts; `once`: such as may not come twice; `lines`: is
+ * given each of them.
  */
 export function readFields(
   head: string,
   first: ReadonlySet<string> | null,
   once: ReadonlySet<string>,
   wrong: (what: string) => Error,
-  lines: KnownLines | null = null,
+  lines: HeadLine[] | null = null,
 ): Fields {
-  const fields = Object.create(NO_FIELDS) as Fields;
-  let at = head.indexOf('\r\n') + 2;
-  for (let line = 0; head.charCodeAt(at) !== CR; line++) {
-    const known = lines?.find(line, head, at) ?? null;
-    let name: string;
-    let value: string;
-    let end: number;
-    if (known === null) {
-      const colon = head.indexOf(':', at);
-      end = head.indexOf('\r\n', colon) + 2;
-      name = lowerName(head.slice(at, colon));
-      value = trimmed(head, colon + 1, end - 2);
-      // Some readers take a trailing tab for a part of the name of another encoding.
-      if (name === 'transfer-encoding' && head.charCodeAt(end - 3) <= SPACE) throw wrong(`space after ${name}`);
-      lines?.keep(line, head, at, end, name, value);
-    } else {
-      ({ name, value } = known);
-      end = at + known.text.length;
-    }
+  const fields = noFields();
+  let start = head.indexOf('\r\n') + 2;
+  while (head.charCodeAt(start) !== CR) {
+    const colon = head.indexOf(':', start);
+    const end = head.indexOf('\r\n', colon) + 2;
+    const name = lowerName(head.slice(start, colon));
+    const value = trimmed(head, colon + 1, end - 2);
+    // Some readers take a trailing tab for a part of the name of another encoding.
+    if (name === 'transfer-encoding' && head.charCodeAt(end - 3) <= SPACE) throw wrong(`space after ${name}`);
     const before = fields[name];
     if (before === undefined) fields[name] = value;
     else if (once.has(name)) throw wrong(`${name} twice`);
-    else if (first?.has(name) !== true) fields[name] = `${String(before)}, ${value}`;
-    at = end;
+    else if (first?.has(name) !== true) fields[name] = `${before}, ${value}`;
+    lines?.push({ name, value, start, colon, end });
+    start = end;
   }
   return fields;
 }

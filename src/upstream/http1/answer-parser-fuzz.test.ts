@@ -3,6 +3,7 @@ import http from 'node:http';
 import { Duplex } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import { cut, damaged, generator } from '../../lib/http1/testdata/damage.ts';
+import { KnownAnswers } from './known-answers.ts';
 import { readAnswer, VALID_ANSWERS } from './testing.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 3_000);
@@ -69,4 +70,29 @@ describe('AnswerParser beside llhttp', () => {
     expect(taken).toBeGreaterThan(RUNS / 10);
     expect(refused).toBeGreaterThan(RUNS / 10);
   }, 600_000);
+
+  it(`${RUNS} answers behind others like them: read as if they were alone`, () => {
+    const pick = generator(SEED);
+    let taken = 0;
+    for (let run = 0; run < RUNS; run++) {
+      const known = new KnownAnswers();
+      const valid = VALID_ANSWERS[pick(VALID_ANSWERS.length)] ?? '';
+      for (let before = pick(3); before >= 0; before--) {
+        const like = valid.replaceAll(/[a-z\d]+(?= *\r\n)/gi, (value) => (pick(3) === 0 ? String(pick(120)) : value));
+        readAnswer([Buffer.from(pick(2) === 0 ? like : valid, 'latin1')], known);
+      }
+      const bytes = Buffer.from(damaged([valid], PIECES, pick), 'latin1');
+      const alone = readAnswer([bytes]);
+      const parts = pick(4) === 0 ? cut(bytes, pick) : [bytes];
+      const told = { run, bytes: bytes.toString('latin1') };
+      if (alone.complete) {
+        expect({ ...told, ...readAnswer(parts, known) }).toEqual({ ...told, ...alone });
+        taken++;
+      } else {
+        const { complete, error } = readAnswer(parts, known);
+        expect({ ...told, complete, error: error?.message }).toEqual({ ...told, complete: false, error: alone.error?.message });
+      }
+    }
+    expect(taken).toBeGreaterThan(RUNS / 10);
+  });
 });

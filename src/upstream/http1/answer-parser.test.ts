@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { MAX_HEAD_BYTES } from '../../lib/http1/message-parser.ts';
-import { HttpAnswerError, SwitchedProtocolsError } from './answer-parser.ts';
+import { HttpAnswerError } from './answer-head.ts';
+import { SwitchedProtocolsError } from './answer-parser.ts';
 import { CLOSED, readAnswer, VALID_ANSWERS } from './testing.ts';
 
 const text = (latin1: string): Buffer => Buffer.from(latin1, 'latin1');

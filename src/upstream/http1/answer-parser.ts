@@ -1,21 +1,17 @@
-import type { KnownLines } from '../../lib/http1/known-lines.ts';
 import {
   type Fields,
   HEADER_LINES,
+  type HeadLine,
   MAX_HEAD_BYTES,
   MessageParser,
   readFields,
-  saysClose,
   wrongLine,
 } from '../../lib/http1/message-parser.ts';
+import { type AnswerHead, answerHead, HttpAnswerError } from './answer-head.ts';
+import type { KnownAnswers } from './known-answers.ts';
 
 /** Answers before the final one (RFC 9110, section 15.2). */
 const MAX_INTERIM_ANSWERS = 16;
-
-/** Bytes that are not an HTTP/1.1 answer, or one whose end two readers could see in different places. */
-export class HttpAnswerError extends Error {
-  override readonly name = 'HttpAnswerError';
-}
 
 /** The upstream wants to speak something else from here on, which nobody asked for. */
 export class SwitchedProtocolsError extends Error {
@@ -37,25 +33,24 @@ const VERSION = 'HTTP/1.';
 /** RFC 9112, section 4. */
 const HEAD_SYNTAX = new RegExp(String.raw`^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?\r\n${HEADER_LINES}\r\n$`);
 const INTERIM_FRAMING = /\r\n(?:content-length|transfer-encoding|connection):/i;
-const KEEP_ALIVE_TIMEOUT = /(?:^|[,;\s])timeout=(\d{1,9})/i;
 /** Two of these and two readers may see two ends. */
 const ONCE: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
 
 /** Reads the answers of one connection; what is none throws `HttpAnswerError`. */
 export class AnswerParser extends MessageParser {
   readonly #events: AnswerEvents;
-  readonly #heads: KnownLines | null;
+  readonly #known: KnownAnswers | null;
   #interim = 0;
   /** Once it is whole: the connection may carry another answer. */
   reusable = false;
   /** What the upstream says of how long it keeps an idle connection; null: nothing. */
   keepAliveMs: number | null = null;
 
-  /** `heads`: of the same server. */
-  constructor(events: AnswerEvents, heads: KnownLines | null = null) {
+  /** `known`: of the same server. */
+  constructor(events: AnswerEvents, known: KnownAnswers | null = null) {
     super();
     this.#events = events;
-    this.#heads = heads;
+    this.#known = known;
   }
 
   /** A request goes out: its answer is what comes next. */
@@ -93,22 +88,30 @@ export class AnswerParser extends MessageParser {
       if (this.#interim > MAX_INTERIM_ANSWERS) throw this.wrong(`more than ${MAX_INTERIM_ANSWERS} answers before the final one`);
       return;
     }
-    const headers = readFields(head, null, ONCE, wrong, this.#heads);
-    const http11 = head.charCodeAt(7) === ONE;
-    this.#readConnection(headers, http11);
-    this.beginBody(headers['content-length'], headers['transfer-encoding'], http11, status === 204 || status === 304, true);
-    if (this.awaitsClose) this.reusable = false;
-    const { turn } = this;
-    this.#events.onHead(status, headers);
-    if (turn === this.turn) this.endIfBodiless(last);
+    const lines: HeadLine[] = [];
+    const headers = readFields(head, null, ONCE, wrong, lines);
+    const answer = answerHead(status, headers, head.charCodeAt(7) === ONE);
+    this.#known?.learn(head, answer, lines);
+    this.#begin(answer, last);
   }
 
-  #readConnection(headers: Fields, http11: boolean): void {
-    this.reusable = http11 && !saysClose(headers['connection']);
-    const keepAlive = headers['keep-alive'];
-    if (keepAlive === undefined) return;
-    const seconds = KEEP_ALIVE_TIMEOUT.exec(keepAlive)?.[1];
-    if (seconds !== undefined) this.keepAliveMs = Number(seconds) * 1_000;
+  protected override onKnownHead(bytes: Buffer, from: number): number {
+    const known = this.#known;
+    const answer = known?.find(bytes, from) ?? null;
+    if (known === null || answer === null) return -1;
+    const { end } = known;
+    this.#begin(answer, end === bytes.length);
+    return end;
+  }
+
+  #begin(answer: AnswerHead, last: boolean): void {
+    const { status, keepAliveMs } = answer;
+    if (keepAliveMs !== null) this.keepAliveMs = keepAliveMs;
+    this.beginBody(answer.framing, status === 204 || status === 304, true);
+    this.reusable = answer.persistent && !this.awaitsClose;
+    const { turn } = this;
+    this.#events.onHead(status, answer.headers);
+    if (turn === this.turn) this.endIfBodiless(last);
   }
 
   protected override onBody(bytes: Buffer): void {

@@ -76,7 +76,7 @@ export class Connection implements AnswerEvents, CallController, Flushable {
   constructor(connector: Connector, owner: ConnectionOwner) {
     this.#owner = owner;
     this.#host = connector.host;
-    this.#parser = new AnswerParser(this, connector.heads);
+    this.#parser = new AnswerParser(this, connector.known);
     this.#socket = connector.connect(
       (bytes) => this.#read(bytes),
       () => this.#onReady(),

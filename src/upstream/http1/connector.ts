@@ -1,6 +1,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import { KnownLines } from '../../lib/http1/known-lines.ts';
+import { KnownAnswers } from './known-answers.ts';
 
 /** How connections to one origin are made. */
 export interface ConnectorOptions {
@@ -32,8 +32,7 @@ export class Connector {
   /** As a request's `host` header has it. */
   readonly host: string;
   readonly secure: boolean;
-  /** What its answers' heads have said. */
-  readonly heads = new KnownLines();
+  readonly known = new KnownAnswers();
   readonly #hostname: string;
   readonly #port: number;
   readonly #options: ConnectorOptions;

@@ -1,6 +1,7 @@
 /** For the tests of this folder: answers as they are read. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { AnswerParser } from './answer-parser.ts';
+import { type AnswerEvents, AnswerParser } from './answer-parser.ts';
+import type { KnownAnswers } from './known-answers.ts';
 
 export interface ReadAnswer {
   readonly status: number;
@@ -15,15 +16,15 @@ export interface ReadAnswer {
 
 export const CLOSED = new Error('the upstream closed the connection');
 
-/** What a parser tells of an answer that comes in these parts, after which the connection ends. */
-export function readAnswer(parts: readonly Buffer[]): ReadAnswer {
+/** What a parser tells of an answer that comes in these parts, after which the connection ends. `known`: of the same server. */
+export function readAnswer(parts: readonly Buffer[], known: KnownAnswers | null = null): ReadAnswer {
   let status = 0;
   let headers: IncomingHttpHeaders = {};
   let complete = false;
   let error: Error | null = null;
   let reusable = false;
   const body: Buffer[] = [];
-  const parser = new AnswerParser({
+  const events: AnswerEvents = {
     onHead(code, fields) {
       if (status !== 0) throw new Error('a second head');
       status = code;
@@ -38,7 +39,8 @@ export function readAnswer(parts: readonly Buffer[]): ReadAnswer {
       complete = true;
       reusable = parser.reusable;
     },
-  });
+  };
+  const parser = new AnswerParser(events, known);
   parser.expect();
   try {
     for (const part of parts) {
