@@ -1,15 +1,7 @@
 import { METHODS } from 'node:http';
 import { HeadMemory } from './head-memory.ts';
 import type { RequestHead } from './request-head.ts';
-import {
-  contentLength,
-  framingOf,
-  HEADER_LINES,
-  MessageParser,
-  readFields,
-  saysClose,
-  wrongLine,
-} from '../../lib/http1/message-parser.ts';
+import { framingOf, HEADER_LINES, MessageParser, readFields, saysClose, wrongLine } from '../../lib/http1/message-parser.ts';
 
 /** Bytes that are not an HTTP/1.1 request, or one that two readers could understand in different ways; `status` answers them. */
 export class HttpRequestError extends Error {
@@ -66,25 +58,24 @@ export class RequestParser extends MessageParser {
     // Some clients end a body with a line's end too many (RFC 9112, section 2.2).
     const head = section.startsWith('\r\n') ? section.replace(EMPTY_LINES, '') : section;
     if (head === '') return;
-    const known = this.#memory.find(head);
-    if (known === null) {
-      const { request, length } = readHead(head);
-      this.#memory.keep(head, request, length ?? '');
-      this.#begin(request, length, last);
-    } else {
-      this.#begin(known.request, known.length === '' ? undefined : known.length, last);
-    }
+    const { request, framing } = readHead(head);
+    this.#memory.keep(head, request, framing);
+    this.#begin(request, framing, last);
   }
 
-  protected override onKnownHead(): number {
-    return -1;
+  protected override findHead(bytes: Buffer, from: number): number {
+    return this.#memory.find(bytes, from);
   }
 
-  #begin(request: RequestHead, length: string | undefined, last: boolean): void {
-    const { headers, http11 } = request;
-    this.beginBody(framingOf(length, headers['transfer-encoding'], http11, wrong), false, false);
+  protected override onFoundHead(last: boolean): void {
+    const { request, framing } = this.#memory;
+    if (request !== null) this.#begin(request, framing, last);
+  }
+
+  #begin(request: RequestHead, framing: number, last: boolean): void {
+    this.beginBody(framing, false, false);
     const { turn } = this;
-    this.#events.onRequest(request, length === undefined ? null : contentLength(length));
+    this.#events.onRequest(request, framing < 0 ? null : framing);
     if (turn === this.turn) this.endIfBodiless(last);
   }
 
@@ -112,8 +103,8 @@ export class RequestParser extends MessageParser {
 
 const ONE = 0x31;
 
-/** `length`: its `content-length`. */
-function readHead(head: string): { readonly request: RequestHead; readonly length: string | undefined } {
+/** `framing`: as `framingOf`. */
+function readHead(head: string): { readonly request: RequestHead; readonly framing: number } {
   if (!HEAD_SYNTAX.test(head)) throw wrong(wrongLine(head, HEAD_SYNTAX, 'request line'));
   const methodEnd = head.indexOf(' ');
   const urlEnd = head.indexOf(' ', methodEnd + 1);
@@ -134,7 +125,7 @@ function readHead(head: string): { readonly request: RequestHead; readonly lengt
     keepAlive: connection === undefined ? http11 : !saysClose(connection) && (http11 || KEEP_ALIVE.test(connection)),
     expectsContinue: expect !== undefined && http11 && expectsContinue(expect),
   };
-  return { request, length };
+  return { request, framing: framingOf(length, headers['transfer-encoding'], http11, wrong) };
 }
 
 function expectsContinue(expect: string): boolean {

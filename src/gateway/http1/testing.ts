@@ -82,5 +82,6 @@ export const VALID_REQUESTS: readonly string[] = [
   'POST /a HTTP/1.0\r\nconnection: keep-alive\r\ncontent-length: 3\r\n\r\nabc',
   '\r\nHEAD /v1/models HTTP/1.1\r\nhost: g\r\n\r\n',
   `GET /a HTTP/1.1\r\nhost: g\r\nauthorization: Bearer a\r\nauthorization: Bearer b\r\nx-a: 1\r\nX-Odd.Name!#$%&'*+-^_\`|~9: \t a b\tc \xff \r\nx-a:2\r\n\r\n`,
+  `${POST}cookie: ${'a'.repeat(600)}\r\ncontent-length: 2\r\nx-b: ${'b'.repeat(600)}\r\n\r\n{}`,
   `${POST}content-length: 3\r\n\r\nabcGET /next HTTP/1.1\r\nhost: g\r\n\r\n${POST}transfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n`,
 ];

@@ -147,8 +147,10 @@ export abstract class MessageParser {
 
   /** The head of a message, whole: calls `beginBody`, then `endIfBodiless`; or neither, where another head follows. */
   protected abstract onHead(head: string, last: boolean): void;
-  /** As `onHead`, for one that begins at `from` and came before, or one like it. Returns where it ends; -1: it has to be read. */
-  protected abstract onKnownHead(bytes: Buffer, from: number): number;
+  /** Where the head that begins at `from` ends, if it is one that came before, or is like one, and is whole; -1: it has to be read. */
+  protected abstract findHead(bytes: Buffer, from: number): number;
+  /** As `onHead`, for the head that was found last. */
+  protected abstract onFoundHead(last: boolean): void;
   /** What has come of a head is not the beginning of one: throws. Also seen by the syntax of the whole; this is to tell it early. */
   protected abstract checkBeginning(head: string): void;
   /** Never empty. */
@@ -196,8 +198,11 @@ export abstract class MessageParser {
   }
 
   #readHead(bytes: Buffer, from: number): number {
-    const known = this.#part === null ? this.onKnownHead(bytes, from) : -1;
-    if (known !== -1) return known;
+    const known = this.#part === null ? this.findHead(bytes, from) : -1;
+    if (known !== -1) {
+      this.onFoundHead(known === bytes.length);
+      return known;
+    }
     const end = this.#sectionEnd(bytes, from, HEAD_END, MAX_HEAD_BYTES);
     if (end === -1) {
       // Told at its first wrong byte rather than by a deadline.
@@ -206,7 +211,13 @@ export abstract class MessageParser {
       if (BARE_CR_OR_LF.test(text)) throw this.wrong('a bare CR or LF');
       return bytes.length;
     }
-    this.onHead(this.#section(bytes, from, end), end === bytes.length);
+    const part = this.#part;
+    if (part !== null && this.findHead(part.subarray(0, this.#partLength), 0) !== -1) {
+      this.#part = null;
+      this.onFoundHead(end === bytes.length);
+    } else {
+      this.onHead(this.#section(bytes, from, end), end === bytes.length);
+    }
     return end;
   }
 

@@ -95,13 +95,13 @@ export class AnswerParser extends MessageParser {
     this.#begin(answer, last);
   }
 
-  protected override onKnownHead(bytes: Buffer, from: number): number {
-    const known = this.#known;
-    const answer = known?.find(bytes, from) ?? null;
-    if (known === null || answer === null) return -1;
-    const { end } = known;
-    this.#begin(answer, end === bytes.length);
-    return end;
+  protected override findHead(bytes: Buffer, from: number): number {
+    return this.#known === null ? -1 : this.#known.find(bytes, from);
+  }
+
+  protected override onFoundHead(last: boolean): void {
+    const answer = this.#known?.found ?? null;
+    if (answer !== null) this.#begin(answer, last);
   }
 
   #begin(answer: AnswerHead, last: boolean): void {

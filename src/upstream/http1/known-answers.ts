@@ -1,4 +1,5 @@
 import { type HeadLine, MAX_HEAD_BYTES, noFields } from '../../lib/http1/message-parser.ts';
+import { countSameBytes } from '../../lib/http1/same-bytes.ts';
 import { type AnswerHead, answerHead } from './answer-head.ts';
 
 /** A server's answers differ by whether they stream, by their status, and by which of its parts makes them. */
@@ -38,31 +39,26 @@ interface KnownHead {
  * saves two thirds of what reading it takes.
  */
 export class KnownAnswers {
-  /** Where the head ends that was found last. */
-  end = 0;
+  /** What the head says that was found last. */
+  found: AnswerHead | null = null;
   readonly #heads: KnownHead[] = [];
   #next = 0;
   #strangers = 0;
 
-  /** What the head says that begins at `from`; null: it is not whole, or like none that is known. Throws as `answerHead` does. */
-  find(bytes: Buffer, from: number): AnswerHead | null {
+  /** Where the head that begins at `from` ends, if one that is known is like it; -1: none is, or it is not whole. Throws as `answerHead`. */
+  find(bytes: Buffer, from: number): number {
     for (let i = 0; i < this.#heads.length; i++) {
       const known = this.#heads[i];
       if (known === undefined) continue;
-      const same = sameBytes(known.bytes, 0, bytes, from);
-      if (same === known.bytes.length) {
-        this.#strangers = 0;
-        this.end = from + same;
-        return known.answer;
-      }
-      const end = endOfLike(known, same, bytes, from);
-      if (end !== -1) {
-        this.#strangers = 0;
-        this.end = end;
-        return readLike(known, bytes, from, end);
-      }
+      const same = countSameBytes(known.bytes, 0, bytes, from);
+      const whole = same === known.bytes.length;
+      const end = whole ? from + same : endOfLike(known, same, bytes, from);
+      if (end === -1) continue;
+      this.#strangers = 0;
+      this.found = whole ? known.answer : readLike(known, bytes, from, end);
+      return end;
     }
-    return null;
+    return -1;
   }
 
   /** `answer` and `lines` are what was read from it. */
@@ -73,14 +69,6 @@ export class KnownAnswers {
     this.#heads[this.#next] = { bytes, answer, lines: lines.map((line) => ({ ...line, from: -1, to: -1 })) };
     this.#next = (this.#next + 1) % MAX_HEADS;
   }
-}
-
-/** How many bytes of `known` from `at` on are those of `bytes` from `from` on. */
-function sameBytes(known: Buffer, at: number, bytes: Buffer, from: number): number {
-  const length = Math.min(known.length - at, bytes.length - from);
-  let same = 0;
-  while (same < length && known[at + same] === bytes[from + same]) same += 1;
-  return same;
 }
 
 /**
