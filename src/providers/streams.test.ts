@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { ChatStream } from './openai/chat-stream.ts';
-import { DeltaShortcut } from './openai/delta-shortcut.ts';
+import { ChatStream, type DeltaNote } from './openai/chat-stream.ts';
+import { DeltaShortcut, KnownForms } from './openai/delta-shortcut.ts';
 import { ResponsesStream } from './openai/responses-stream.ts';
 import { COMPATIBLE_FAILURES } from './openai-compatible/failure.ts';
 import { StreamEvent, type StreamReader } from './provider.ts';
@@ -266,7 +266,7 @@ describe('an opaque stream', () => {
 });
 
 describe('the shortcut past parsing', () => {
-  class Counted extends DeltaShortcut {
+  class Counted<Note = undefined> extends DeltaShortcut<Note> {
     hits = 0;
     override match(data: string): number {
       const chars = super.match(data);
@@ -279,7 +279,7 @@ describe('the shortcut past parsing', () => {
     `{"id":"x","created":${created},"choices":[{"index":0,"delta":{"content":${JSON.stringify(text)}},"finish_reason":null}],"obfuscation":"${pad}"}`;
 
   it('is taken for each event after the first of a run, escapes included', () => {
-    const shortcut = new Counted();
+    const shortcut = new Counted<DeltaNote>();
     const reader = new ChatStream(context, shortcut);
     const texts = ['Hello', ' "wor\\ld"', '\n\té\u0001', '', '😀', '!'];
     const bits = readAll(
@@ -292,7 +292,7 @@ describe('the shortcut past parsing', () => {
   });
 
   it('is learned again when the form changes, and given up where it always does', () => {
-    const shortcut = new Counted();
+    const shortcut = new Counted<DeltaNote>();
     const reader = new ChatStream(context, shortcut);
     for (let i = 0; i < 100; i++) reader.read('', chunk('a', 'b', Math.floor(i / 10)));
     expect(shortcut.hits).toBe(90);
@@ -300,6 +300,75 @@ describe('the shortcut past parsing', () => {
     for (let i = 200; i < 300; i++) reader.read('', chunk('a', 'b', 200));
     expect(shortcut.hits).toBe(90);
     expect(reader.outputChars).toBe(300);
+  });
+
+  describe('of a stream before', () => {
+    const stream = (known: KnownForms<DeltaNote>): [ChatStream, Counted<DeltaNote>] => {
+      const shortcut = new Counted(known);
+      return [new ChatStream(context, shortcut), shortcut];
+    };
+    const own = (id: string, created: number, text: string, finish = 'null', index = 0): string =>
+      `{"id":"${id}","created":${created},"choices":[{"index":${index},"delta":{"content":"${text}"},"finish_reason":${finish}}]}`;
+    const taught = (first = own('one', 1, 'a'), second = own('one', 1, 'b')): KnownForms<DeltaNote> => {
+      const known = new KnownForms<DeltaNote>();
+      readAll(stream(known)[0], [first, second]);
+      return known;
+    };
+
+    it('is taken from the first event on, whatever its id and time', () => {
+      const [reader, shortcut] = stream(taught());
+      expect(
+        readAll(reader, [own('another', 1_764_000_000, 'Hello'), own('another', 1_764_000_000, ''), own('x', 2, '!')]),
+      ).toEqual([Output, 0, Output]);
+      expect(shortcut.hits).toBe(3);
+      expect([reader.outputChars, reader.finished]).toEqual([6, false]);
+      expect(readAll(reader, [own('another', 1, '', '"stop"')])).toEqual([0]);
+      expect([reader.finished, reader.finishReason]).toEqual([true, 'stop']);
+    });
+
+    it('tells whose text it is', () => {
+      const [reader] = stream(taught(own('one', 1, 'a', 'null', 1), own('one', 1, 'b', 'null', 1)));
+      readAll(reader, [own('two', 2, 'Hello', 'null', 1), own('two', 2, '', '"stop"', 0)]);
+      expect(reader.finished).toBe(false);
+      readAll(reader, [own('two', 2, '', '"stop"', 1)]);
+      expect(reader.finished).toBe(true);
+    });
+
+    it('is not taken where anything else differs', () => {
+      for (const data of [
+        own('two', 2, 'a', 'null', 1),
+        own('two', 2, 'a').replace('"choices"', '"model":"m","choices"'),
+        own('two', 2, 'a').replace('"two"', 'null'),
+        own('two', 2, 'a').replace(':2,', ':2.5,'),
+      ]) {
+        const [reader, shortcut] = stream(taught());
+        readAll(reader, [data]);
+        expect([shortcut.hits, reader.outputChars]).toEqual([0, 1]);
+      }
+      const [reader, shortcut] = stream(taught());
+      expect(readAll(reader, [own('two"broken', 2, 'a')])).toEqual([Failed]);
+      expect(shortcut.hits).toBe(0);
+    });
+
+    it('is not learned where the id is not at the top, or too long to keep', () => {
+      const nested = (id: string): string =>
+        `{"x":{"id":"${id}"},"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}`;
+      const [reader, shortcut] = stream(taught(nested('1'), nested('1')));
+      readAll(reader, [nested('2')]);
+      const long = own('one', 1, 'a').replace('"id"', `"x":"${'x'.repeat(5_000)}","id"`);
+      const [other, others] = stream(taught(long, long));
+      readAll(other, [long]);
+      expect([shortcut.hits, others.hits]).toEqual([0, 0]);
+    });
+
+    it('is one of a few', () => {
+      const known = new KnownForms<DeltaNote>();
+      const member = (i: number): string => own('one', 1, 'a').replace('"id"', `"m${i}":1,"id"`);
+      for (let i = 0; i < 50; i++) readAll(stream(known)[0], [member(i), member(i)]);
+      expect(known.forms).toHaveLength(4);
+      readAll(stream(known)[0], [member(49), member(49)]);
+      expect(known.forms).toHaveLength(4);
+    });
   });
 
   it('follows the running number of Responses', () => {
@@ -314,7 +383,7 @@ describe('the shortcut past parsing', () => {
   });
 
   it('never hides news: the same bytes with one more member are parsed', () => {
-    const shortcut = new Counted();
+    const shortcut = new Counted<DeltaNote>();
     const reader = new ChatStream(context, shortcut);
     readAll(reader, [chunk('a', ''), chunk('b', '')]);
     expect(shortcut.hits).toBe(1);

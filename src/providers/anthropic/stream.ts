@@ -57,8 +57,7 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
   #textChars = 0;
   #blockStart = 0;
   /** Most of a stream is deltas of one block, which differ in nothing but their text. */
-  readonly #shortcut = new DeltaShortcut();
-  #textIndex: unknown = undefined;
+  readonly #shortcut = new DeltaShortcut<unknown>();
   #cited: JsonObject[] = [];
 
   /** `sink`: null where the client gets the bytes as they are. */
@@ -75,7 +74,7 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
     if (data === '') return 0;
     if (event !== 'error') {
       const chars = this.#shortcut.match(data);
-      if (chars >= 0) return this.#readText(this.#textIndex, this.#passes ? null : this.#shortcut.textOf(data), chars);
+      if (chars >= 0) return this.#readText(this.#shortcut.note, this.#passes ? null : this.#shortcut.textOf(data), chars);
     }
     const parsed = parseJson(data);
     if (!isObject(parsed)) {
@@ -172,7 +171,7 @@ export class MessagesStream extends UpstreamReader implements StreamReader {
     switch (delta['type']) {
       case 'text_delta': {
         const text = stringOf(delta['text']);
-        if (text !== '') this.#shortcut.learn(data, 'text', textDelta, () => (this.#textIndex = index));
+        if (text !== '') this.#shortcut.learn(data, 'text', textDelta, index);
         return this.#readText(index, text, text.length);
       }
       case 'thinking_delta': {

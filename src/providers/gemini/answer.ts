@@ -100,15 +100,14 @@ export class GenerateStream extends UpstreamReader {
   /** All of it: where sources belong is told in bytes of it, at the end. */
   #text = '';
   /** Most of a stream is pieces of text, which differ in nothing but it and in what has been used so far. */
-  readonly #shortcut: DeltaShortcut | null;
-  /** What the event that was learned from told. */
-  #learnedUsage: Usage | null = null;
+  /** With the use that the event told which was learned from. */
+  readonly #shortcut: DeltaShortcut<Usage | null> | null;
 
   /** `shortcut`: null parses every event, which must make no difference but in time. */
   constructor(
     sink: ReplySink,
     context: StreamOrigin,
-    shortcut: DeltaShortcut | null = new DeltaShortcut({ names: RUNNING_COUNTS, find: usageCount }),
+    shortcut: DeltaShortcut<Usage | null> | null = new DeltaShortcut(null, { names: RUNNING_COUNTS, find: usageCount }),
   ) {
     super(sink, context);
     this.#shortcut = shortcut;
@@ -121,7 +120,7 @@ export class GenerateStream extends UpstreamReader {
     const event = parseJson(data);
     const bits = this.readEvent(event);
     if (bits === StreamEvent.Output && isObject(event) && isPlainText(event))
-      this.#shortcut?.learn(data, 'text', plainText, () => (this.#learnedUsage = readUsage(event['usageMetadata'])));
+      this.#shortcut?.learn(data, 'text', plainText, readUsage(event['usageMetadata']));
     return bits;
   }
 
@@ -133,7 +132,7 @@ export class GenerateStream extends UpstreamReader {
 
   /** As `readEvent` of an event like the one that was learned from. */
   #readMatched(data: string): number {
-    const learned = this.#learnedUsage;
+    const learned = this.#shortcut?.note ?? null;
     if (learned !== null) {
       const output = this.#shortcut?.numberOf('candidatesTokenCount', data) ?? null;
       this.usage = output === null ? learned : { ...learned, outputTokens: tokenCount(output) + learned.reasoningTokens };

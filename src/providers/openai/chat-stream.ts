@@ -22,6 +22,13 @@ const FIND_TEXT: Readonly<Record<TextKey, (event: JsonObject) => unknown>> = {
   text: (event) => soleChoice(event)?.['text'],
 };
 
+/** What is known of all deltas of one form: whose they are, and where. */
+export interface DeltaNote {
+  readonly key: TextKey;
+  readonly index: number;
+  readonly tellsFinish: boolean;
+}
+
 /** A choice's parts may be nested this deep (Mistral: content → thinking → text). */
 const MAX_PART_DEPTH = 4;
 
@@ -34,17 +41,18 @@ export class ChatStream extends OpenAIStream {
   /** The usage has come by itself, and then the end mark. */
   #usageLast = false;
   #doneAfterUsage = false;
-  readonly #shortcut: DeltaShortcut | null;
+  readonly #shortcut: DeltaShortcut<DeltaNote> | null;
   /** Of the delta being read: its output, and the one place that held all of it (null: several, or none to learn). */
   #chars = 0;
   #hasOutput = false;
   #textKey: TextKey | null = null;
-  /** Where the events of the learned form have their text. */
-  #learnedKey: TextKey | null = null;
-  #matched = false;
+  /** Of the delta that was matched last; null: the event read last was parsed. */
+  #matched: DeltaNote | null = null;
+  /** Has been told of the choice. */
+  #told: DeltaNote | null = null;
 
   /** `shortcut`: null parses every event, which must make no difference but in time. */
-  constructor(context: StreamContext, shortcut: DeltaShortcut | null = new DeltaShortcut()) {
+  constructor(context: StreamContext, shortcut: DeltaShortcut<DeltaNote> | null = new DeltaShortcut()) {
     super(context);
     this.#shortcut = shortcut;
   }
@@ -55,11 +63,10 @@ export class ChatStream extends OpenAIStream {
   }
 
   read(event: string, data: string): number {
-    this.#matched = false;
+    this.#matched = null;
     if (this.#shortcut !== null && event !== 'error') {
       const chars = this.#shortcut.match(data);
-      this.#matched = chars >= 0;
-      if (chars >= 0) return chars === 0 ? 0 : this.addOutput(chars);
+      if (chars >= 0) return this.#readMatched(this.#shortcut.note, chars);
     }
     const bits = this.readParsed(event, data);
     if (bits === StreamEvent.Done) this.#doneAfterUsage = this.#usageLast;
@@ -67,9 +74,21 @@ export class ChatStream extends OpenAIStream {
     return bits;
   }
 
+  /** As `readObject` of the event that it was learned from, be that one of another stream. */
+  #readMatched(note: DeltaNote | null, chars: number): number {
+    this.#matched = note;
+    this.#usageLast = false;
+    if (note !== null && note !== this.#told) {
+      this.#told = note;
+      this.#tellsFinish ||= note.tellsFinish;
+      this.#markChoice(note.index, false);
+    }
+    return chars === 0 ? 0 : this.addOutput(chars);
+  }
+
   /** Of the event read last: where its text is, if that is all there is in it and it was not parsed; null: it has to be. */
   get matchedKey(): TextKey | null {
-    return this.#matched ? this.#learnedKey : null;
+    return this.#matched?.key ?? null;
   }
 
   matchedText(data: string): string {
@@ -99,8 +118,11 @@ export class ChatStream extends OpenAIStream {
     const bare = choices.length === 0 || (!carries && this.finished);
     if (hasUsage && bare && !annotated && bits === 0) bits = StreamEvent.UsageOnly;
     const key = this.#textKey;
-    if (plain && bits === StreamEvent.Output && !hasUsage && key !== null)
-      this.#shortcut?.learn(data, key, FIND_TEXT[key], () => (this.#learnedKey = key));
+    const [sole] = objectsOf(choices);
+    if (plain && bits === StreamEvent.Output && !hasUsage && key !== null && sole !== undefined) {
+      const note = { key, index: indexOf(sole), tellsFinish: sole['finish_reason'] !== undefined };
+      this.#shortcut?.learn(data, key, FIND_TEXT[key], note);
+    }
     return bits;
   }
 
@@ -112,7 +134,6 @@ export class ChatStream extends OpenAIStream {
   }
 
   #readChoice(choice: JsonObject, finish: string): number {
-    const index = choice['index'];
     this.#chars = 0;
     this.#hasOutput = false;
     this.#textKey = null;
@@ -123,7 +144,7 @@ export class ChatStream extends OpenAIStream {
 
     let bits = this.#hasOutput ? this.addOutput(this.#chars) : 0;
     this.#tellsFinish ||= choice['finish_reason'] !== undefined;
-    this.#markChoice(typeof index === 'number' ? index : 0, finish !== '');
+    this.#markChoice(indexOf(choice), finish !== '');
     if (finish !== '') this.finishReason = normalFinish(finish);
     const failure = choiceFailure(this.context.table, choice, finish, this.origin());
     if (failure !== null) {
@@ -205,6 +226,11 @@ export class ChatStream extends OpenAIStream {
     this.usage = usage;
     return true;
   }
+}
+
+function indexOf(choice: JsonObject): number {
+  const { index } = choice;
+  return typeof index === 'number' ? index : 0;
 }
 
 /** Text, or a list of parts `{text}`, `{thinking: […]}` as Mistral's reasoning models send it. */

@@ -6,6 +6,9 @@
  * that has the same bytes, and a valid JSON string or number in each gap, is by JSON's grammar the same object with only these values
  * changed. It is therefore exactly what the first one was, valid included, and all that is left to learn is the text's length. Any
  * other event is parsed.
+ *
+ * Streams of one upstream differ in their ids and times beside that, so what one has learned serves the next ones from their first
+ * event on (`KnownForms`): a first token, which comes when all that parses has left the processor's caches, need not wait for it.
  */
 import { isObject, parseJson, type JsonObject } from '../../lib/json.ts';
 
@@ -20,7 +23,11 @@ const PROBE_TEXT = 'probe-text';
 const PROBE_PAD = 'probe-pad';
 const PROBE_NUMBER = 7;
 
-type GapKind = 'text' | 'pad' | 'number';
+/** What a stream has of its own, at the top of each of its events. */
+const OWN_TEXT = 'id';
+const OWN_NUMBER = 'created';
+
+type GapKind = 'text' | 'pad' | 'number' | 'ownText' | 'ownNumber';
 
 interface Gap {
   readonly kind: GapKind;
@@ -31,14 +38,22 @@ interface Gap {
   readonly end: number;
 }
 
+/** What events of one form have in common; `note`: what their reader knows of them all. */
+interface Form<Note> {
+  /** `parts[i]` precedes gap i; one more follows the last. */
+  readonly parts: readonly string[];
+  readonly gaps: readonly Gap[];
+  readonly note: Note;
+}
+
 /** Finds the text in a parsed event, where the reader itself looks for it; undefined: not an event this was learned from. */
 export type FindText = (event: JsonObject) => unknown;
 
-interface Lesson {
+interface Lesson<Note> {
   readonly data: string;
   readonly key: string;
   readonly findText: FindText;
-  readonly onLearned: (() => void) | undefined;
+  readonly note: Note;
 }
 
 /** Members with numbers that differ from event to event, and where they are. */
@@ -49,30 +64,101 @@ export interface Counters {
 
 const SEQUENCE: Counters = { names: ['sequence_number'], find: (event, name) => event[name] };
 
-export class DeltaShortcut {
-  /** `#parts[i]` precedes gap i; one more follows the last. Empty: nothing learned yet. */
-  #parts: readonly string[] = [];
-  #gaps: readonly Gap[] = [];
+/** Each is tried where none of a stream's own fits. */
+const MAX_KNOWN_FORMS = 4;
+/** What is kept for streams to come is kept as long as their upstream is known. */
+const MAX_KNOWN_CHARS = 4_096;
+
+/** Forms that streams of one upstream have had, newest first, for those to come. */
+export class KnownForms<Note> {
+  #forms: readonly Form<Note>[] = [];
+
+  get forms(): readonly Form<Note>[] {
+    return this.#forms;
+  }
+
+  /** `form` has gaps for what a stream has of its own. */
+  add(form: Form<Note>): void {
+    const others = this.#forms.filter(({ parts }) => parts.join() !== form.parts.join());
+    this.#forms = [form, ...others].slice(0, MAX_KNOWN_FORMS);
+  }
+}
+
+export class DeltaShortcut<Note = undefined> {
+  /** null: nothing learned yet. */
+  #form: Form<Note> | null = null;
+  readonly #known: KnownForms<Note> | null;
   readonly #counters: Counters;
-  /** Of the event that was matched last, by the index of a gap: where its number begins. */
-  readonly #numbersAt: number[] = [];
+  /** Of the event that was matched last, by the index of a gap: where its value begins and ends. */
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
   #fruitless = 0;
   /** To be learned from when the next event comes: the first output of a stream waits for nothing. */
-  #lesson: Lesson | null = null;
+  #lesson: Lesson<Note> | null = null;
+  /** Matched a form of another stream, which the next event is to make this one's own: the same with the values of this stream in it. */
+  #adopted: { readonly form: Form<Note>; readonly data: string } | null = null;
   /** Of the event that was matched last: where its text is, and whether it is as it reads. */
   #textStart = 0;
   #textEnd = 0;
   #plain = true;
 
-  constructor(counters: Counters = SEQUENCE) {
+  /** `known`: of streams of the same upstream whose notes mean the same; null: this one learns by itself. */
+  constructor(known: KnownForms<Note> | null = null, counters: Counters = SEQUENCE) {
+    this.#known = known;
     this.#counters = counters;
+  }
+
+  /** What was learned with the form that an event had last; null: none had one. */
+  get note(): Note | null {
+    return this.#form === null ? null : this.#form.note;
   }
 
   /** Characters of text in an event of the learned form, in UTF-16 units as JSON.parse would give them; -1: parse it. */
   match(data: string): number {
     if (this.#lesson !== null) this.#learn(this.#lesson);
-    const parts = this.#parts;
-    const gaps = this.#gaps;
+    if (this.#adopted !== null) this.#own(this.#adopted.form, this.#adopted.data);
+    const own = this.#form === null ? -1 : this.#matches(this.#form, data);
+    if (own >= 0) {
+      this.#fruitless = 0;
+      return own;
+    }
+    return this.#known === null || this.#fruitless >= MAX_FRUITLESS ? -1 : this.#adopt(this.#known.forms, data);
+  }
+
+  #adopt(forms: readonly Form<Note>[], data: string): number {
+    for (let i = 0; i < forms.length; i++) {
+      const form = forms[i];
+      const chars = form === undefined ? -1 : this.#matches(form, data);
+      if (form === undefined || chars < 0) continue;
+      this.#fruitless++;
+      this.#form = form;
+      this.#adopted = { form, data };
+      return chars;
+    }
+    return -1;
+  }
+
+  /** `data` has been matched with `form`, by `#starts` and `#ends`, last. */
+  #own(form: Form<Note>, data: string): void {
+    this.#adopted = null;
+    const parts: string[] = [];
+    const gaps: Gap[] = [];
+    let part = '';
+    for (const [i, gap] of form.gaps.entries()) {
+      part += form.parts[i] ?? '';
+      if (gap.kind === 'ownText' || gap.kind === 'ownNumber') {
+        part += data.slice(this.#starts[i], this.#ends[i]);
+      } else {
+        parts.push(part);
+        gaps.push(gap);
+        part = '';
+      }
+    }
+    parts.push(part + (form.parts[form.gaps.length] ?? ''));
+    this.#form = { parts, gaps, note: form.note };
+  }
+
+  #matches({ parts, gaps }: Form<Note>, data: string): number {
     let chars = -1;
     let at = 0;
     for (let i = 0; i < gaps.length; i++) {
@@ -80,26 +166,21 @@ export class DeltaShortcut {
       // Comparing a slice is several times quicker in V8 than startsWith.
       if (data.slice(at, at + part.length) !== part) return -1;
       at += part.length;
+      const start = at;
       const kind = gaps[i]?.kind;
-      if (kind === 'number') {
-        this.#numbersAt[i] = at;
-        at = endOfNumber(data, at);
-      } else {
-        const start = at;
-        at = endOfString(data, start);
-        if (kind === 'text' && at >= 0) {
-          chars = decodedLength(data, start, at);
-          this.#textStart = start;
-          this.#textEnd = at;
-          this.#plain = chars === at - start;
-        }
-      }
+      at = kind === 'number' || kind === 'ownNumber' ? endOfNumber(data, start) : endOfString(data, start);
       if (at < 0) return -1;
+      this.#starts[i] = start;
+      this.#ends[i] = at;
+      if (kind === 'text') {
+        chars = decodedLength(data, start, at);
+        this.#textStart = start;
+        this.#textEnd = at;
+        this.#plain = chars === at - start;
+      }
     }
     const last = parts[gaps.length] ?? '';
-    if (chars < 0 || data.slice(at) !== last) return -1;
-    this.#fruitless = 0;
-    return chars;
+    return chars < 0 || data.slice(at) !== last ? -1 : chars;
   }
 
   /** The text in an event that was matched just now. */
@@ -111,46 +192,57 @@ export class DeltaShortcut {
 
   /** A counter in the event that was matched just now; null: it has none. */
   numberOf(name: string, data: string): number | null {
-    const start = this.#numbersAt[this.#gaps.findIndex((gap) => gap.name === name)];
-    return start === undefined ? null : Number(data.slice(start, endOfNumber(data, start)));
+    const gap = this.#form?.gaps.findIndex((each) => each.kind === 'number' && each.name === name) ?? -1;
+    return gap === -1 ? null : Number(data.slice(this.#starts[gap], this.#ends[gap]));
   }
 
   /**
    * Has `data`, just parsed and found to be a delta with text under `key` and no other news, be the form to expect of what follows.
-   * Where it cannot be told by its form, the one before stays, and `onLearned` is not called.
+   * Where it cannot be told by its form, the one before stays, and its `note` with it.
    */
-  learn(data: string, key: string, findText: FindText, onLearned?: () => void): void {
+  learn(data: string, key: string, findText: FindText, note: Note): void {
     if (this.#fruitless >= MAX_FRUITLESS) return;
     this.#fruitless++;
-    this.#lesson = { data, key, findText, onLearned };
+    this.#lesson = { data, key, findText, note };
   }
 
-  /** The form is put to the test: with known values in the gaps it must parse to an event with exactly these values in these places. */
-  #learn({ data, key, findText, onLearned }: Lesson): void {
+  #learn(lesson: Lesson<Note>): void {
     this.#lesson = null;
+    this.#adopted = null;
+    const { data, key } = lesson;
     const gaps = [
       gapAfter(data, key, 'text'),
       gapAfter(data, 'obfuscation', 'pad'),
       ...this.#counters.names.map((name) => gapAfter(data, name, 'number')),
-    ].filter((gap) => gap !== null);
-    gaps.sort((a, b) => a.start - b.start);
+    ];
+    const form = this.#formOf(lesson, gaps);
+    if (form === null) return;
+    this.#form = form;
+    if (this.#known === null || data.length > MAX_KNOWN_CHARS) return;
+    const shared = this.#formOf(lesson, [...gaps, gapAfter(data, OWN_TEXT, 'ownText'), gapAfter(data, OWN_NUMBER, 'ownNumber')]);
+    if (shared !== null) this.#known.add(shared);
+  }
+
+  /** The form is put to the test: with known values in the gaps it must parse to an event with exactly these values in these places. */
+  #formOf({ data, findText, note }: Lesson<Note>, found: readonly (Gap | null)[]): Form<Note> | null {
+    const gaps = found.filter((gap) => gap !== null).sort((a, b) => a.start - b.start);
     const parts: string[] = [];
     let at = 0;
     for (const gap of gaps) {
-      if (gap.start < at) return;
+      if (gap.start < at) return null;
       parts.push(data.slice(at, gap.start));
       at = gap.end;
     }
     parts.push(data.slice(at));
     const probe = parseJson(parts.map((part, i) => part + probeValue(gaps[i]?.kind)).join(''));
-    if (!isObject(probe) || findText(probe) !== PROBE_TEXT) return;
+    if (!isObject(probe) || findText(probe) !== PROBE_TEXT) return null;
     for (const { kind, name } of gaps) {
-      if (kind === 'pad' && probe['obfuscation'] !== PROBE_PAD) return;
-      if (kind === 'number' && this.#counters.find(probe, name) !== PROBE_NUMBER) return;
+      if (kind === 'pad' && probe['obfuscation'] !== PROBE_PAD) return null;
+      if (kind === 'number' && this.#counters.find(probe, name) !== PROBE_NUMBER) return null;
+      if (kind === 'ownText' && probe[OWN_TEXT] !== PROBE_PAD) return null;
+      if (kind === 'ownNumber' && probe[OWN_NUMBER] !== PROBE_NUMBER) return null;
     }
-    this.#parts = parts;
-    this.#gaps = gaps;
-    onLearned?.();
+    return { parts, gaps, note };
   }
 }
 
@@ -159,8 +251,10 @@ function probeValue(kind: GapKind | undefined): string {
     case 'text':
       return PROBE_TEXT;
     case 'pad':
+    case 'ownText':
       return PROBE_PAD;
     case 'number':
+    case 'ownNumber':
       return String(PROBE_NUMBER);
     case undefined:
       return '';
@@ -172,11 +266,12 @@ function gapAfter(data: string, name: string, kind: GapKind): Gap | null {
   const member = `"${name}":`;
   const found = data.indexOf(member);
   if (found < 0) return null;
+  const isNumber = kind === 'number' || kind === 'ownNumber';
   const value = found + member.length + (data[found + member.length] === ' ' ? 1 : 0);
-  if (kind !== 'number' && data.charCodeAt(value) !== QUOTE) return null;
-  const start = kind === 'number' ? value : value + 1;
-  const end = kind === 'number' ? endOfNumber(data, start) : endOfString(data, start);
-  return end < 0 ? null : { kind, name: kind === 'number' ? name : '', start, end };
+  if (!isNumber && data.charCodeAt(value) !== QUOTE) return null;
+  const start = isNumber ? value : value + 1;
+  const end = isNumber ? endOfNumber(data, start) : endOfString(data, start);
+  return end < 0 ? null : { kind, name: isNumber ? name : '', start, end };
 }
 
 /** Index of the closing quote of a JSON string whose first character is at `at`; -1: not a valid string. */

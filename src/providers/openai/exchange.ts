@@ -5,7 +5,8 @@ import type { Exchange, StreamReader } from '../provider.ts';
 import { translated } from '../shared/translate.ts';
 import { type UpstreamDialect } from '../shared/upstream-dialect.ts';
 import { readAnswer } from './answer.ts';
-import { ChatStream } from './chat-stream.ts';
+import { ChatStream, type DeltaNote } from './chat-stream.ts';
+import { DeltaShortcut, KnownForms } from './delta-shortcut.ts';
 import type { FailureTable } from './failure.ts';
 import { withoutForeignReasoning } from './own-reasoning.ts';
 import { OpaqueStream, ResponsesStream } from './responses-stream.ts';
@@ -45,12 +46,13 @@ export function openAIExchange(
   const base = new URL(target.baseUrl);
   const prefix = base.pathname.replace(/\/+$/, '');
   const secret = target.credential?.value.reveal() ?? '';
+  const forms = new KnownForms<DeltaNote>();
   return {
     origin: base.origin,
     path: (clientModel) => prefix + pathOf(clientModel),
     headers: requestHeaders(target, secret),
     readAnswer: (status, headers, body, complete) => readAnswer(table, operation, secret, status, headers, body, complete),
-    readStream: (headers) => streamReader(operation, { table, secret, headers }),
+    readStream: (headers) => streamReader(operation, { table, secret, headers }, forms),
     translation: null,
     ...(operation === 'responses' ? { adapt: withoutForeignReasoning } : {}),
   };
@@ -85,11 +87,11 @@ export function requestHeaders(target: Target, secret: string): readonly string[
   return headers;
 }
 
-function streamReader(operation: OpenAIOperation, context: StreamContext): StreamReader {
+function streamReader(operation: OpenAIOperation, context: StreamContext, forms: KnownForms<DeltaNote>): StreamReader {
   switch (operation) {
     case 'chat':
     case 'completions':
-      return new ChatStream(context);
+      return new ChatStream(context, new DeltaShortcut(forms));
     case 'responses':
       return new ResponsesStream(context);
     case 'embeddings':

@@ -56,7 +56,7 @@ export class ResponsesStream extends OpenAIStream {
     if (typeof delta === 'string') {
       if (delta === '') return 0;
       // Where the type is told by the SSE field alone, equal data need not be equal events.
-      if (typeof parsed['type'] === 'string') this.#shortcut?.learn(data, 'delta', deltaOf);
+      if (typeof parsed['type'] === 'string') this.#shortcut?.learn(data, 'delta', deltaOf, undefined);
       return this.addOutput(delta.length);
     }
     // An unknown delta in another form is output all the same: committing too early is told to the client, losing it is not.
