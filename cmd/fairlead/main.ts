@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --max-semi-space-size=8
 // The flag keeps the memory of an open stream low: a larger young generation grows with the load and is not given back.
+import '../../src/lib/fast-strings.ts';
 import { randomBytes } from 'node:crypto';
 import { main } from '../../src/cli/main.ts';
 import type { Output } from '../../src/cli/io.ts';

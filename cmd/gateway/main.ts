@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --max-semi-space-size=8
 // The data plane of a pod. Everything it is told comes by its environment (src/lib/pod.ts) and from the operator.
+import '../../src/lib/fast-strings.ts';
 import { VERSION } from '../../src/cli/version.ts';
 import { GatewayPod } from '../../src/gateway/pod.ts';
 import { optimizeEarly } from '../../src/lib/optimize-early.ts';
