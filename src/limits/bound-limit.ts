@@ -29,6 +29,7 @@ export function bindLimits<C extends StoredCounter>(
 /** A limit of a route with its scopes resolved: which value of a request groups, and which counts. */
 export class BoundLimit<C extends StoredCounter> {
   readonly limit: number;
+  readonly unit: Limit['unit'];
   readonly definition: Limit;
   /** Whose counters it has: its route's, or those of all routes of a quota. */
   readonly #home: string;
@@ -45,6 +46,7 @@ export class BoundLimit<C extends StoredCounter> {
 
   constructor(routeId: string, definition: Limit, store: CounterStore<C>, dateMs: DateClock) {
     this.limit = definition.limit;
+    this.unit = definition.unit;
     this.definition = definition;
     this.#home = homeOf(routeId, definition);
     this.#store = store;
@@ -64,17 +66,12 @@ export class BoundLimit<C extends StoredCounter> {
     return this.definition.name;
   }
 
-  get unit(): Limit['unit'] {
-    return this.definition.unit;
-  }
-
   get scope(): LimitScope['kind'][] {
     return this.definition.per.map((scope) => scope.kind);
   }
 
   amount({ tokens, nanoUsd }: Demand): number {
-    const { unit } = this.definition;
-    return unit === 'Tokens' ? tokens : unit === 'USD' ? nanoUsd : 1;
+    return this.unit === 'Tokens' ? tokens : this.unit === 'USD' ? nanoUsd : 1;
   }
 
   /** All counters that it has now. */

@@ -118,5 +118,7 @@ export function remainingByUnit(
     if (ofTokens) tokens = tightest;
     else requests = tightest;
   }
-  return { ...(requests === undefined ? {} : { requests }), ...(tokens === undefined ? {} : { tokens }) };
+  // No spreads: in a stream's head this is on the way to its first token.
+  if (requests === undefined) return tokens === undefined ? {} : { tokens };
+  return tokens === undefined ? { requests } : { requests, tokens };
 }

@@ -174,7 +174,11 @@ describe('scopes', () => {
     const clock = new ManualClock();
     const limiter = new LocalLimiter(clock);
     const limits = [limit('rpm', 'Requests', 3, [header])];
-    const from = (user: string): boolean => limiter.reserve(request(limits, { headers: { 'x-user': user } })).ok;
+    const from = (user: string): boolean => {
+      const decision = limiter.reserve(request(limits, { headers: { 'x-user': user } }));
+      if (decision.ok) decision.settle(0);
+      return decision.ok;
+    };
     from('1');
     from('2');
     clock.advance(50_000);
@@ -217,8 +221,35 @@ describe('memory', () => {
     expect(limiter.size).toBe(501);
     clock.advance(2 * MINUTE);
     const plain = [limit('plain', 'Requests', 1_000)];
-    for (let i = 0; i < 600; i++) limiter.reserve(request(plain));
+    for (let i = 0; i < 600; i++) expectAdmitted(limiter.reserve(request(plain))).settle(0);
     expect(limiter.size).toBe(1);
+  });
+
+  it('is given back where every request that invents a value is refused', () => {
+    const clock = new ManualClock();
+    const limiter = new LocalLimiter(clock);
+    const limits = [...perUser, limit('tpm', 'Tokens', 1)];
+    const refuse = (user: string): Rejection =>
+      expectRejected(limiter.reserve(request(limits, { tokens: 2, headers: { 'x-user': user } })));
+    for (let i = 0; i < 1_000; i++) refuse(`${i}`);
+    clock.advance(2 * MINUTE);
+    for (let i = 1_000; i < 2_000; i++) refuse(`${i}`);
+    expect(limiter.size).toBe(1_001);
+  });
+
+  it('is given back where many requests with invented values come before the first of them ends', () => {
+    const clock = new ManualClock();
+    const limiter = new LocalLimiter(clock);
+    const round = (first: number): void => {
+      const underWay = Array.from({ length: 1_000 }, (_, i) =>
+        expectAdmitted(limiter.reserve(request(perUser, { headers: { 'x-user': `${first + i}` } }))),
+      );
+      for (const reservation of underWay) reservation.settle(0);
+    };
+    round(0);
+    clock.advance(2 * MINUTE);
+    round(1_000);
+    expect(limiter.size).toBe(1_000);
   });
 
   it('keeps what was counted over a table load, also when the number changes', () => {
@@ -238,6 +269,8 @@ describe('memory', () => {
     const after = [limit('rpm', 'Requests', 1)];
     expectAdmitted(limiter.reserve(request(before))).settle(0);
     clock.advance(3 * MINUTE);
+    expectAdmitted(limiter.reserve(request([limit('other', 'Requests', 1)]))).settle(0);
+    expect(limiter.size).toBe(1);
     expectAdmitted(limiter.reserve(request(after)));
     expectRejected(limiter.reserve(request(before)));
   });

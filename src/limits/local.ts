@@ -47,13 +47,15 @@ export class LocalLimiter implements Limiter {
     if (request.limits.length === 0) return NO_LIMITS;
     const nowMs = this.#clock.nowMs();
     const { limits } = this.#boundLimits(request);
-    this.#store.evictIdle(nowMs);
     const demand = demandOf(request);
     const counters = limits.map((limit) => limit.counter(request));
     const refused = refusalOf(limits, counters, demand, nowMs);
-    if (refused !== null) return refused;
+    if (refused !== null) {
+      this.#store.evictIdle(nowMs);
+      return refused;
+    }
     for (let i = 0; i < limits.length; i++) counters[i]?.take(limits[i]?.amount(demand) ?? 0);
-    return new LocalReservation(this.#clock, limits, counters, demand, nowMs);
+    return new LocalReservation(this.#clock, this.#store, limits, counters, demand, nowMs);
   }
 
   usedShares(routeId: string, limits: readonly Limit[], index: number): Iterable<number> {
@@ -89,14 +91,21 @@ function refusalOf(
   demand: Demand,
   nowMs: number,
 ): Rejection | null {
-  const short = (i: number): boolean => (counters[i]?.room(limits[i]?.limit ?? 0, nowMs) ?? 0) < (limits[i]?.amount(demand) ?? 0);
-  for (let i = 0; i < limits.length; i++) if (short(i)) return rejection(limits, counters, demand, nowMs, short);
+  for (let i = 0; i < limits.length; i++) {
+    if (isShort(limits[i], counters[i], demand, nowMs))
+      return rejection(limits, counters, demand, nowMs, (at) => isShort(limits[at], counters[at], demand, nowMs));
+  }
   return null;
+}
+
+function isShort(limit: BoundLimit<Counter> | undefined, counter: Counter | undefined, demand: Demand, nowMs: number): boolean {
+  return limit !== undefined && counter !== undefined && counter.room(limit.limit, nowMs) < limit.amount(demand);
 }
 
 class LocalReservation implements Reservation {
   readonly ok = true;
   readonly #clock: Clock;
+  readonly #store: CounterStore<Counter>;
   readonly #limits: readonly BoundLimit<Counter>[];
   readonly #counters: readonly Counter[];
   readonly #demand: Demand;
@@ -105,12 +114,14 @@ class LocalReservation implements Reservation {
 
   constructor(
     clock: Clock,
+    store: CounterStore<Counter>,
     limits: readonly BoundLimit<Counter>[],
     counters: readonly Counter[],
     demand: Demand,
     takenAtMs: number,
   ) {
     this.#clock = clock;
+    this.#store = store;
     this.#limits = limits;
     this.#counters = counters;
     this.#demand = demand;
@@ -143,5 +154,6 @@ class LocalReservation implements Reservation {
       const taken = limit?.amount(this.#demand) ?? 0;
       this.#counters[i]?.settle(taken, usedUnits(limit?.unit, requests, used), this.#takenAtMs, nowMs);
     }
+    this.#store.evictIdle(nowMs);
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { BoundLimit } from '../bound-limit.ts';
+import type { CounterStore } from '../counter-store.ts';
 import { demandOf, remainingByUnit, usedOf, usedUnits } from '../decision.ts';
 import type { Demand, HeldTo, LimitedRequest, RemainingByUnit, Reservation } from '../limiter.ts';
 import { NOTHING } from '../local.ts';
@@ -18,9 +19,11 @@ export class Claim {
   readonly #parts: number[];
   /** By limit, monotonic. */
   readonly #takenMs: number[];
+  readonly #store: CounterStore<LeasedCounter>;
 
-  constructor(request: LimitedRequest, limits: readonly BoundLimit<LeasedCounter>[]) {
+  constructor(request: LimitedRequest, limits: readonly BoundLimit<LeasedCounter>[], store: CounterStore<LeasedCounter>) {
     this.request = request;
+    this.#store = store;
     this.limits = limits;
     this.counters = limits.map((limit) => limit.counter(request));
     this.demand = demandOf(request);
@@ -86,6 +89,7 @@ export class Claim {
       const used = usedUnits(this.limits[i]?.unit, requests, actual);
       this.counter(i).settle(part, this.amount(i), used, this.#takenMs[i] ?? nowMs, nowMs);
     }
+    this.#store.evictIdle(nowMs);
   }
 }
 

@@ -109,8 +109,7 @@ export class SharedLimiter implements Limiter, LeaseHost {
   #begin(request: LimitedRequest, attempt: number): Decision | Promise<Decision> {
     const nowMs = this.clock.nowMs();
     const { limits } = this.#boundLimits(request);
-    this.#counters.evictIdle(nowMs);
-    const claim = new Claim(request, limits);
+    const claim = new Claim(request, limits, this.#counters);
     if (!claim.warm(nowMs)) return this.#ask(claim, 1, attempt);
     claim.takeRest(nowMs);
     return new SharedReservation(this.clock, claim);
@@ -123,7 +122,7 @@ export class SharedLimiter implements Limiter, LeaseHost {
 
   refusal(request: LimitedRequest): Rejection | null {
     const nowMs = this.clock.nowMs();
-    const claim = new Claim(request, this.#boundLimits(request).limits);
+    const claim = new Claim(request, this.#boundLimits(request).limits, this.#counters);
     if (claim.warm(nowMs)) return null;
     const lacking = claim.lacking(nowMs);
     const refused = this.#refusedAmong(claim, lacking, nowMs);
