@@ -1,5 +1,5 @@
+import type { Reservation } from '../limits/limiter.ts';
 import type { AnswerHeaders } from '../providers/provider.ts';
-import type { RemainingByUnit } from '../limits/limiter.ts';
 import type { Allowance } from './allowance.ts';
 import { addLimitHeaders, headerList, passedHeaders } from './answers.ts';
 import type { Attempt } from './attempt.ts';
@@ -14,29 +14,53 @@ export interface Told {
   readonly allowance: Allowance;
 }
 
-/** What is known of it once its request is sent. Flat: name, value, …; without what frames the body. */
-export function headersAhead(attempt: Attempt, told: Told): string[] {
-  const headers = [
-    'x-request-id',
-    told.requestId,
-    'x-fairlead-model',
-    attempt.target.target.name,
-    'x-fairlead-reason',
-    told.reason,
-    'x-fairlead-attempts',
-    String(told.attempts),
-  ];
-  if (told.cache !== null) headers.push('x-fairlead-cache', told.cache);
-  told.allowance.addHeaders(headers, attempt);
-  return headers;
-}
+/** After so long what the head says is left of the limits is read again: a model may have worked for long, and others have used them. */
+const LEFT_IS_FRESH_MS = 1_000;
 
-/** Adds what the answer itself brings, and what is left of the limits by then: a model may have worked for long. */
-export function addAnswerHeaders(headers: string[], attempt: Attempt, upstream: AnswerHeaders, remaining: RemainingByUnit): void {
-  const { leftOut } = attempt;
-  if (leftOut.length > 0) headers.push('x-fairlead-dropped', headerList(leftOut));
-  const structured = attempt.structured?.state ?? null;
-  if (structured !== null) headers.push('x-fairlead-structured-output', structured);
-  passedHeaders(headers, upstream);
-  addLimitHeaders(headers, remaining);
+/** The head of a relayed answer, of which most is known, and written, once its request is sent: a first token does not wait for that. */
+export class AnswerHead {
+  readonly #attempt: Attempt;
+  readonly #reservation: Reservation;
+  /** Flat: name, value, …; without what frames the body. */
+  readonly #headers: string[];
+  /** What of them was known for good; the rest tells of the limits. */
+  readonly #known: number;
+  readonly #madeMs: number;
+
+  /** `nowMs`: monotonic. */
+  constructor(attempt: Attempt, told: Told, reservation: Reservation, nowMs: number) {
+    this.#attempt = attempt;
+    this.#reservation = reservation;
+    this.#madeMs = nowMs;
+    const headers = [
+      'x-request-id',
+      told.requestId,
+      'x-fairlead-model',
+      attempt.target.target.name,
+      'x-fairlead-reason',
+      told.reason,
+      'x-fairlead-attempts',
+      String(told.attempts),
+    ];
+    if (told.cache !== null) headers.push('x-fairlead-cache', told.cache);
+    told.allowance.addHeaders(headers, attempt);
+    this.#headers = headers;
+    this.#known = headers.length;
+    addLimitHeaders(headers, reservation.remaining);
+  }
+
+  /** With what the answer itself brings. Once. */
+  whole(upstream: AnswerHeaders, nowMs: number): string[] {
+    const headers = this.#headers;
+    if (nowMs - this.#madeMs > LEFT_IS_FRESH_MS) {
+      headers.length = this.#known;
+      addLimitHeaders(headers, this.#reservation.remaining);
+    }
+    const { leftOut } = this.#attempt;
+    if (leftOut.length > 0) headers.push('x-fairlead-dropped', headerList(leftOut));
+    const structured = this.#attempt.structured?.state ?? null;
+    if (structured !== null) headers.push('x-fairlead-structured-output', structured);
+    passedHeaders(headers, upstream);
+    return headers;
+  }
 }

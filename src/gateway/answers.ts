@@ -8,17 +8,21 @@ import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
 import type { Exchange } from './http1/exchange.ts';
 import type { RequestContext } from './request-context.ts';
 
-/** What of an upstream's answer head reaches the client. Its rate limits are ours to keep, its account's names nobody's business. */
-const PASSED_HEADERS = ['content-type', 'content-disposition', 'openai-processing-ms', 'openai-version', 'retry-after'] as const;
-
-/** What HTTP/1.1 has no room for in a header's value, but an upstream may well have sent. */
-const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/;
-
+/**
+ * What of an upstream's answer head reaches the client. Its rate limits are ours to keep, its account's names nobody's business. What
+ * HTTP/1.1 has no room for is in none of them: a head with such bytes is not read. Each is read by its name where it stands, because
+ * V8 finds a name from a list more slowly.
+ */
 export function passedHeaders(headers: string[], upstream: AnswerHeaders): void {
-  for (const name of PASSED_HEADERS) {
-    const value = upstream[name];
-    if (value !== undefined && !UNSENDABLE.test(value)) headers.push(name, value);
-  }
+  add(headers, 'content-type', upstream['content-type']);
+  add(headers, 'content-disposition', upstream['content-disposition']);
+  add(headers, 'openai-processing-ms', upstream['openai-processing-ms']);
+  add(headers, 'openai-version', upstream['openai-version']);
+  add(headers, 'retry-after', upstream['retry-after']);
+}
+
+function add(headers: string[], name: string, value: string | undefined): void {
+  if (value !== undefined) headers.push(name, value);
 }
 
 const MAX_LISTED_CHARS = 1024;
@@ -47,10 +51,15 @@ function addRemaining(headers: string[], names: LimitNames, { limit, remaining, 
   headers.push(names[0], String(limit), names[1], String(Math.max(0, Math.floor(remaining))), names[2], resetText(resetMs));
 }
 
-/** `88ms`, `1.5s`, `6m0s`: what OpenAI's own headers look like. */
+/** `88ms`, `1.5s`, `6m0s`: what OpenAI's own headers look like. Of whole numbers, which are several times quicker to write than fractions. */
 function resetText(ms: number): string {
   if (ms < 1000) return `${Math.ceil(ms)}ms`;
-  if (ms < 60_000) return `${Math.ceil(ms / 10) / 100}s`;
+  if (ms < 60_000) {
+    const hundredths = Math.ceil(ms / 10);
+    const part = hundredths % 100;
+    const text = part % 10 === 0 ? `${part / 10}` : part < 10 ? `0${part}` : `${part}`;
+    return part === 0 ? `${hundredths / 100}s` : `${Math.floor(hundredths / 100)}.${text}s`;
+  }
   const seconds = Math.ceil(ms / 1000);
   return `${Math.floor(seconds / 60)}m${seconds % 60}s`;
 }

@@ -93,7 +93,7 @@ export class Attempt implements CallSink, AnswerOwner {
   /** Of a whole answer: something was taken out of it. */
   #masked: Masked | null = null;
   /** Of a whole answer: what the client's dialect has no place for. */
-  #lost: Iterable<LostPart> = [];
+  #lost: readonly LostPart[] = [];
   #answer: WholeAnswer | StreamAnswer | TranslatedAnswer | null = null;
   /** Its head, as long as its host was not told. */
   #untold: AnswerHeaders | null = null;
@@ -194,9 +194,8 @@ export class Attempt implements CallSink, AnswerOwner {
 
   /** What of the request and of the answer so far was left out, by names for people and metrics. */
   get leftOut(): readonly string[] {
-    const lost = this.#answer instanceof TranslatedAnswer ? this.#answer.reader.lostParts : this.#lost;
-    const names = [...lost].map(lostName);
-    return names.length === 0 ? this.dropped : [...this.dropped, ...names];
+    const lost = this.#answer instanceof TranslatedAnswer ? [...this.#answer.reader.lostParts] : this.#lost;
+    return lost.length === 0 ? this.dropped : [...this.dropped, ...lost.map(lostName)];
   }
 
   /** Why the model stopped; null: not told, or not yet. */

@@ -37,7 +37,7 @@ const ANSWER_HEADERS: readonly (readonly [string, string])[] = [
     'While Redis is away, what limits a request was held to: `unchecked` (FailOpen) or `local-share` (LocalShare).',
   ],
   ['x-ratelimit-limit-requests, -tokens', 'The tightest limit of the unit that applies to the request.'],
-  ['x-ratelimit-remaining-requests, -tokens', 'What is left of it.'],
+  ['x-ratelimit-remaining-requests, -tokens', 'What is left of it; in the head of a stream, as it was at most a second ago.'],
   ['x-ratelimit-reset-requests, -tokens', 'Until the whole of it is free again, like `88ms`, `1.5s`, `6m0s`.'],
   ['retry-after, retry-after-ms', 'When the same request would be admitted, were nothing else to come.'],
   [

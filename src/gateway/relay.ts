@@ -10,7 +10,7 @@ import { NO_LIMITS, NOTHING } from '../limits/local.ts';
 import type { Answer, AnswerHeaders, Translation } from '../providers/provider.ts';
 import { redactErrorBody } from '../providers/shared/redact.ts';
 import type { Plan } from '../selection/types.ts';
-import { addAnswerHeaders, headersAhead } from './answer-headers.ts';
+import { AnswerHead } from './answer-headers.ts';
 import { addLimitHeaders, sendError, streamErrorEvent } from './answers.ts';
 import type { UpstreamAnswer } from './answer-owner.ts';
 import { Attempt, type AttemptHost, isEventStream } from './attempt.ts';
@@ -59,7 +59,7 @@ export class Relay implements AttemptHost {
   #committed = false;
   #over = false;
   /** Of the head of a stream by the first attempt, as long as that is under way. */
-  #ahead: string[] | null = null;
+  #ahead: AnswerHead | null = null;
 
   constructor(run: RequestContext, loaded: LoadedRoute, body: ParsedBody | MultipartBody, facts: RequestFacts) {
     this.run = run;
@@ -95,7 +95,7 @@ export class Relay implements AttemptHost {
     this.#keepAlive.start();
     // While the model works: when it has answered, a first token waits for nothing.
     const attempt = this.#current;
-    if (attempt !== null && this.attempts.length === 1) this.#ahead = this.#headersAhead(attempt);
+    if (attempt !== null && this.attempts.length === 1) this.#ahead = this.#head(attempt, this.clock.nowMs());
   }
 
   /** All streams are looked at now and then. */
@@ -446,19 +446,20 @@ export class Relay implements AttemptHost {
   }
 
   #headers(attempt: Attempt, upstream: AnswerHeaders): string[] {
-    const headers = this.#ahead ?? this.#headersAhead(attempt);
+    const nowMs = this.clock.nowMs();
+    const head = this.#ahead ?? this.#head(attempt, nowMs);
     this.#ahead = null;
-    addAnswerHeaders(headers, attempt, upstream, this.#reservation.remaining);
-    return headers;
+    return head.whole(upstream, nowMs);
   }
 
-  #headersAhead(attempt: Attempt): string[] {
-    return headersAhead(attempt, {
+  #head(attempt: Attempt, nowMs: number): AnswerHead {
+    const told = {
       requestId: this.run.requestId,
       reason: this.reason(attempt),
       attempts: this.attempts.length,
       cache: this.cacheHeader,
       allowance: this.choice.allowance,
-    });
+    };
+    return new AnswerHead(attempt, told, this.#reservation, nowMs);
   }
 }
