@@ -286,7 +286,7 @@ function saidOf({
   modelEnd,
   stream,
   includeUsage,
-}: ParsedBody): Omit<BodyReading, 'outline' | 'mayNameIds'> {
+}: ParsedBody): Omit<BodyReading, 'outline' | 'namesFiles'> {
   return { model, bodyModel, modelStart, modelEnd, stream, includeUsage };
 }
 
@@ -324,7 +324,7 @@ describe('readRequestBody', () => {
         const read = readRequestBody(bytes, 'chat');
         if (!read.ok || read.value.left === null) return true;
         outlined++;
-        const whole = new ParsedBody('chat', bytes, { ...saidOf(read.value), outline: read.value.json, mayNameIds: true }, null);
+        const whole = new ParsedBody('chat', bytes, { ...saidOf(read.value), outline: read.value.json, namesFiles: true }, null);
         const { promptTokens, promptSize, longest, ...facts } = readFacts('chat', '/v1/x', read.value);
         const {
           promptTokens: tokens,

@@ -6,7 +6,7 @@ import type { LeftOut } from './json-outline.ts';
 /** What was read of a JSON request, and where its bytes say so. */
 export type BodyReading = Pick<
   ParsedBody,
-  'outline' | 'model' | 'bodyModel' | 'modelStart' | 'modelEnd' | 'stream' | 'includeUsage' | 'mayNameIds'
+  'outline' | 'model' | 'bodyModel' | 'modelStart' | 'modelEnd' | 'stream' | 'includeUsage' | 'namesFiles'
 >;
 
 /** A JSON request that may be served. */
@@ -29,8 +29,8 @@ export class ParsedBody {
   readonly stream: boolean;
   /** `stream_options.include_usage` is true. */
   readonly includeUsage: boolean;
-  /** False: nothing in the bytes is called, or says, anything with `_id` in it, however it is written. */
-  readonly mayNameIds: boolean;
+  /** False: no member, wherever it is, is called `file_id` or `file_ids`. */
+  readonly namesFiles: boolean;
   #json: JsonObject | null;
 
   constructor(
@@ -50,7 +50,7 @@ export class ParsedBody {
     this.modelEnd = reading.modelEnd;
     this.stream = reading.stream;
     this.includeUsage = reading.includeUsage;
-    this.mayNameIds = reading.mayNameIds;
+    this.namesFiles = reading.namesFiles;
     this.#json = json;
   }
 
@@ -61,8 +61,8 @@ export class ParsedBody {
 
   /** Of the model that what it names leads to. */
   of(model: string): ParsedBody {
-    const { outline, bodyModel, modelStart, modelEnd, stream, includeUsage, mayNameIds } = this;
-    const reading = { outline, model, bodyModel, modelStart, modelEnd, stream, includeUsage, mayNameIds };
+    const { outline, bodyModel, modelStart, modelEnd, stream, includeUsage, namesFiles } = this;
+    const reading = { outline, model, bodyModel, modelStart, modelEnd, stream, includeUsage, namesFiles };
     return new ParsedBody(this.operation, this.bytes, reading, this.left, this.#json);
   }
 

@@ -29,7 +29,11 @@ const LITERALS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
 
 /** What is looked at in the text before its value is, which takes longer where it has many objects, and less where it has long texts. */
 const MAX_QUOTES = 4;
-const MAX_CHARS_BACK = 128;
+
+/** JSON.parse with the mistake: for who looks at all names in the text anyway, and calls `parseJsonOrThrow` where one has an escape. */
+export function parseJsonUnmended(text: string): unknown {
+  return JSON.parse(text);
+}
 
 /** As JSON.parse, whose SyntaxError it throws, for text of any depth; in no more than a few times its time, and as a rule in its own. */
 export function parseJsonOrThrow(text: string): unknown {
@@ -44,10 +48,9 @@ export function parseJsonOrThrow(text: string): unknown {
 function mayEscapeNames(text: string, first: number): boolean {
   let quotes = 0;
   for (let escape = first; escape !== -1;) {
-    // The first escape of its string, so the quote before it is the one that opens it.
-    let at = escape - 1;
-    while (text.charCodeAt(at) !== QUOTE) if (escape - --at > MAX_CHARS_BACK) return true;
-    at = spaceStart(text, at);
+    // The first escape of its string, so the quote before it is the one that opens it. Searched for: to ask for each character on the
+    // way takes 190 instructions, because V8 looks the method up each time where strings are of many kinds.
+    const at = spaceStart(text, text.lastIndexOf('"', escape));
     const before = text.charCodeAt(at - 1);
     // Elements of an array have a comma before them as well.
     if (before === COMMA || before === OPEN_OBJECT) return true;

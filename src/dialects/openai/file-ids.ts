@@ -2,30 +2,18 @@
 import { isObject } from '../../lib/json.ts';
 import type { ParsedBody } from '../parsed-body.ts';
 
-const ID = '_id';
-const FILE = Buffer.from('file');
-/** Of a letter of `file_id` or its `_`. */
-const ESCAPES = /\\u00(?:5f|6[4569c])/i;
-
 /** What describes arguments or the request itself, and what a model has said of files: nothing of it makes anybody read one. */
 const NO_FILES: ReadonlySet<string> = new Set(['metadata', 'parameters', 'schema', 'annotations', 'results', 'outputs']);
 
-/** Each once, in no order. Of a request that names none the bytes are looked at, and nothing is parsed. */
+/** Each once, in no order. Of a request that names none nothing is parsed. */
 export function fileIdsOf(body: ParsedBody): readonly string[] {
-  if (!body.mayNameIds || !mayNameFiles(body.bytes)) return NO_IDS;
+  if (!body.namesFiles) return NO_IDS;
   const found = new Set<string>();
   collect(body.json, found);
   return [...found];
 }
 
 const NO_IDS: readonly string[] = [];
-
-/** Searched for by what is rare in prose. */
-function mayNameFiles(bytes: Buffer): boolean {
-  for (let at = bytes.indexOf(ID); at !== -1; at = bytes.indexOf(ID, at + 1))
-    if (at >= FILE.length && bytes.compare(FILE, 0, FILE.length, at - FILE.length, at) === 0) return true;
-  return bytes.includes('\\u00') && ESCAPES.test(bytes.toString('latin1'));
-}
 
 const NOTHING: ReadonlySet<string> = new Set();
 
