@@ -252,7 +252,6 @@ export class Relay implements AttemptHost {
     this.#current = attempt;
     this.attempts.push(attempt);
     attempt.healthTicket = place.health.started(attempt.startedMs, this.facts);
-    if (!charged) target.retryBudget.countRequest(attempt.startedMs);
     if (body === null) throw new Error('an attempt after the commit');
     const unpriced = unpricedBecause(this.loaded, target, this.facts);
     const { translation } = exchange;
@@ -272,6 +271,8 @@ export class Relay implements AttemptHost {
       this.#sendTranslated(attempt, translation, body);
     }
     if (attempt.queued) this.run.core.metrics.upstreamQueued.add(1);
+    // It is on its way by now.
+    if (!charged) target.retryBudget.countRequest(attempt.startedMs);
   }
 
   /** What the target lacks was asked before it was chosen; one that a filter's or an overflow's rule names is asked here. */

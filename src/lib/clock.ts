@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+
 /**
  * Time, handed to whoever needs it so that tests own it. Pure folders take numbers; only wiring makes a `Clock`.
  * `nowMs` is monotonic and has no relation to the calendar; `wallMs` is milliseconds since the Unix epoch.
@@ -7,6 +9,7 @@ export interface Clock {
   wallMs(): number;
 }
 
+// Imported, because the global of this name is an accessor: each reading of the clock would call it, through code that nothing else uses.
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
