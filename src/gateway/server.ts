@@ -6,6 +6,7 @@ import { errorObject, GATEWAY_ERRORS, type GatewayError } from './errors.ts';
 import { answerHead, KEEP_ALIVE_MS } from './http1/answer-head.ts';
 import { ClientConnection, type ConnectionHost, LINGER_MAX_MS, type PatienceTicks } from './http1/client-connection.ts';
 import type { Exchange } from './http1/exchange.ts';
+import { RecentHeads } from './http1/head-memory.ts';
 
 /** Connections that wait to be accepted: with Node's 511 a burst of clients would be told to come back in a second, by their own kernels. */
 const BACKLOG = 4_096;
@@ -38,6 +39,7 @@ export interface ListenerCalls {
  */
 export class ClientListener implements ConnectionHost {
   tick = 0;
+  readonly recentHeads = new RecentHeads();
   readonly #server: net.Server | tls.Server;
   readonly #calls: ListenerCalls;
   readonly #connections = new Set<ClientConnection>();

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { answerHead } from './answer-head.ts';
 import { ClientConnection, type ConnectionHost, type PatienceTicks } from './client-connection.ts';
 import type { Exchange } from './exchange.ts';
+import { RecentHeads } from './head-memory.ts';
 
 const PATIENCE: PatienceTicks = { head: 2, request: 5, idle: 100, linger: 10 };
 const GET = 'GET /a HTTP/1.1\r\nhost: g\r\n\r\n';
@@ -14,6 +15,7 @@ const MIB = 1024 * 1024;
 /** One connection to a server whose answers are the test's. */
 class Pair implements ConnectionHost {
   tick = 0;
+  readonly recentHeads = new RecentHeads();
   readonly exchanges: Exchange[] = [];
   readonly client: net.Socket;
   readonly closed: Promise<unknown>;

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { atTurnEnd, type Flushable, soon } from '../../lib/turn-end.ts';
 import { Exchange, type ExchangeCarrier } from './exchange.ts';
+import type { RecentHeads } from './head-memory.ts';
 import type { RequestHead } from './request-head.ts';
 import { HttpRequestError, type RequestEvents, RequestParser } from './request-parser.ts';
 
@@ -17,6 +18,7 @@ const REFUSED_LINGER_MS = 1_000;
 export interface ConnectionHost {
   /** Counts sweeps over the connections: what time is measured in here, so that no request asks a clock. */
   readonly tick: number;
+  readonly recentHeads: RecentHeads;
   onExchange(exchange: Exchange, connection: ClientConnection): void;
   onClosed(connection: ClientConnection): void;
   /** The answer to a request that is none: its head and body. */
@@ -61,7 +63,7 @@ export class ClientConnection implements RequestEvents, ExchangeCarrier, Flushab
     this.#socket = socket;
     this.#host = host;
     this.#sinceTick = host.tick;
-    this.#parser = new RequestParser(this);
+    this.#parser = new RequestParser(this, host.recentHeads);
     this.#parser.expect();
     socket.on('data', (bytes: Buffer) => this.#onData(bytes));
     socket.on('close', () => this.#onClose());

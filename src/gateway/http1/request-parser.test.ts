@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { MAX_HEAD_BYTES } from '../../lib/http1/message-parser.ts';
+import { RecentHeads } from './head-memory.ts';
 import { HttpRequestError } from './request-parser.ts';
 import { readRequests, VALID_REQUESTS } from './testing.ts';
 
@@ -38,6 +39,31 @@ describe('RequestParser', () => {
         text(`${requests[0] ?? ''}${requests[1] ?? ''}${head(`content-length: ${bad}`)}`),
       ]);
       expect([bad, read.length, error?.message]).toEqual([bad, 2, expect.stringContaining('content-length')]);
+    }
+  });
+
+  it('reads a head that came before on another connection as if none had', () => {
+    const recent = new RecentHeads();
+    for (const valid of [...VALID_REQUESTS, ...VALID_REQUESTS]) {
+      const parts = [text(valid)];
+      expect(readRequests(parts, recent)).toEqual(readRequests(parts));
+      expect(recent.heads.length).toBeLessThanOrEqual(4);
+    }
+    const sent = `POST /a HTTP/1.1\r\nhost: g\r\nauthorization: Bearer a\r\ncontent-length: 2\r\nx-b: c\r\n\r\n{}`;
+    const end = sent.indexOf('\r\n\r\n') + 4;
+    const one = new RecentHeads();
+    for (const length of ['2', '02', '1', '0', '3', '', 'x', '2,', '99999999999999999']) {
+      const parts = [text(sent.replace('length: 2', `length: ${length}`))];
+      expect(readRequests(parts, one)).toEqual(readRequests(parts));
+    }
+    expect(one.heads).toHaveLength(1);
+    for (let at = 0; at < end; at++) {
+      for (const byte of ['a', '1', ' ', '\r', '\n']) {
+        const parts = [text(sent.slice(0, at) + byte + sent.slice(at + 1))];
+        const again = new RecentHeads();
+        readRequests([text(sent)], again);
+        expect(readRequests(parts, again)).toEqual(readRequests(parts));
+      }
     }
   });
 

@@ -1,5 +1,5 @@
 import { METHODS } from 'node:http';
-import { HeadMemory } from './head-memory.ts';
+import { HeadMemory, RecentHeads } from './head-memory.ts';
 import type { RequestHead } from './request-head.ts';
 import { framingOf, HEADER_LINES, MessageParser, readFields, saysClose, wrongLine } from '../../lib/http1/message-parser.ts';
 
@@ -41,11 +41,13 @@ const FIRST: ReadonlySet<string> = new Set(['authorization', 'content-type', 'us
 /** Reads the requests of one connection, one for each `expect`; what is none throws `HttpRequestError`. */
 export class RequestParser extends MessageParser {
   readonly #events: RequestEvents;
-  readonly #memory = new HeadMemory();
+  readonly #memory: HeadMemory;
 
-  constructor(events: RequestEvents) {
+  /** `recent`: of the listener whose connection it is. */
+  constructor(events: RequestEvents, recent = new RecentHeads()) {
     super();
     this.#events = events;
+    this.#memory = new HeadMemory(recent);
   }
 
   protected override checkBeginning(head: string): void {

@@ -1,4 +1,5 @@
 /** For the tests of this folder: requests as they are read. */
+import { RecentHeads } from './head-memory.ts';
 import { HttpRequestError, RequestParser } from './request-parser.ts';
 
 export interface ReadRequest {
@@ -21,30 +22,33 @@ export interface ReadRequests {
   readonly bytes: number;
 }
 
-/** The requests on a connection on which these parts come, up to one after which it is closed. */
-export function readRequests(parts: readonly Buffer[]): ReadRequests {
+/** The requests on a connection on which these parts come, up to one after which it is closed. `recent`: of its listener. */
+export function readRequests(parts: readonly Buffer[], recent = new RecentHeads()): ReadRequests {
   const requests: ReadRequest[] = [];
   let head: Omit<ReadRequest, 'body'> | null = null;
   let body: Buffer[] = [];
   let kept = true;
-  const parser = new RequestParser({
-    onRequest({ method, url, headers, keepAlive }) {
-      if (head !== null) throw new Error('a second head');
-      head = { method, url, headers, keepAlive };
+  const parser = new RequestParser(
+    {
+      onRequest({ method, url, headers, keepAlive }) {
+        if (head !== null) throw new Error('a second head');
+        head = { method, url, headers, keepAlive };
+      },
+      onRequestBody(bytes) {
+        if (head === null || bytes.length === 0) throw new Error('a body out of turn');
+        body.push(Buffer.from(bytes));
+      },
+      onRequestEnd() {
+        if (head === null) throw new Error('an end out of turn');
+        kept = head.keepAlive;
+        requests.push({ ...head, body: Buffer.concat(body).toString('latin1') });
+        head = null;
+        body = [];
+        parser.expect();
+      },
     },
-    onRequestBody(bytes) {
-      if (head === null || bytes.length === 0) throw new Error('a body out of turn');
-      body.push(Buffer.from(bytes));
-    },
-    onRequestEnd() {
-      if (head === null) throw new Error('an end out of turn');
-      kept = head.keepAlive;
-      requests.push({ ...head, body: Buffer.concat(body).toString('latin1') });
-      head = null;
-      body = [];
-      parser.expect();
-    },
-  });
+    recent,
+  );
   parser.expect();
   let error: HttpRequestError | null = null;
   let read = 0;
