@@ -132,7 +132,7 @@ export class Attempt implements CallSink, AnswerOwner {
   }
 
   #start(path: string, headers: readonly string[], body: Buffer | readonly Buffer[]): void {
-    this.queued = this.#call.start({ method: 'POST', path, headers, body });
+    this.queued = this.#call.start({ method: 'POST', path, fixed: this.exchange.fixed, headers, body });
   }
 
   /** With what proves this very call, where the headers of all do not. */

@@ -20,6 +20,7 @@ import { compileNames, editNames, type Names } from '../selection/names.ts';
 import { goldenSequence } from '../selection/pick.ts';
 import type { GatewayMetrics, RouteMetrics, TargetMetrics, UpstreamMetrics } from '../telemetry/metrics.ts';
 import type { Channel, Connections } from '../upstream/connections.ts';
+import { FixedHeaders } from '../upstream/http1/fixed-headers.ts';
 import type { RetryBudget, RetryBudgets } from '../upstream/retry-budget.ts';
 import type { Answer } from '../providers/provider.ts';
 import type { TargetSignals } from '../selection/types.ts';
@@ -251,20 +252,25 @@ const NO_END = Buffer.alloc(0);
 export class LoadedExchange {
   /** null: one of a Service's addresses, chosen for each attempt. */
   readonly place: Place | null;
-  readonly headers: readonly string[];
-  /** As `Exchange.headersUnsaid`. */
+  /** The credential included. */
+  readonly fixed: FixedHeaders;
+  /** As `Exchange.headersUnsaid`, without what `fixed` says. */
   readonly headersUnsaid: readonly string[];
   /** What ends a stream of this operation where the upstream left it out. */
   readonly streamEnd: Buffer;
-  /** Names of the request's headers that reach the upstream. */
+  /** Names of the request's headers that reach the upstream; none of `fixed`. */
   readonly forwards: readonly string[];
-  /** null: `headers` prove every call. */
+  /** null: `fixed` proves every call. */
   readonly sign: Sign | null;
   /** null: bytes pass. */
   readonly translation: Translation | null;
   /** Where its answers say what is left. */
   readonly headroom: readonly HeadroomHeader[];
   readonly #exchange: Exchange;
+  /** The last one that was made, and for what. */
+  #path = '';
+  #pathModel: string | null = null;
+  #pathStream = false;
 
   constructor(
     exchange: Exchange,
@@ -276,15 +282,18 @@ export class LoadedExchange {
     this.#exchange = exchange;
     this.headroom = headroom;
     this.place = place;
-    this.headers = exchange.headers;
-    this.headersUnsaid = exchange.headersUnsaid ?? [];
+    this.fixed = new FixedHeaders(exchange.headers);
+    const said = new Set(exchange.headers.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()));
+    const unsaid = exchange.headersUnsaid ?? [];
+    this.headersUnsaid = unsaid.filter((_, i) => !said.has(unsaid[i - (i % 2)] ?? ''));
     this.sign = sign;
     this.translation = exchange.translation;
     this.streamEnd = streamEndOf(operation);
-    this.forwards =
+    const forwards =
       exchange.translation === null
         ? (FORWARDED[operation] ?? FORWARDED_HEADERS)
         : [...exchange.translation.forwards, ...FORWARDED_TRANSLATED];
+    this.forwards = forwards.filter((name) => !said.has(name));
   }
 
   /** As `Exchange.adapt`; null: bytes pass. */
@@ -293,7 +302,13 @@ export class LoadedExchange {
   }
 
   path(clientModel: string, stream: boolean): string {
-    return this.#exchange.path(clientModel, stream);
+    // The same text again, so that what was made of it is found again.
+    if (clientModel !== this.#pathModel || stream !== this.#pathStream) {
+      this.#path = this.#exchange.path(clientModel, stream);
+      this.#pathModel = clientModel;
+      this.#pathStream = stream;
+    }
+    return this.#path;
   }
 
   readAnswer(status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer {

@@ -90,14 +90,14 @@ export class StoredObjectCall implements CallSink {
     const headers = upstreamHeaders(this.#exchange, this.#host, false);
     const body = method === 'POST' ? NO_BYTES : null;
     this.#ticket = this.#place.health.started(this.#host.core.clock.nowMs());
-    const { sign } = this.#exchange;
+    const { fixed, sign } = this.#exchange;
     if (sign === null) {
-      this.#call.start({ method, path, headers, body });
+      this.#call.start({ method, path, fixed, headers, body });
       return;
     }
     sign(path, NO_BYTES, this.#host.core.clock.wallMs())
       .then((proof) => {
-        if (!this.#over) this.#call.start({ method, path, headers: [...headers, ...proof], body });
+        if (!this.#over) this.#call.start({ method, path, fixed, headers: [...headers, ...proof], body });
       })
       .catch((error: unknown) => {
         if (error instanceof TokenError) this.#failed({ kind: 'auth', message: error.message });

@@ -55,17 +55,16 @@ export interface PassedBody {
 
 const NOTHING: readonly string[] = [];
 
-/** The credential, what says what the body is, and those of the client's that reach an upstream. Flat. */
+/** What says what the body is, and those of the client's that reach an upstream, beside those of the exchange. Flat. */
 export function upstreamHeaders(exchange: LoadedExchange, run: RequestContext, multipart: boolean): string[] {
-  const headers = exchange.headers.slice();
   const { headers: sent } = run.exchange;
   const contentType = (multipart ? sent['content-type'] : undefined) ?? 'application/json';
-  headers.push('content-type', contentType, 'x-request-id', run.requestId);
-  for (const name of exchange.forwards) {
+  const headers = ['content-type', contentType, 'x-request-id', run.requestId];
+  const { forwards, headersUnsaid } = exchange;
+  for (const name of forwards) {
     const value = sent[name];
-    if (value !== undefined && !says(headers, name)) headers.push(name, value);
+    if (value !== undefined) headers.push(name, value);
   }
-  const { headersUnsaid } = exchange;
   for (let at = 0; at < headersUnsaid.length; at += 2) {
     const [name = '', value = ''] = headersUnsaid.slice(at, at + 2);
     if (!says(headers, name)) headers.push(name, value);
@@ -74,7 +73,7 @@ export function upstreamHeaders(exchange: LoadedExchange, run: RequestContext, m
 }
 
 function says(headers: readonly string[], name: string): boolean {
-  return headers.some((each, at) => at % 2 === 0 && each.toLowerCase() === name);
+  return headers.some((each, at) => at % 2 === 0 && each === name);
 }
 
 /** Before the choice: what keeps the target from serving all of the request; null: nothing. */

@@ -4,6 +4,7 @@ import { systemClock } from '../lib/clock.ts';
 import { type CallTimeouts, UpstreamCall } from './call.ts';
 import { OriginPool } from './origin-pool.ts';
 import { disposeAll, OK, RecordingSink, serve, untilTestEnds } from './testing.ts';
+import { NO_FIXED_HEADERS } from './http1/fixed-headers.ts';
 
 const HOUR_MS = 3_600_000;
 const LONG: CallTimeouts = { connectMs: HOUR_MS, firstTokenMs: HOUR_MS, idleMs: HOUR_MS, totalMs: HOUR_MS };
@@ -23,7 +24,7 @@ async function against(respond: (socket: net.Socket) => unknown, maxConnections 
     call(timeouts, stream = true) {
       const sink = new RecordingSink();
       const call = new UpstreamCall(pool, sink, { ...LONG, ...timeouts }, stream, systemClock);
-      call.start({ method: 'POST', path: '/', headers: [], body: Buffer.from('x') });
+      call.start({ method: 'POST', path: '/', fixed: NO_FIXED_HEADERS, headers: [], body: Buffer.from('x') });
       return { call, sink };
     },
     async [Symbol.asyncDispose]() {
@@ -206,6 +207,7 @@ describe('the end of a call', () => {
     new UpstreamCall(setting.pool, sink, LONG, false, systemClock).start({
       method: 'POST',
       path: '/',
+      fixed: NO_FIXED_HEADERS,
       headers: ['bad name', 'x'],
       body: null,
     });

@@ -215,10 +215,10 @@ class ProxyChannel implements Channel {
     this.#agent = agent;
   }
 
-  dispatch({ method, path, headers, body }: HttpRequest, handler: PooledHandler): Queued | null {
+  dispatch({ method, path, fixed, headers, body }: HttpRequest, handler: PooledHandler): Queued | null {
     const whole = Array.isArray(body) ? Buffer.concat(body as readonly Buffer[]) : (body as Buffer | null);
     this.#agent.dispatch(
-      { origin: this.#origin, method, path, headers: headers as string[], body: whole },
+      { origin: this.#origin, method, path, headers: [...fixed.flat, ...headers], body: whole },
       new ProxiedCall(handler),
     );
     return null;

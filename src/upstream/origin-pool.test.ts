@@ -7,6 +7,7 @@ import { type Clock, ManualClock, systemClock } from '../lib/clock.ts';
 import type { CallController } from './http1/connection.ts';
 import { OriginPool, type PooledHandler, type Queued } from './origin-pool.ts';
 import { disposeAll, OK, serve, type TestServer, untilTestEnds } from './testing.ts';
+import { NO_FIXED_HEADERS } from './http1/fixed-headers.ts';
 
 /** A call that is over when it says so; releases its connection as `UpstreamCall` does. */
 class Call implements PooledHandler {
@@ -25,7 +26,7 @@ class Call implements PooledHandler {
   }
 
   start(): Queued | null {
-    return this.#pool.dispatch({ method: 'GET', path: '/', headers: [], body: null }, this);
+    return this.#pool.dispatch({ method: 'GET', path: '/', fixed: NO_FIXED_HEADERS, headers: [], body: null }, this);
   }
 
   onRequestStart(controller: CallController): void {
@@ -257,7 +258,10 @@ describe('OriginPool', () => {
     );
     const pool = poolOf(server);
     const call = new Call(pool);
-    pool.dispatch({ method: 'POST', path: '/', headers: [], body: Buffer.alloc(64 * 1024 * 1024) }, call);
+    pool.dispatch(
+      { method: 'POST', path: '/', fixed: NO_FIXED_HEADERS, headers: [], body: Buffer.alloc(64 * 1024 * 1024) },
+      call,
+    );
     await call.over;
     expect(call.outcome).toBe('ok');
     expect(pool.connections).toBe(0);
@@ -276,7 +280,7 @@ describe('OriginPool', () => {
     const pool = poolOf(`http://127.0.0.1:${address.port}`);
     const call = new Call(pool);
     const body = ['a', 'b', 'c'].map((letter) => Buffer.from(letter.repeat(size)));
-    pool.dispatch({ method: 'POST', path: '/', headers: ['x-a', 'b'], body }, call);
+    pool.dispatch({ method: 'POST', path: '/', fixed: NO_FIXED_HEADERS, headers: ['x-a', 'b'], body }, call);
     await call.over;
     expect(call.outcome).toBe('ok');
     expect(received).toBe(Buffer.concat(body).toString());

@@ -3,7 +3,8 @@ import type { Fields } from '../../lib/http1/message-parser.ts';
 import { type Flushable, soon } from '../../lib/turn-end.ts';
 import { type AnswerEvents, AnswerParser } from './answer-parser.ts';
 import type { Connector } from './connector.ts';
-import { requestHead } from './request-head.ts';
+import type { FixedHeaders } from './fixed-headers.ts';
+import { requestBytes } from './request-head.ts';
 
 /** Longer than any deadline of a call for its connection; an attempt to connect whose call has gone ends here. */
 const CONNECT_MAX_MS = 60_000;
@@ -19,7 +20,8 @@ const NO_BODY: readonly Buffer[] = [];
 export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
-  /** Flat: name, value, …; without what frames the body. */
+  readonly fixed: FixedHeaders;
+  /** Those of this request alone. Flat: name, value, …; without what frames the body. */
   readonly headers: readonly string[];
   /** Whole or in pieces. */
   readonly body: Buffer | readonly Buffer[] | null;
@@ -64,10 +66,10 @@ export class Connection implements AnswerEvents, CallController, Flushable {
   #handler: CallHandler | null = null;
   /** Waits for the connection to be there. */
   #request: HttpRequest | null = null;
-  /** Head and body that go out at the turn's end. */
-  #head: string | null = null;
+  /** The head, and a small body with it, that go out at the turn's end. */
+  #head: Buffer | null = null;
+  /** What follows it. */
   #body: readonly Buffer[] = NO_BODY;
-  #bodyBytes = 0;
   #started = false;
   #paused = false;
   #ready = false;
@@ -167,12 +169,13 @@ export class Connection implements AnswerEvents, CallController, Flushable {
     const body = piecesOf(request.body);
     let bytes = 0;
     for (const piece of body) bytes += piece.length;
-    const head = requestHead(request.method, request.path, this.#host, request.headers, request.body === null ? null : bytes);
+    const beginning = request.fixed.beginning(request.method, request.path, this.#host);
+    const together = beginning.length + bytes <= ONE_WRITE_MAX_BYTES;
+    const length = request.body === null ? null : bytes;
+    this.#head = requestBytes(beginning, request.headers, length, together ? body : NO_BODY);
+    this.#body = together ? NO_BODY : body;
     this.#started = true;
     this.#parser.expect();
-    this.#head = head;
-    this.#body = body;
-    this.#bodyBytes = bytes;
     soon(this);
     // Who starts its clocks now has not kept the request waiting for them.
     handler.onRequestStart(this);
@@ -185,18 +188,11 @@ export class Connection implements AnswerEvents, CallController, Flushable {
     this.#body = NO_BODY;
     if (head === null || this.#over) return;
     const socket = this.#socket;
-    const size = head.length + this.#bodyBytes;
-    if (size <= ONE_WRITE_MAX_BYTES) {
-      const bytes = Buffer.allocUnsafe(size);
-      let at = bytes.write(head, 0, 'latin1');
-      for (const piece of body) {
-        bytes.set(piece, at);
-        at += piece.length;
-      }
-      socket.write(bytes);
+    if (body.length === 0) {
+      socket.write(head);
     } else {
       socket.cork();
-      socket.write(head, 'latin1');
+      socket.write(head);
       for (const piece of body) socket.write(piece);
       socket.uncork();
     }
