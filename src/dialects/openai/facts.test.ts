@@ -16,6 +16,22 @@ const TOOL = { type: 'function', function: { name: 'f', description: TEXT, param
 const IMAGE = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(100_000)}` } };
 
 describe('readFacts', () => {
+  it('knows nothing of the request before, even where that was not read to its end', () => {
+    const chat = { messages: [{ role: 'user', content: '12 Words,\n  中文 и другие é' }] };
+    const first = facts('chat', chat);
+    const broken = Object.defineProperty({}, 'name', {
+      get() {
+        throw new Error('not read');
+      },
+    });
+    const read = readRequestBody(Buffer.from('{"model":"m","messages":[]}'), 'chat');
+    if (!read.ok) throw new Error(read.error.message);
+    Object.assign(read.value.outline, { messages: [{ content: TEXT }, broken] });
+    expect(() => readFacts('chat', '/v1/x', read.value)).toThrow('not read');
+    expect(facts('chat', chat)).toEqual(first);
+    expect(facts('chat', chat)).toEqual(first);
+  });
+
   it('reads an ordinary chat', () => {
     expect(facts('chat', { messages: [{ role: 'user', content: TEXT }], stream: true, max_tokens: 10 })).toEqual({
       operation: 'chat',

@@ -90,7 +90,7 @@ export function readFacts(
   }
   // Nobody writes anything for them; what the requests of a batch use is not known before it runs.
   if (operation === 'files' || operation === 'batches') maxOutputTokens = 0;
-  const promptSize = prompt.size;
+  const promptSize = prompt.take();
   const promptTokens = Math.round(prompt.tokens + textTokens(promptSize, counter.scales));
   return {
     operation,
@@ -183,8 +183,10 @@ class Prompt {
     return this.left === null ? null : this.left.text(text);
   }
 
-  get size(): PromptSize {
-    return { ...this.text.size, fixed: this.tokens };
+  /** Once. */
+  take(): PromptSize {
+    const { words, signs, blanks, cjk, other } = this.text.take();
+    return { words, signs, blanks, cjk, other, fixed: this.tokens };
   }
 
   frame(): void {
