@@ -145,5 +145,5 @@ function refusal(status: number, message: string): Buffer {
   const code: GatewayError['code'] = 'bad_request';
   const body = errorBody(errorObject({ code, message }));
   const headers = ['content-type', 'application/json', 'x-should-retry', String(GATEWAY_ERRORS[code].retryable)];
-  return Buffer.concat([Buffer.from(answerHead(status, headers, `content-length: ${body.length}\r\n`, true), 'latin1'), body]);
+  return Buffer.concat([answerHead(status, headers, body.length, true), body]);
 }

@@ -1,38 +1,71 @@
 import { STATUS_CODES } from 'node:http';
+import { CHUNKED, UNTOLD } from '../../lib/http1/message-parser.ts';
+import { headersSize, lengthSize, writeBytes, writeHeaders, writeLength, writeLineEnd } from '../../lib/http1/write-head.ts';
 
 /** Longer than any proxy in front keeps its connections (cloud load balancers: 600 s), so that it is they who close them. */
 export const KEEP_ALIVE_MS = 620_000;
 
-const KEPT = `connection: keep-alive\r\nkeep-alive: timeout=${KEEP_ALIVE_MS / 1_000}\r\n`;
-const CLOSED = 'connection: close\r\n';
-/** RFC 9110, section 5.5. A value with a line's end in it would be another header, or another answer. */
-const UNSAFE = /[^\t\x20-\x7e\x80-\xff]/;
+const KEPT = Buffer.from(`connection: keep-alive\r\nkeep-alive: timeout=${KEEP_ALIVE_MS / 1_000}\r\n`);
+const CLOSED = Buffer.from('connection: close\r\n');
+const CHUNKS = Buffer.from('transfer-encoding: chunked\r\n');
+const NO_LINE = Buffer.alloc(0);
 
 /**
- * The head of an answer, as Latin-1. `headers` is flat: name, value, …; names are ours, in lower case, and none of them frames the
- * body or speaks of the connection. Throws for a value that cannot be sent.
+ * The head of an answer. `headers` is flat: name, value, …; names are ours, in lower case, and none of them frames the body or speaks of
+ * the connection. `framing`: the number of bytes of the body, `CHUNKED`, or (`UNTOLD`) nothing. Throws for a value that cannot be sent.
  */
-export function answerHead(status: number, headers: readonly string[], framing: string, close: boolean): string {
-  let lines = '';
-  let values = '';
-  for (let i = 0; i < headers.length; i += 2) {
-    const value = headers[i + 1] ?? '';
-    lines += `${headers[i] ?? ''}: ${value}\r\n`;
-    values += value;
-  }
-  if (UNSAFE.test(values)) throw new Error('a header of the answer has a value that cannot be sent');
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n${lines}${dateLine()}${close ? CLOSED : KEPT}${framing}\r\n`;
+export function answerHead(status: number, headers: readonly string[], framing: number, close: boolean): Buffer {
+  const start = statusLine(status);
+  const date = dateLine();
+  const connection = close ? CLOSED : KEPT;
+  const framed = framing === CHUNKED ? CHUNKS : NO_LINE;
+  const told = framing !== CHUNKED && framing !== UNTOLD;
+  const size = start.length + headersSize(headers) + date.length + connection.length + framed.length;
+  const bytes = Buffer.allocUnsafe(size + (told ? lengthSize(framing) : 0) + 2);
+  let at = writeBytes(bytes, 0, start);
+  at = writeHeaders(bytes, at, headers, nameBytes, unsendable);
+  at = writeBytes(bytes, at, date);
+  at = writeBytes(bytes, at, connection);
+  at = told ? writeLength(bytes, at, framing) : writeBytes(bytes, at, framed);
+  writeLineEnd(bytes, at);
+  return bytes;
+}
+
+function unsendable(name: string): Error {
+  return new Error(`the header ${JSON.stringify(name)} of the answer has a value that cannot be sent`);
+}
+
+/** Of the names of ours, and those that pass, with what follows them. */
+const names = new Map<string, Buffer>();
+
+function nameBytes(name: string): Buffer {
+  const known = names.get(name);
+  if (known !== undefined) return known;
+  const bytes = Buffer.from(`${name}: `, 'latin1');
+  names.set(name, bytes);
+  return bytes;
+}
+
+/** Upstreams' own among them: of three digits. */
+const statusLines = new Map<number, Buffer>();
+
+function statusLine(status: number): Buffer {
+  const known = statusLines.get(status);
+  if (known !== undefined) return known;
+  const made = Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`);
+  statusLines.set(status, made);
+  return made;
 }
 
 let second = -1;
-let line = '';
+let line = NO_LINE;
 
 /** RFC 9110, section 6.6.1. Made once a second. */
-function dateLine(): string {
+function dateLine(): Buffer {
   const now = Math.floor(Date.now() / 1_000);
   if (now !== second) {
     second = now;
-    line = `date: ${new Date(now * 1_000).toUTCString()}\r\n`;
+    line = Buffer.from(`date: ${new Date(now * 1_000).toUTCString()}\r\n`);
   }
   return line;
 }

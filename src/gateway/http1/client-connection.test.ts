@@ -68,7 +68,7 @@ class Pair implements ConnectionHost {
   }
 
   refusal(status: number, message: string): Buffer {
-    return Buffer.from(`${answerHead(status, [], `content-length: ${message.length}\r\n`, true)}${message}`);
+    return Buffer.concat([answerHead(status, [], message.length, true), Buffer.from(message)]);
   }
 
   expire(ticks: number): void {

@@ -1,4 +1,5 @@
-import type { Fields } from '../../lib/http1/message-parser.ts';
+import { CHUNKED, type Fields, UNTOLD } from '../../lib/http1/message-parser.ts';
+import { writeLineEnd } from '../../lib/http1/write-head.ts';
 import { answerHead } from './answer-head.ts';
 import type { RequestHead } from './request-head.ts';
 
@@ -30,8 +31,6 @@ export interface ExchangeOwner {
 export const NO_BYTES = Buffer.alloc(0);
 /** Up to here head and body leave as one buffer, which costs less than two with a copy saved. */
 const ONE_WRITE_MAX_BYTES = 16 * 1024;
-const CR = 13;
-const LF = 10;
 const ZERO = 48;
 const HEX = Buffer.from('0123456789abcdef');
 /** `0` CRLF CRLF */
@@ -68,7 +67,7 @@ export class Exchange {
   #framing: Framing = 'none';
   #continued = false;
   /** What has been gathered. */
-  #head = '';
+  #head: Buffer = NO_BYTES;
   #pieces: Buffer[] = [];
   #pieceBytes = 0;
 
@@ -103,7 +102,7 @@ export class Exchange {
   /** A whole answer. `headers` is flat: name (lower case), value, …; without what frames the body. */
   answer(status: number, headers: readonly string[], body: Buffer): void {
     const bodiless = status === 204 || status === 304;
-    this.#begin(status, headers, bodiless ? 'none' : 'length', bodiless ? '' : `content-length: ${body.length}\r\n`);
+    this.#begin(status, headers, bodiless ? 'none' : 'length', bodiless ? UNTOLD : body.length);
     if (!bodiless && this.method !== 'HEAD') this.#gather(body);
     this.ended = true;
     this.#carrier.outputReady(false);
@@ -112,8 +111,8 @@ export class Exchange {
   /** Begins an answer whose length is not known yet. */
   open(status: number, headers: readonly string[]): void {
     if (!this.#http11) this.last = true;
-    if (this.#http11) this.#begin(status, headers, 'chunked', 'transfer-encoding: chunked\r\n');
-    else this.#begin(status, headers, 'until-close', '');
+    if (this.#http11) this.#begin(status, headers, 'chunked', CHUNKED);
+    else this.#begin(status, headers, 'until-close', UNTOLD);
     if (this.method === 'HEAD') this.#framing = 'none';
   }
 
@@ -122,7 +121,7 @@ export class Exchange {
    * write is called once when it has caught up.
    */
   write(bytes: Buffer, onDrain: () => void): boolean {
-    const first = this.#head !== '';
+    const first = this.#head.length > 0;
     this.#gather(bytes);
     this.#carrier.outputReady(first);
     if (this.#carrier.flowing) return true;
@@ -156,11 +155,11 @@ export class Exchange {
     this.#pieceBytes += bytes.length;
   }
 
-  #begin(status: number, headers: readonly string[], framing: Framing, framingLine: string): void {
+  #begin(status: number, headers: readonly string[], framing: Framing, told: number): void {
     // Nobody can know whether it will send its body after all.
     if (this.#expectsContinue && !this.#continued && !this.complete) this.last = true;
     // Where it throws, nothing has begun, and another answer can say so.
-    this.#head = answerHead(status, headers, framingLine, this.last);
+    this.#head = answerHead(status, headers, told, this.last);
     this.status = status;
     this.#framing = framing;
   }
@@ -170,46 +169,44 @@ export class Exchange {
     const head = this.#head;
     const pieces = this.#pieces;
     const bytes = this.#pieceBytes;
-    this.#head = '';
+    this.#head = NO_BYTES;
     this.#pieceBytes = 0;
     if (pieces.length > 0) this.#pieces = [];
     const chunked = this.#framing === 'chunked';
-    const size = head.length + bytes + (chunked ? FRAME_MAX_BYTES + LAST_CHUNK_BYTES : 0);
-    if (size <= ONE_WRITE_MAX_BYTES || chunked) {
-      const out = Buffer.allocUnsafe(size);
-      let at = head === '' ? 0 : out.write(head, 0, 'latin1');
-      if (bytes > 0) {
-        if (chunked) at = writeChunkLine(out, at, bytes);
-        for (const piece of pieces) {
-          out.set(piece, at);
-          at += piece.length;
-        }
-        if (chunked) at = writeLineEnd(out, at);
-      }
-      if (chunked && this.ended) {
-        out[at] = ZERO;
-        at = writeLineEnd(out, writeLineEnd(out, at + 1));
-      }
-      return at === 0 ? NOTHING : [at === size ? out : out.subarray(0, at)];
+    const digits = chunked && bytes > 0 ? hexDigitsOf(bytes) : 0;
+    const size = head.length + bytes + (digits === 0 ? 0 : digits + 4) + (chunked && this.ended ? LAST_CHUNK_BYTES : 0);
+    if (size === 0) return NOTHING;
+    if (size > ONE_WRITE_MAX_BYTES && !chunked) return head.length === 0 ? pieces : [head, ...pieces];
+    // Of the right size at once: a part of a buffer is another object, which takes longer to make than the digits to count.
+    const out = Buffer.allocUnsafe(size);
+    if (head.length > 0) out.set(head);
+    let at = head.length;
+    if (digits > 0) at = writeChunkLine(out, at, bytes, digits);
+    for (let i = 0; i < pieces.length; i++) {
+      const piece = pieces[i];
+      if (piece === undefined) continue;
+      out.set(piece, at);
+      at += piece.length;
     }
-    return head === '' ? pieces : [Buffer.from(head, 'latin1'), ...pieces];
+    if (digits > 0) at = writeLineEnd(out, at);
+    if (chunked && this.ended) {
+      out[at] = ZERO;
+      writeLineEnd(out, writeLineEnd(out, at + 1));
+    }
+    return [out];
   }
 }
 
 const NOTHING: readonly Buffer[] = [];
-/** Eight digits and two line ends. */
-const FRAME_MAX_BYTES = 12;
 
-/** RFC 9112, section 7.1: the size in hex, CRLF. Returns where it ends. */
-function writeChunkLine(out: Buffer, at: number, size: number): number {
+function hexDigitsOf(number: number): number {
   let digits = 1;
-  for (let rest = size >>> 4; rest > 0; rest >>>= 4) digits += 1;
-  for (let index = at + digits - 1, rest = size; index >= at; index -= 1, rest >>>= 4) out[index] = HEX[rest & 15] ?? 0;
-  return writeLineEnd(out, at + digits);
+  for (let rest = number >>> 4; rest > 0; rest >>>= 4) digits += 1;
+  return digits;
 }
 
-function writeLineEnd(out: Buffer, at: number): number {
-  out[at] = CR;
-  out[at + 1] = LF;
-  return at + 2;
+/** RFC 9112, section 7.1: the size in hex, CRLF. Returns where it ends. */
+function writeChunkLine(out: Buffer, at: number, size: number, digits: number): number {
+  for (let index = at + digits - 1, rest = size; index >= at; index -= 1, rest >>>= 4) out[index] = HEX[rest & 15] ?? 0;
+  return writeLineEnd(out, at + digits);
 }

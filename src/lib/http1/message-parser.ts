@@ -46,8 +46,8 @@ export interface HeadLine {
 }
 
 /** Framings beside a number of bytes: the head says nothing, or chunks. */
-const UNTOLD = -1;
-const CHUNKED = -2;
+export const UNTOLD = -1;
+export const CHUNKED = -2;
 
 /**
  * How a body is framed, by RFC 9112, section 6.3: its number of bytes, or one of the above. `length` and `encoding`: `content-length`

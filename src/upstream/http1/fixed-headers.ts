@@ -1,4 +1,5 @@
-import { checkName, checkStart, checkValue } from './sendable.ts';
+import { isSendable } from '../../lib/http1/write-head.ts';
+import { checkName, checkStart, unsendableValue } from './sendable.ts';
 
 /** A target is sent to by few paths and under one host. */
 const MAX_BEGINNINGS = 4;
@@ -43,7 +44,7 @@ export class FixedHeaders {
       const name = this.flat[i] ?? '';
       const value = this.flat[i + 1] ?? '';
       checkName(name);
-      checkValue(name, value);
+      if (!isSendable(value)) throw unsendableValue(name);
       lines += `${name}: ${value}\r\n`;
     }
     return Buffer.from(lines, 'latin1');
