@@ -7,7 +7,7 @@ export interface Edit {
 
 /** `bytes` with the edits made, which must not overlap; sorts them. One allocation, all other bytes copied as they are. */
 export function applyEdits(bytes: Buffer, edits: Edit[]): Buffer {
-  if (edits.length > 1) edits.sort((a, b) => a.start - b.start);
+  sort(edits);
   let size = bytes.length;
   for (const edit of edits) size += Buffer.byteLength(edit.text) - (edit.end - edit.start);
   const out = Buffer.allocUnsafe(size);
@@ -24,7 +24,7 @@ export function applyEdits(bytes: Buffer, edits: Edit[]): Buffer {
 
 /** As `applyEdits`, but in pieces, of which those that stay lie in `bytes`: nothing is copied. */
 export function editedPieces(bytes: Buffer, edits: Edit[]): Buffer[] {
-  if (edits.length > 1) edits.sort((a, b) => a.start - b.start);
+  sort(edits);
   const pieces: Buffer[] = [];
   let from = 0;
   for (const edit of edits) {
@@ -34,4 +34,13 @@ export function editedPieces(bytes: Buffer, edits: Edit[]): Buffer[] {
   }
   if (from < bytes.length) pieces.push(bytes.subarray(from));
   return pieces;
+}
+
+/** They are few, and mostly in order. Of those with one place the first comes first. */
+function sort(edits: Edit[]): void {
+  for (let at = 1; at < edits.length; at++) {
+    if ((edits[at]?.start ?? 0) >= (edits[at - 1]?.start ?? 0)) continue;
+    edits.sort((a, b) => a.start - b.start);
+    return;
+  }
 }

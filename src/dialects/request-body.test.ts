@@ -177,6 +177,12 @@ describe('spliceBody', () => {
     expect(spliced(whole, { includeUsage: true })).toBe(whole);
   });
 
+  it('asks for usage before other members that a body does not have', () => {
+    expect(spliced(' \n{"stream":true}', { includeUsage: true, defaults: [['n', 1]] }, 'deployed')).toBe(
+      ' \n{"stream_options":{"include_usage":true},"model":"deployed","n":1,"stream":true}',
+    );
+  });
+
   it('sets overrides always, every one of a repeated key, and defaults where absent', () => {
     const edit: Partial<BodyEdit> = {
       defaults: [

@@ -1,6 +1,6 @@
 import type { JsonValue } from '../routetable/types.ts';
 import { applyEdits, type Edit, editedPieces } from './edits.ts';
-import { scanObject, type MemberSpan } from './json-span.ts';
+import { type MemberSpan, scanObject, skipSpace } from './json-span.ts';
 import type { ParsedBody } from './parsed-body.ts';
 
 /** What one target wants changed in every request. Depends on the target alone, so it is made once, when a table is loaded. */
@@ -28,7 +28,8 @@ export function bodyEdit(wanted: Omit<BodyEdit, 'modelJson'>): BodyEdit {
 export const RESERVED_PARAMETERS: readonly string[] = ['model', 'stream', 'stream_options'];
 
 const USAGE_OPTIONS = '{"include_usage":true}';
-const OPEN_OBJECT = 0x7b;
+/** Before other members, of which there is `stream` at least. */
+const USAGE_MEMBER = Buffer.from(`"stream_options":${USAGE_OPTIONS},`);
 
 /**
  * The body as the target wants it. Every byte that is not replaced stays as the client wrote it. Returns `body.bytes` itself
@@ -65,9 +66,10 @@ function bodyEdits(body: ParsedBody, edit: BodyEdit): Edit[] {
     if (Object.hasOwn(body.outline, name)) present.push(name);
     else members.push(`${JSON.stringify(name)}:${text}`);
   }
+  const open = skipSpace(body.bytes, 0) + 1;
   if (newUsage) {
     if (Object.hasOwn(body.outline, 'stream_options')) present.push('stream_options');
-    else members.push(`"stream_options":${USAGE_OPTIONS}`);
+    else edits.unshift({ start: open, end: open, text: USAGE_MEMBER });
   }
   if (present.length > 0) {
     for (const span of spansOf(body.bytes, present)) {
@@ -78,7 +80,6 @@ function bodyEdits(body: ParsedBody, edit: BodyEdit): Edit[] {
   }
 
   if (members.length > 0) {
-    const open = body.bytes.indexOf(OPEN_OBJECT) + 1;
     edits.push({ start: open, end: open, text: members.join(',') + (isEmpty(body.outline) ? '' : ',') });
   }
   return edits;
