@@ -65,8 +65,9 @@ export class RequestParser extends MessageParser {
     this.#begin(request, framing, last);
   }
 
-  protected override findHead(bytes: Buffer, from: number): number {
-    return this.#memory.find(bytes, from);
+  protected override findHead(bytes: Buffer, from: number, to: number): number {
+    const end = this.#memory.find(bytes, from);
+    return end > to ? -1 : end;
   }
 
   protected override onFoundHead(last: boolean): void {

@@ -99,31 +99,32 @@ export abstract class MessageParser {
 
   /**
    * Reads on from `from`, at most to the end of the message, and returns where it stopped. The bytes are the caller's again
-   * afterwards, but for what `part` makes of a body. Throws for what is no message.
+   * afterwards, but for what `part` makes of a body. `to`: where they end; what the buffer has behind that is nobody's. Throws for
+   * what is no message.
    */
-  read(bytes: Buffer, from = 0): number {
+  read(bytes: Buffer, from = 0, to = bytes.length): number {
     const turn = this.#turn;
     let at = from;
-    while (at < bytes.length && turn === this.#turn) {
+    while (at < to && turn === this.#turn) {
       switch (this.#state) {
         case HEAD:
-          at = this.#readHead(bytes, at);
+          at = this.#readHead(bytes, at, to);
           break;
         case BODY:
         case CHUNK:
-          at = this.#readBytes(bytes, at);
+          at = this.#readBytes(bytes, at, to);
           break;
         case BODY_UNTIL_CLOSE:
-          this.onBody(this.part(bytes, at, bytes.length));
-          return bytes.length;
+          this.onBody(this.part(bytes, at, to));
+          return to;
         case CHUNK_LINE:
-          at = this.#readChunkLine(bytes, at);
+          at = this.#readChunkLine(bytes, at, to);
           break;
         case CHUNK_END:
-          at = this.#readChunkEnd(bytes, at);
+          at = this.#readChunkEnd(bytes, at, to);
           break;
         case TRAILERS:
-          at = this.#readTrailer(bytes, at);
+          at = this.#readTrailer(bytes, at, to);
           break;
         default:
           throw this.wrong('bytes that belong to no message');
@@ -147,8 +148,11 @@ export abstract class MessageParser {
 
   /** The head of a message, whole: calls `beginBody`, then `endIfBodiless`; or neither, where another head follows. */
   protected abstract onHead(head: string, last: boolean): void;
-  /** Where the head that begins at `from` ends, if it is one that came before, or is like one, and is whole; -1: it has to be read. */
-  protected abstract findHead(bytes: Buffer, from: number): number;
+  /**
+   * Where the head that begins at `from` ends, if it is one that came before, or is like one, and is whole at `to`; -1: it has to be
+   * read.
+   */
+  protected abstract findHead(bytes: Buffer, from: number, to: number): number;
   /** As `onHead`, for the head that was found last. */
   protected abstract onFoundHead(last: boolean): void;
   /** What has come of a head is not the beginning of one: throws. Also seen by the syntax of the whole; this is to tell it early. */
@@ -197,12 +201,16 @@ export abstract class MessageParser {
     this.#part = null;
   }
 
-  #readHead(bytes: Buffer, from: number): number {
-    const known = this.#part === null ? this.findHead(bytes, from) : -1;
+  #readHead(bytes: Buffer, from: number, to: number): number {
+    const known = this.#part === null ? this.findHead(bytes, from, to) : -1;
     if (known !== -1) {
-      this.onFoundHead(known === bytes.length);
+      this.onFoundHead(known === to);
       return known;
     }
+    return this.#readNewHead(upTo(bytes, to), from);
+  }
+
+  #readNewHead(bytes: Buffer, from: number): number {
     const end = this.#sectionEnd(bytes, from, HEAD_END, MAX_HEAD_BYTES);
     if (end === -1) {
       // Told at its first wrong byte rather than by a deadline.
@@ -212,7 +220,7 @@ export abstract class MessageParser {
       return bytes.length;
     }
     const part = this.#part;
-    if (part !== null && this.findHead(part.subarray(0, this.#partLength), 0) !== -1) {
+    if (part !== null && this.findHead(part, 0, this.#partLength) !== -1) {
       this.#part = null;
       this.onFoundHead(end === bytes.length);
     } else {
@@ -221,8 +229,8 @@ export abstract class MessageParser {
     return end;
   }
 
-  #readBytes(bytes: Buffer, from: number): number {
-    const end = Math.min(bytes.length, from + this.#left);
+  #readBytes(bytes: Buffer, from: number, to: number): number {
+    const end = Math.min(to, from + this.#left);
     this.#left -= end - from;
     const turn = this.#turn;
     const part = this.part(bytes, from, end);
@@ -233,12 +241,12 @@ export abstract class MessageParser {
       this.onBody(part);
     } else {
       this.onBody(part);
-      if (turn === this.#turn) this.finish(end === bytes.length);
+      if (turn === this.#turn) this.finish(end === to);
     }
     return end;
   }
 
-  #readChunkLine(bytes: Buffer, from: number): number {
+  #readChunkLine(bytes: Buffer, from: number, to: number): number {
     // Nearly all are a few digits that came whole.
     if (this.#part === null) {
       let size = 0;
@@ -247,13 +255,13 @@ export abstract class MessageParser {
         size = size * 16 + digit;
         at += 1;
       }
-      if (at > from && bytes[at] === CR && bytes[at + 1] === LF) {
+      if (at > from && at + 2 <= to && bytes[at] === CR && bytes[at + 1] === LF) {
         this.#beginChunk(size);
         return at + 2;
       }
     }
-    const end = this.#lineEnd(bytes, from, MAX_CHUNK_LINE_BYTES);
-    if (end === -1) return bytes.length;
+    const end = this.#lineEnd(bytes, from, to, MAX_CHUNK_LINE_BYTES);
+    if (end === -1) return to;
     const line = this.#section(bytes, from, end);
     if (!CHUNK_LINE_SYNTAX.test(line)) throw this.wrong("a chunk's size that is none");
     this.#beginChunk(Number.parseInt(line, 16));
@@ -266,10 +274,10 @@ export abstract class MessageParser {
     this.#state = size === 0 ? TRAILERS : CHUNK;
   }
 
-  #readChunkEnd(bytes: Buffer, from: number): number {
+  #readChunkEnd(bytes: Buffer, from: number, to: number): number {
     const half = this.#part !== null;
     if (bytes[from] !== (half ? LF : CR)) throw this.wrong('a chunk longer than its size');
-    if (!half && from + 1 === bytes.length) {
+    if (!half && from + 1 === to) {
       this.#part = CRLF;
       this.#partLength = 1;
       return from + 1;
@@ -280,12 +288,17 @@ export abstract class MessageParser {
     return half ? from + 1 : from + 2;
   }
 
-  #readTrailer(bytes: Buffer, from: number): number {
-    const end = this.#lineEnd(bytes, from, MAX_HEAD_BYTES - this.#trailerBytes);
-    if (end === -1) return bytes.length;
+  #readTrailer(bytes: Buffer, from: number, to: number): number {
+    // Nearly always there is none.
+    if (this.#part === null && from + 2 <= to && bytes[from] === CR && bytes[from + 1] === LF) {
+      this.finish(from + 2 === to);
+      return from + 2;
+    }
+    const end = this.#lineEnd(bytes, from, to, MAX_HEAD_BYTES - this.#trailerBytes);
+    if (end === -1) return to;
     const line = this.#section(bytes, from, end);
     if (line === '\r\n') {
-      this.finish(end === bytes.length);
+      this.finish(end === to);
     } else {
       if (!HEADER_LINE.test(line)) throw this.wrong('a trailer that is no header');
       if (FRAMING_TRAILER.test(line)) throw this.wrong('a trailer that says how the body was framed');
@@ -294,8 +307,8 @@ export abstract class MessageParser {
     return end;
   }
 
-  #lineEnd(bytes: Buffer, from: number, maxBytes: number): number {
-    const end = this.#sectionEnd(bytes, from, CRLF, maxBytes);
+  #lineEnd(bytes: Buffer, from: number, to: number, maxBytes: number): number {
+    const end = this.#sectionEnd(upTo(bytes, to), from, CRLF, maxBytes);
     if (end === -1 && BARE_CR_OR_LF.test(this.#part?.toString('latin1', 0, this.#partLength) ?? ''))
       throw this.wrong('a bare CR or LF');
     return end;
@@ -336,6 +349,11 @@ export abstract class MessageParser {
     this.#part = null;
     return part.toString('latin1', 0, this.#partLength);
   }
+}
+
+/** What is looked through by others' searches: they know no other end than a buffer's own. */
+function upTo(bytes: Buffer, to: number): Buffer {
+  return to === bytes.length ? bytes : bytes.subarray(0, to);
 }
 
 /** What fields inherit: a header may be called `constructor`. Not null itself, with which an object is slower to read. */

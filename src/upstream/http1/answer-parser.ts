@@ -95,8 +95,8 @@ export class AnswerParser extends MessageParser {
     this.#begin(answer, last);
   }
 
-  protected override findHead(bytes: Buffer, from: number): number {
-    return this.#known === null ? -1 : this.#known.find(bytes, from);
+  protected override findHead(bytes: Buffer, from: number, to: number): number {
+    return this.#known === null ? -1 : this.#known.find(bytes, from, to);
   }
 
   protected override onFoundHead(last: boolean): void {

@@ -80,7 +80,7 @@ export class Connection implements AnswerEvents, CallController, Flushable {
     this.#host = connector.host;
     this.#parser = new AnswerParser(this, connector.known);
     this.#socket = connector.connect(
-      (bytes) => this.#read(bytes),
+      (bytes, to) => this.#read(bytes, to),
       () => this.#onReady(),
     );
     this.#socket.on('error', (error: Error) => this.#fail(connectError(error, this.#ready)));
@@ -211,9 +211,9 @@ export class Connection implements AnswerEvents, CallController, Flushable {
     }
   }
 
-  #read(bytes: Buffer): void {
+  #read(bytes: Buffer, to: number): void {
     try {
-      this.#parser.read(bytes);
+      this.#parser.read(bytes, 0, to);
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     }

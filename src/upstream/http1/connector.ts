@@ -13,8 +13,8 @@ export interface ConnectorOptions {
   readonly servername?: string;
 }
 
-/** Where a socket's bytes are told: from a buffer that is written over by the next read. */
-export type OnRead = (bytes: Buffer) => void;
+/** Where a socket's bytes are told: up to `to`, in a buffer that is written over by the next read. */
+export type OnRead = (bytes: Buffer, to: number) => void;
 
 /** Of TLS 1.3 each serves once, and connections are made in bursts. */
 const MAX_SESSIONS = 16;
@@ -58,7 +58,8 @@ export class Connector {
       onread: {
         buffer: shared,
         callback(bytes: number): boolean {
-          onRead(shared.subarray(0, bytes));
+          // Not a part of the buffer, which would be another object for each read.
+          onRead(shared, bytes);
           // Reading goes on until the socket is paused.
           return true;
         },

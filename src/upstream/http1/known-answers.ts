@@ -45,15 +45,15 @@ export class KnownAnswers {
   #next = 0;
   #strangers = 0;
 
-  /** Where the head that begins at `from` ends, if one that is known is like it; -1: none is, or it is not whole. Throws as `answerHead`. */
-  find(bytes: Buffer, from: number): number {
+  /** Where the head that begins at `from` ends, if one that is known is like it; -1: none is, or it is not whole at `to`. Throws as `answerHead`. */
+  find(bytes: Buffer, from: number, to = bytes.length): number {
     for (let i = 0; i < this.#heads.length; i++) {
       const known = this.#heads[i];
       if (known === undefined) continue;
       const same = countSameBytes(known.bytes, 0, bytes, from);
       const whole = same === known.bytes.length;
-      const end = whole ? from + same : endOfLike(known, same, bytes, from);
-      if (end === -1) continue;
+      const end = whole ? from + same : endOfLike(known, same, bytes, from, to);
+      if (end === -1 || end > to) continue;
       this.#strangers = 0;
       this.found = whole ? known.answer : readLike(known, bytes, from, end);
       return end;
@@ -75,7 +75,7 @@ export class KnownAnswers {
  * Where the head ends that begins with `same` bytes of this one, where it has the same lines but for their values; -1: it does not, or
  * is not whole. Notes where other values are.
  */
-function endOfLike({ bytes: text, lines }: KnownHead, same: number, bytes: Buffer, from: number): number {
+function endOfLike({ bytes: text, lines }: KnownHead, same: number, bytes: Buffer, from: number, to: number): number {
   const first = lines[0];
   if (first === undefined || same < first.start) return -1;
   // From an offset in the known head to one in the bytes.
@@ -93,7 +93,7 @@ function endOfLike({ bytes: text, lines }: KnownHead, same: number, bytes: Buffe
     if (at <= colon || line.name === 'transfer-encoding') return -1;
     line.from = colon + 1 + shift;
     line.to = line.from;
-    while (isValueByte(bytes[line.to])) line.to += 1;
+    while (line.to < to && isValueByte(bytes[line.to])) line.to += 1;
     if (bytes[line.to] !== CR || bytes[line.to + 1] !== LF) return -1;
     shift = line.to + 2 - end;
   }
@@ -102,8 +102,8 @@ function endOfLike({ bytes: text, lines }: KnownHead, same: number, bytes: Buffe
 }
 
 /** RFC 9110, section 5.5. */
-function isValueByte(byte: number | undefined): boolean {
-  return byte !== undefined && ((byte >= SPACE && byte !== DEL) || byte === TAB);
+function isValueByte(byte = 0): boolean {
+  return (byte >= SPACE && byte !== DEL) || byte === TAB;
 }
 
 function readLike(known: KnownHead, bytes: Buffer, from: number, end: number): AnswerHead {

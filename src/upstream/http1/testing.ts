@@ -43,10 +43,10 @@ export function readAnswer(parts: readonly Buffer[], known: KnownAnswers | null 
   const parser = new AnswerParser(events, known);
   parser.expect();
   try {
-    for (const part of parts) {
-      // Written over afterwards, as the buffer of a socket is.
-      const bytes = Buffer.from(part);
-      parser.read(bytes);
+    for (const [i, part] of parts.entries()) {
+      // Written over afterwards, as the buffer of a socket is, behind whose end is what was read before: here what is least to be read.
+      const bytes = Buffer.concat(parts.slice(i, i + 40));
+      parser.read(bytes, 0, part.length);
       bytes.fill(0);
     }
     parser.end();
