@@ -3,6 +3,8 @@ import type { AnswerHeaders } from '../providers/provider.ts';
 import type { Allowance } from './allowance.ts';
 import { addLimitHeaders, headerList, passedHeaders } from './answers.ts';
 import type { Attempt } from './attempt.ts';
+import { type ClientStream, STATUS as STREAM_STATUS } from './client-stream.ts';
+import { type HeadAhead, headAhead } from './http1/answer-head.ts';
 
 /** What the head of a relayed answer tells beside the upstream's own. */
 export interface Told {
@@ -26,6 +28,7 @@ export class AnswerHead {
   /** What of them was known for good; the rest tells of the limits. */
   readonly #known: number;
   readonly #madeMs: number;
+  #ahead: HeadAhead | null = null;
 
   /** `nowMs`: monotonic. */
   constructor(attempt: Attempt, told: Told, reservation: Reservation, nowMs: number) {
@@ -49,10 +52,22 @@ export class AnswerHead {
     addLimitHeaders(headers, reservation.remaining);
   }
 
+  /** Writes what is known, for a stream: its answer is still to come. */
+  writeAhead(): void {
+    this.#ahead = headAhead(STREAM_STATUS, this.#headers);
+  }
+
+  /** Opens a stream, with what its answer itself brings. */
+  open(stream: ClientStream, upstream: AnswerHeaders, nowMs: number): void {
+    const headers = this.whole(upstream, nowMs);
+    stream.open(headers, this.#ahead);
+  }
+
   /** With what the answer itself brings. Once. */
   whole(upstream: AnswerHeaders, nowMs: number): string[] {
     const headers = this.#headers;
     if (nowMs - this.#madeMs > LEFT_IS_FRESH_MS) {
+      this.#ahead = null;
       headers.length = this.#known;
       addLimitHeaders(headers, this.#reservation.remaining);
     }

@@ -1,5 +1,9 @@
 import type { AnswerCapture } from './answer-capture.ts';
+import type { HeadAhead } from './http1/answer-head.ts';
 import { type Exchange, NO_BYTES } from './http1/exchange.ts';
+
+/** Of every stream: what fails before its first output may still be answered as a whole. */
+export const STATUS = 200;
 
 /**
  * The client's side of an answer, whole or streamed. A stream is opened at the commit point, or earlier when silence has lasted so long that a proxy in
@@ -28,10 +32,10 @@ export class ClientStream {
     this.#exchange.answer(status, headers, body);
   }
 
-  /** Writes a stream's head. `headers` is flat: name, value, …; content-type is the caller's. */
-  open(headers: readonly string[]): void {
+  /** Writes a stream's head. `headers` is flat: name, value, …; content-type is the caller's. `ahead`: as `Exchange.open` has it. */
+  open(headers: readonly string[], ahead: HeadAhead | null = null): void {
     if (this.#opened) return;
-    this.#exchange.open(200, headers);
+    this.#exchange.open(STATUS, headers, ahead);
     this.#opened = true;
     this.capture?.head(headers);
   }

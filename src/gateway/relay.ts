@@ -95,7 +95,9 @@ export class Relay implements AttemptHost {
     this.#keepAlive.start();
     // While the model works: when it has answered, a first token waits for nothing.
     const attempt = this.#current;
-    if (attempt !== null && this.attempts.length === 1) this.#ahead = this.#head(attempt, this.clock.nowMs());
+    if (attempt === null || this.attempts.length !== 1) return;
+    this.#ahead = this.#head(attempt, this.clock.nowMs());
+    this.#ahead.writeAhead();
   }
 
   /** All streams are looked at now and then. */
@@ -140,7 +142,7 @@ export class Relay implements AttemptHost {
 
   attemptCommitted(attempt: Attempt, headers: AnswerHeaders, _status: number): void {
     this.#committed = true;
-    if (!this.clientStream.opened) this.clientStream.open(this.#headers(attempt, headers));
+    if (!this.clientStream.opened) this.#open(attempt, headers);
   }
 
   attemptFlows(attempt: Attempt): void {
@@ -386,7 +388,7 @@ export class Relay implements AttemptHost {
     let told = body;
     if (asStream) {
       if (status !== 200 || !isEventStream(headers['content-type'])) return false;
-      if (!this.clientStream.opened) this.clientStream.open(this.#headers(attempt, headers));
+      if (!this.clientStream.opened) this.#open(attempt, headers);
       this.clientStream.end(body);
     } else {
       const refused = status < 300 ? failure.kind === 'content_filtered' : status >= 400 && status < 500 && status !== 401;
@@ -448,9 +450,14 @@ export class Relay implements AttemptHost {
 
   #headers(attempt: Attempt, upstream: AnswerHeaders): string[] {
     const nowMs = this.clock.nowMs();
+    return this.#head(attempt, nowMs).whole(upstream, nowMs);
+  }
+
+  #open(attempt: Attempt, upstream: AnswerHeaders): void {
+    const nowMs = this.clock.nowMs();
     const head = this.#ahead ?? this.#head(attempt, nowMs);
     this.#ahead = null;
-    return head.whole(upstream, nowMs);
+    head.open(this.clientStream, upstream, nowMs);
   }
 
   #head(attempt: Attempt, nowMs: number): AnswerHead {

@@ -9,26 +9,83 @@ const KEPT = Buffer.from(`connection: keep-alive\r\nkeep-alive: timeout=${KEEP_A
 const CLOSED = Buffer.from('connection: close\r\n');
 const CHUNKS = Buffer.from('transfer-encoding: chunked\r\n');
 const NO_LINE = Buffer.alloc(0);
+const NO_HEADERS: readonly string[] = [];
+/** What `writeHeaders` asks for behind its lines. */
+const ROOM_BYTES = 4;
+
+/** How a head begins, in bytes that are made before the rest of it is known. */
+export interface HeadAhead {
+  readonly status: number;
+  /** How many elements of the head's `headers` are in it, from the first on. */
+  readonly count: number;
+  readonly bytes: Buffer;
+}
+
+/** Throws as `answerHead`. */
+export function headAhead(status: number, headers: readonly string[]): HeadAhead {
+  // Its answer mostly comes in the same second, and finds it made.
+  dateLine();
+  return { status, count: headers.length, bytes: linesOf(statusLine(status), headers) };
+}
 
 /**
  * The head of an answer. `headers` is flat: name, value, …; names are ours, in lower case, and none of them frames the body or speaks of
- * the connection. `framing`: the number of bytes of the body, `CHUNKED`, or (`UNTOLD`) nothing. Throws for a value that cannot be sent.
+ * the connection. `framing`: the number of bytes of the body, `CHUNKED`, or (`UNTOLD`) nothing. `ahead`: its beginning; null: it was
+ * not made. Throws for a value that cannot be sent.
  */
-export function answerHead(status: number, headers: readonly string[], framing: number, close: boolean): Buffer {
-  const start = statusLine(status);
+export function answerHead(
+  status: number,
+  headers: readonly string[],
+  framing: number,
+  close: boolean,
+  ahead: HeadAhead | null = null,
+): Buffer {
+  if (ahead?.status === status) return wholeHead(ahead.bytes, linesAfter(headers, ahead.count), NO_HEADERS, framing, close);
+  return wholeHead(statusLine(status), NO_LINE, headers, framing, close);
+}
+
+/** `start`, `lines` and `headers` are what comes before the date. */
+function wholeHead(start: Buffer, lines: Buffer, headers: readonly string[], framing: number, close: boolean): Buffer {
   const date = dateLine();
   const connection = close ? CLOSED : KEPT;
   const framed = framing === CHUNKED ? CHUNKS : NO_LINE;
   const told = framing !== CHUNKED && framing !== UNTOLD;
-  const size = start.length + headersSize(headers) + date.length + connection.length + framed.length;
+  const size = start.length + lines.length + headersSize(headers) + date.length + connection.length + framed.length;
   const bytes = Buffer.allocUnsafe(size + (told ? lengthSize(framing) : 0) + 2);
-  let at = writeBytes(bytes, 0, start);
+  bytes.set(start);
+  let at = writeBytes(bytes, start.length, lines);
   at = writeHeaders(bytes, at, headers, nameBytes, unsendable);
   at = writeBytes(bytes, at, date);
   at = writeBytes(bytes, at, connection);
   at = told ? writeLength(bytes, at, framing) : writeBytes(bytes, at, framed);
   writeLineEnd(bytes, at);
   return bytes;
+}
+
+function linesOf(start: Buffer, headers: readonly string[]): Buffer {
+  const size = start.length + headersSize(headers);
+  const bytes = Buffer.allocUnsafe(size + ROOM_BYTES);
+  writeHeaders(bytes, writeBytes(bytes, 0, start), headers, nameBytes, unsendable);
+  return bytes.subarray(0, size);
+}
+
+/** What came last after the beginning of a head comes again for the most part: how a provider calls its streams. */
+let lastHeaders: readonly string[] = NO_HEADERS;
+let lastLines: Buffer = NO_LINE;
+
+function linesAfter(headers: readonly string[], count: number): Buffer {
+  if (!endsWith(headers, count, lastHeaders)) {
+    const rest = headers.slice(count);
+    lastLines = linesOf(NO_LINE, rest);
+    lastHeaders = rest;
+  }
+  return lastLines;
+}
+
+function endsWith(headers: readonly string[], count: number, end: readonly string[]): boolean {
+  if (headers.length - count !== end.length) return false;
+  for (let i = 0; i < end.length; i++) if (headers[count + i] !== end[i]) return false;
+  return true;
 }
 
 function unsendable(name: string): Error {

@@ -1,6 +1,6 @@
 import { CHUNKED, type Fields, UNTOLD } from '../../lib/http1/message-parser.ts';
 import { writeLineEnd } from '../../lib/http1/write-head.ts';
-import { answerHead } from './answer-head.ts';
+import { answerHead, type HeadAhead } from './answer-head.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** Who reads a request's body. */
@@ -108,11 +108,11 @@ export class Exchange {
     this.#carrier.outputReady(false);
   }
 
-  /** Begins an answer whose length is not known yet. */
-  open(status: number, headers: readonly string[]): void {
+  /** Begins an answer whose length is not known yet. `ahead`: what of its head was made before; null: nothing. */
+  open(status: number, headers: readonly string[], ahead: HeadAhead | null = null): void {
     if (!this.#http11) this.last = true;
-    if (this.#http11) this.#begin(status, headers, 'chunked', CHUNKED);
-    else this.#begin(status, headers, 'until-close', UNTOLD);
+    if (this.#http11) this.#begin(status, headers, 'chunked', CHUNKED, ahead);
+    else this.#begin(status, headers, 'until-close', UNTOLD, ahead);
     if (this.method === 'HEAD') this.#framing = 'none';
   }
 
@@ -155,11 +155,11 @@ export class Exchange {
     this.#pieceBytes += bytes.length;
   }
 
-  #begin(status: number, headers: readonly string[], framing: Framing, told: number): void {
+  #begin(status: number, headers: readonly string[], framing: Framing, told: number, ahead: HeadAhead | null = null): void {
     // Nobody can know whether it will send its body after all.
     if (this.#expectsContinue && !this.#continued && !this.complete) this.last = true;
     // Where it throws, nothing has begun, and another answer can say so.
-    this.#head = answerHead(status, headers, told, this.last);
+    this.#head = answerHead(status, headers, told, this.last, ahead);
     this.status = status;
     this.#framing = framing;
   }
