@@ -84,14 +84,15 @@ export class KnownForms<Note> {
   }
 }
 
+/** By the index of a gap: where the value in it begins and ends, of the event that was matched last, whoever's. Open streams are many. */
+const STARTS: number[] = [];
+const ENDS: number[] = [];
+
 export class DeltaShortcut<Note = undefined> {
   /** null: nothing learned yet. */
   #form: Form<Note> | null = null;
   readonly #known: KnownForms<Note> | null;
   readonly #counters: Counters;
-  /** Of the event that was matched last, by the index of a gap: where its value begins and ends. */
-  readonly #starts: number[] = [];
-  readonly #ends: number[] = [];
   #fruitless = 0;
   /** To be learned from when the next event comes: the first output of a stream waits for nothing. */
   #lesson: Lesson<Note> | null = null;
@@ -138,16 +139,16 @@ export class DeltaShortcut<Note = undefined> {
     return -1;
   }
 
-  /** `data` has been matched with `form`, by `#starts` and `#ends`, last. */
   #own(form: Form<Note>, data: string): void {
     this.#adopted = null;
+    this.#matches(form, data);
     const parts: string[] = [];
     const gaps: Gap[] = [];
     let part = '';
     for (const [i, gap] of form.gaps.entries()) {
       part += form.parts[i] ?? '';
       if (gap.kind === 'ownText' || gap.kind === 'ownNumber') {
-        part += data.slice(this.#starts[i], this.#ends[i]);
+        part += data.slice(STARTS[i], ENDS[i]);
       } else {
         parts.push(part);
         gaps.push(gap);
@@ -170,8 +171,8 @@ export class DeltaShortcut<Note = undefined> {
       const kind = gaps[i]?.kind;
       at = kind === 'number' || kind === 'ownNumber' ? endOfNumber(data, start) : endOfString(data, start);
       if (at < 0) return -1;
-      this.#starts[i] = start;
-      this.#ends[i] = at;
+      STARTS[i] = start;
+      ENDS[i] = at;
       if (kind === 'text') {
         chars = decodedLength(data, start, at);
         this.#textStart = start;
@@ -193,7 +194,7 @@ export class DeltaShortcut<Note = undefined> {
   /** A counter in the event that was matched just now; null: it has none. */
   numberOf(name: string, data: string): number | null {
     const gap = this.#form?.gaps.findIndex((each) => each.kind === 'number' && each.name === name) ?? -1;
-    return gap === -1 ? null : Number(data.slice(this.#starts[gap], this.#ends[gap]));
+    return gap === -1 ? null : Number(data.slice(STARTS[gap], ENDS[gap]));
   }
 
   /**
