@@ -5,6 +5,7 @@ import { ANONYMOUS, authenticate, compileKeys, modelAllowed, sha256Hex, type Aut
 import { createKey, keySecretYaml } from './new-key.ts';
 
 const NOW = Date.UTC(2026, 5, 1);
+const at = (wallMs: number): { readonly wallMs: () => number } => ({ wallMs: () => wallMs });
 
 function clientKey(key: string, given: Partial<ClientKey> = {}): ClientKey {
   return {
@@ -52,12 +53,12 @@ describe('authenticate', () => {
     [`Bearer ${'x'.repeat(513)}`, undefined, 'malformed'],
     [undefined, undefined, 'missing'],
   ])('authorization %p, api-key %p: %s', (authorization, apiKey, expected) => {
-    expect(reason(authenticate(keys, authorization, apiKey, NOW))).toBe(expected);
+    expect(reason(authenticate(keys, authorization, apiKey, at(NOW)))).toBe(expected);
   });
 
   it('gives each failure a message of its own, without the key', () => {
     const failures = ['Bearer fl-late', 'Bearer fl-bob', 'Bearer', undefined].map((header) =>
-      authenticate(keys, header, undefined, NOW),
+      authenticate(keys, header, undefined, at(NOW)),
     );
     const messages = failures.map((failure) => (failure.ok ? '' : failure.message));
     expect(new Set(messages).size).toBe(4);
@@ -68,12 +69,12 @@ describe('authenticate', () => {
     const before = compileKeys([clientKey('fl-moved', { id: 'team-a/old' }), clientKey('fl-gone', { expiresAtMs: NOW + 10 })]);
     const after = compileKeys([clientKey('fl-moved', { id: 'team-b/new' })]);
     for (const _turn of [1, 2]) {
-      expect(reason(authenticate(before, 'Bearer fl-moved', undefined, NOW))).toBe('team-a/old');
-      expect(reason(authenticate(before, 'Bearer fl-gone', undefined, NOW))).toBe('team-a/alice');
-      expect(reason(authenticate(before, 'Bearer fl-gone', undefined, NOW + 10))).toBe('expired');
-      expect(reason(authenticate(before, 'Bearer fl-other', undefined, NOW))).toBe('unknown');
-      expect(reason(authenticate(after, 'Bearer fl-moved', undefined, NOW))).toBe('team-b/new');
-      expect(reason(authenticate(after, 'Bearer fl-gone', undefined, NOW))).toBe('unknown');
+      expect(reason(authenticate(before, 'Bearer fl-moved', undefined, at(NOW)))).toBe('team-a/old');
+      expect(reason(authenticate(before, 'Bearer fl-gone', undefined, at(NOW)))).toBe('team-a/alice');
+      expect(reason(authenticate(before, 'Bearer fl-gone', undefined, at(NOW + 10)))).toBe('expired');
+      expect(reason(authenticate(before, 'Bearer fl-other', undefined, at(NOW)))).toBe('unknown');
+      expect(reason(authenticate(after, 'Bearer fl-moved', undefined, at(NOW)))).toBe('team-b/new');
+      expect(reason(authenticate(after, 'Bearer fl-gone', undefined, at(NOW)))).toBe('unknown');
     }
   });
 
@@ -84,7 +85,10 @@ describe('authenticate', () => {
       [stolen, real],
       [real, stolen],
     ]) {
-      expect(authenticate(compileKeys(order), 'Bearer fl-x', undefined, NOW)).toMatchObject({ tenant: 'acme', platform: true });
+      expect(authenticate(compileKeys(order), 'Bearer fl-x', undefined, at(NOW))).toMatchObject({
+        tenant: 'acme',
+        platform: true,
+      });
     }
   });
 });
@@ -127,7 +131,7 @@ describe('a new key', () => {
       stringData: { sha256, tenant: 'on', models: 'chat,gpt-4o*', expires: '2027-01-01T00:00:00Z' },
     });
     const keys = compileKeys([{ ...clientKey(''), sha256: secret.stringData.sha256 }]);
-    expect(reason(authenticate(keys, `Bearer ${key}`, undefined, NOW))).toBe('team-a/alice');
+    expect(reason(authenticate(keys, `Bearer ${key}`, undefined, at(NOW)))).toBe('team-a/alice');
   });
 
   it('refuses too little randomness', () => {

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import type { Clock } from '../lib/clock.ts';
 import type { ClientKey, ModelName } from '../routetable/types.ts';
 
 /** Longer credentials are refused unhashed. */
@@ -87,20 +88,20 @@ const MAX_RECENT = 10_000;
 
 /**
  * `authorization`: that header as it came; `apiKey`: `api-key`, or else `x-api-key`. A Bearer token goes before `apiKey`; an
- * `authorization` of another scheme (some proxy's own) matters only where there is no `apiKey`. `wallMs`: the epoch's.
+ * `authorization` of another scheme (some proxy's own) matters only where there is no `apiKey`.
  */
 export function authenticate(
   keys: KeyRing,
   authorization: string | undefined,
   apiKey: string | undefined,
-  wallMs: number,
+  clock: Pick<Clock, 'wallMs'>,
 ): Caller | AuthFailure {
   if (keys !== recentRing) {
     recentRing = keys;
     recent.clear();
   }
   const before = authorization === undefined ? undefined : recent.get(authorization);
-  if (before !== undefined) return wallMs < before.expiresAtMs ? before.caller : EXPIRED;
+  if (before !== undefined) return isValid(before, clock) ? before.caller : EXPIRED;
   const token = (authorization === undefined ? undefined : bearerToken(authorization)) ?? apiKey?.trim();
   if (token === undefined) return authorization === undefined ? MISSING : MALFORMED;
   if (token === '' || token.length > MAX_KEY_CHARS) return MALFORMED;
@@ -110,7 +111,12 @@ export function authenticate(
     if (recent.size >= MAX_RECENT) recent.clear();
     recent.set(authorization, known);
   }
-  return wallMs < known.expiresAtMs ? known.caller : EXPIRED;
+  return isValid(known, clock) ? known.caller : EXPIRED;
+}
+
+/** The time is asked for only where it matters. */
+function isValid({ expiresAtMs }: KnownKey, clock: Pick<Clock, 'wallMs'>): boolean {
+  return expiresAtMs === Infinity || clock.wallMs() < expiresAtMs;
 }
 
 /** Whether the key's own list of models admits this name; whether the route does is another question. */

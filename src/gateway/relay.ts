@@ -29,7 +29,7 @@ import { Choice } from './choice.ts';
 import { costHeader, costOf, estimateUsage, isBilled, usageCost } from './settle.ts';
 import { unpricedBecause } from './spending.ts';
 import { type StructuredCheck, structuredCheckOf } from './structured.ts';
-import { batchInput, leftOut as leftOutAt, passedBatch, upstreamHeaders } from './upstream-body.ts';
+import { batchInput, type BatchUpload, leftOut as leftOutAt, passedBatch, upstreamHeaders } from './upstream-body.ts';
 
 /**
  * Answers one admitted request: choose → attempt ⟲ failover → relay → settle. `begin` is called once; afterwards exactly one of
@@ -262,9 +262,7 @@ export class Relay implements AttemptHost {
     if (unpriced !== null) {
       attempt.failed({ kind: 'invalid_request', message: unpriced }, null);
     } else if (batch !== null) {
-      attempt.sendLater(exchange.path(this.facts.model, false), this.#upstreamHeaders(exchange), async (wanted) =>
-        passedBatch(batch, target.edit, wanted),
-      );
+      this.#sendBatch(attempt, batch);
     } else if (translation === null || body.kind !== 'json') {
       const { bytes, dropped } = this.choice.allowance.passedBody(body, target, exchange, attempt.outputBound);
       attempt.dropped = dropped;
@@ -275,6 +273,13 @@ export class Relay implements AttemptHost {
     if (attempt.queued) this.run.core.metrics.upstreamQueued.add(1);
     // It is on its way by now.
     if (!charged) target.retryBudget.countRequest(attempt.startedMs);
+  }
+
+  #sendBatch(attempt: Attempt, batch: BatchUpload): void {
+    const { exchange, target } = attempt;
+    attempt.sendLater(exchange.path(this.facts.model, false), this.#upstreamHeaders(exchange), async (wanted) =>
+      passedBatch(batch, target.edit, wanted),
+    );
   }
 
   /** What the target lacks was asked before it was chosen; one that a filter's or an overflow's rule names is asked here. */

@@ -199,7 +199,7 @@ export class RequestRun implements BodyReader, CacheTurnHost, ExchangeOwner, Run
     if (this.table.table.settings.clientAuth === 'None') return true;
     const { headers } = this.exchange;
     const key = headers['api-key'] ?? headers['x-api-key'];
-    const found = authenticate(this.table.keys, headers['authorization'], key, this.core.clock.wallMs());
+    const found = authenticate(this.table.keys, headers['authorization'], key, this.core.clock);
     if (found.ok) {
       this.caller = found;
       return true;
