@@ -108,9 +108,14 @@ export class RequestRun implements BodyReader, CacheTurnHost, ExchangeOwner, Run
       code: 'shutting_down',
       message: 'This gateway pod is shutting down and its drain timeout is over; send the request again.',
     };
-    this.#stored?.cancel();
-    if (this.#relay === null) this.fail(error);
-    else this.#relay.abandon(error);
+    this.#abandon(error);
+  }
+
+  /** It cannot go on; whoever has had a part of the answer is told in it. */
+  #abandon(error: GatewayError): void {
+    if (this.#relay !== null) this.#relay.abandon(error);
+    else if (this.#stored !== null) this.#stored.abandon(error);
+    else this.fail(error);
   }
 
   onBodyError(error: GatewayError): void {
@@ -258,7 +263,7 @@ export class RequestRun implements BodyReader, CacheTurnHost, ExchangeOwner, Run
 
   storedAnswered(answer: StoredAnswer): void {
     this.#finish();
-    recordDirect(this, answer.failure === null ? null : 'stream_interrupted', answer);
+    recordDirect(this, answer.code, answer);
   }
 
   #readBody(endpoint: OperationEndpoint): void {
@@ -386,13 +391,10 @@ export class RequestRun implements BodyReader, CacheTurnHost, ExchangeOwner, Run
   /** An invariant broke: the client gets a 500 with the request id, the log the stack; everything held is given back. */
   fault(error: unknown): void {
     this.core.onFault(error, this.requestId);
-    this.#stored?.cancel();
-    const failure: GatewayError = {
+    this.#abandon({
       code: 'internal_error',
       message: `The gateway failed to handle this request; its log has the id ${this.requestId}.`,
-    };
-    if (this.#relay === null) this.fail(failure);
-    else this.#relay.abandon(failure);
+    });
   }
 
   /** Called once by the relay when the last byte of the answer is written, or by `fail`. */

@@ -9,7 +9,7 @@ import { DecodingSink } from '../upstream/decode.ts';
 import { passedHeaders, streamErrorEvent } from './answers.ts';
 import { isEventStream } from './attempt.ts';
 import { ClientStream } from './client-stream.ts';
-import type { GatewayError } from './errors.ts';
+import type { ErrorCode, GatewayError } from './errors.ts';
 import { describe, exhaustedCode, interruptedError } from './explanations.ts';
 import type { LoadedExchange, LoadedTarget } from './loaded-table.ts';
 import { type KnownObject, pinsOf } from './pinned.ts';
@@ -35,8 +35,9 @@ export interface StoredObjectHost extends RequestContext {
 export interface StoredAnswer {
   readonly target: LoadedTarget;
   readonly stream: boolean;
-  /** Why the client has only a part of it, and was told so; null: it has all. */
+  /** Why the client has only a part of it, and what it was told; null: it has all. */
   readonly failure: Failure | null;
+  readonly code: ErrorCode | null;
 }
 
 /** Files that come of a batch. https://platform.openai.com/docs/api-reference/batch/object */
@@ -105,9 +106,17 @@ export class StoredObjectCall implements CallSink {
       });
   }
 
-  /** The client left, or the gateway cannot go on: nothing more is reported. */
+  /** The client left: nothing more is reported. */
   cancel(): void {
     if (this.#end()) this.#sink.cancel();
+  }
+
+  /** The gateway cannot go on. */
+  abandon(error: GatewayError): void {
+    const underWay = this.#end();
+    if (underWay) this.#sink.cancel();
+    if (underWay && this.#client.opened) this.#cut(error, { kind: 'client_gone', message: error.message });
+    else this.#host.fail(error);
   }
 
   onAnswer(status: number, headers: AnswerHeaders): void {
@@ -161,7 +170,7 @@ export class StoredObjectCall implements CallSink {
     if (this.#status < 300) this.#remember(body);
     if (this.#client.opened) this.#client.end(last);
     else this.#client.whole(this.#status, this.#answerHeaders(), this.#status < 300 ? body : redactErrorBody(body, secret));
-    this.#answered(null);
+    this.#answered(null, null);
   }
 
   onBroken(failure: Failure): void {
@@ -173,10 +182,7 @@ export class StoredObjectCall implements CallSink {
     if (!this.#end()) return;
     if (failure.kind === 'auth') this.#target.proofRefused();
     if (this.#client.opened) {
-      const error = interruptedError(failure, { target: this.#target });
-      if (this.#events === null) this.#client.abort();
-      else this.#client.end(streamErrorEvent('responses', error, this.#events.nextSequenceNumber));
-      this.#answered(failure);
+      this.#cut(interruptedError(failure, { target: this.#target }), failure);
       return;
     }
     const { name } = this.#target.target;
@@ -190,8 +196,15 @@ export class StoredObjectCall implements CallSink {
     });
   }
 
-  #answered(failure: Failure | null): void {
-    this.#host.storedAnswered({ target: this.#target, stream: this.#events !== null, failure });
+  /** An event says so; what is no stream of events has no place for it. */
+  #cut(error: GatewayError, failure: Failure): void {
+    if (this.#events === null) this.#client.abort();
+    else this.#client.end(streamErrorEvent('responses', error, this.#events.nextSequenceNumber));
+    this.#answered(failure, error.code);
+  }
+
+  #answered(failure: Failure | null, code: ErrorCode | null): void {
+    this.#host.storedAnswered({ target: this.#target, stream: this.#events !== null, failure, code });
   }
 
   /** What was deleted is nowhere any more; what came of a batch is where the batch is. */

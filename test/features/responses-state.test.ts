@@ -414,6 +414,22 @@ describe('a response that an upstream keeps', () => {
     expect((await gateway.gateway.renderMetrics()).text).toMatch(/^fairlead_streams_broken_total\{.*\} 1$/m);
   });
 
+  it('is told as cut where the gateway ends while it streams it', async () => {
+    const { gateway, one, two } = await start();
+    const id = idOf(await ask(gateway, { background: true }));
+    const keeps = id.startsWith('resp_one') ? one : two;
+    const first = frame({ type: 'response.output_text.delta', delta: 'a', sequence_number: 4 });
+    keeps.respond((call) => (call.open(), call.chunk(first)));
+    const sent = send(gateway.port, { path: `/v1/responses/${id}?stream=true`, headers: { 'api-key': KEYS.a } });
+    await sent.waitFor('delta');
+    await gateway.close(20);
+    const told = await sent.answer;
+    expect([told.complete, told.text.startsWith(first)]).toEqual([true, true]);
+    expect(told.text).toMatch(/"code":"shutting_down".*"sequence_number":5/);
+    expect(gateway.requests.at(-1)).toMatchObject({ errorCode: 'shutting_down', status: 200, stream: true });
+    await keeps.until(() => keeps.connections === 0);
+  });
+
   it.each([
     [404, '{"error":{"message":"Response with id not found. org-12345678 has none."}}', 404, 'org-12345678'],
     [401, '{"error":{"message":"Incorrect API key provided: sk-secret-of-the-platform"}}', 502, 'sk-secret-of-the-platform'],
