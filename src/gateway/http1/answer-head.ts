@@ -10,8 +10,6 @@ const CLOSED = Buffer.from('connection: close\r\n');
 const CHUNKS = Buffer.from('transfer-encoding: chunked\r\n');
 const NO_LINE = Buffer.alloc(0);
 const NO_HEADERS: readonly string[] = [];
-/** What `writeHeaders` asks for behind its lines. */
-const ROOM_BYTES = 4;
 
 /** How a head begins, in bytes that are made before the rest of it is known. */
 export interface HeadAhead {
@@ -63,10 +61,9 @@ function wholeHead(start: Buffer, lines: Buffer, headers: readonly string[], fra
 }
 
 function linesOf(start: Buffer, headers: readonly string[]): Buffer {
-  const size = start.length + headersSize(headers);
-  const bytes = Buffer.allocUnsafe(size + ROOM_BYTES);
+  const bytes = Buffer.allocUnsafe(start.length + headersSize(headers));
   writeHeaders(bytes, writeBytes(bytes, 0, start), headers, nameBytes, unsendable);
-  return bytes.subarray(0, size);
+  return bytes;
 }
 
 /** What came last after the beginning of a head comes again for the most part: how a provider calls its streams. */
