@@ -4,6 +4,7 @@ import { atTurnEnd, type Flushable, soon } from '../../lib/turn-end.ts';
 import { Exchange, type ExchangeCarrier } from './exchange.ts';
 import type { RecentHeads } from './head-memory.ts';
 import type { RequestHead } from './request-head.ts';
+import { readShared } from './shared-reads.ts';
 import { HttpRequestError, type RequestEvents, RequestParser } from './request-parser.ts';
 
 /** What a client may send ahead of its answers before it is read no further. Its leaving is seen only while it is read. */
@@ -65,7 +66,7 @@ export class ClientConnection implements RequestEvents, ExchangeCarrier, Flushab
     this.#sinceTick = host.tick;
     this.#parser = new RequestParser(this, host.recentHeads);
     this.#parser.expect();
-    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    readShared(socket, (bytes, to) => this.#onData(bytes, to));
     socket.on('close', () => this.#onClose());
     // What follows is its close.
     socket.on('error', ignore);
@@ -116,29 +117,30 @@ export class ClientConnection implements RequestEvents, ExchangeCarrier, Flushab
     }
   }
 
-  #onData(bytes: Buffer): void {
+  #onData(bytes: Buffer, to: number): void {
     if (this.#closing) return;
-    if (this.#exchange?.complete === true) this.#keepAhead(bytes);
-    else this.#read(bytes);
+    if (this.#exchange?.complete === true) this.#keepAhead(bytes.subarray(0, to));
+    else this.#read(bytes, to);
   }
 
   #keepAhead(bytes: Buffer): void {
-    this.#ahead = this.#ahead === null ? bytes : Buffer.concat([this.#ahead, bytes]);
+    // A copy: the buffer is read into again.
+    this.#ahead = this.#ahead === null ? Buffer.from(bytes) : Buffer.concat([this.#ahead, bytes]);
     if (this.#ahead.length <= MAX_AHEAD_BYTES || this.#paused) return;
     this.#paused = true;
     this.#socket.pause();
   }
 
-  #read(bytes: Buffer): void {
+  #read(bytes: Buffer, to: number): void {
     this.#reading = true;
     const between = this.#isBetweenRequests();
     try {
-      for (let at = 0; at < bytes.length && !this.#closing;) {
+      for (let at = 0; at < to && !this.#closing;) {
         if (this.#exchange?.complete === true) {
-          this.#keepAhead(bytes.subarray(at));
+          this.#keepAhead(bytes.subarray(at, to));
           break;
         }
-        at = this.#parser.read(bytes, at);
+        at = this.#parser.read(bytes, at, to);
       }
       // Empty lines are no request: they gain no time.
       if (between && !this.#isBetweenRequests()) this.#sinceTick = this.#host.tick;
@@ -255,7 +257,7 @@ export class ClientConnection implements RequestEvents, ExchangeCarrier, Flushab
       this.#paused = false;
       this.#socket.resume();
     }
-    if (ahead !== null) this.#read(ahead);
+    if (ahead !== null) this.#read(ahead, ahead.length);
   }
 
   /** Says so, where nothing has been answered yet: nothing may be put into the middle of an answer, where it would pass for a part of it. */

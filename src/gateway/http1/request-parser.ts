@@ -18,7 +18,7 @@ export class HttpRequestError extends Error {
 export interface RequestEvents {
   /** `contentLength`: in bytes; null: not told. */
   onRequest(head: RequestHead, contentLength: number | null): void;
-  /** Never empty; a part of what was read. */
+  /** A copy, for the receiver to keep. Never empty. */
   onRequestBody(bytes: Buffer): void;
   /** The request is whole. */
   onRequestEnd(): void;
@@ -88,11 +88,6 @@ export class RequestParser extends MessageParser {
 
   protected override onEnd(): void {
     this.#events.onRequestEnd();
-  }
-
-  /** Not copied: each read has a buffer of its own. */
-  protected override part(bytes: Buffer, start: number, end: number): Buffer {
-    return bytes.subarray(start, end);
   }
 
   protected override wrong(what: string): Error {

@@ -36,7 +36,7 @@ export function readRequests(parts: readonly Buffer[], recent = new RecentHeads(
       },
       onRequestBody(bytes) {
         if (head === null || bytes.length === 0) throw new Error('a body out of turn');
-        body.push(Buffer.from(bytes));
+        body.push(bytes);
       },
       onRequestEnd() {
         if (head === null) throw new Error('an end out of turn');
@@ -54,13 +54,16 @@ export function readRequests(parts: readonly Buffer[], recent = new RecentHeads(
   let read = 0;
   let end = 0;
   try {
-    for (const bytes of parts) {
-      for (let at = 0; at < bytes.length && kept;) {
+    for (const [i, { length }] of parts.entries()) {
+      // Written over afterwards, as the buffer of a socket is, behind whose end is what was read before: here what is least to be read.
+      const bytes = Buffer.concat(parts.slice(i, i + 40));
+      for (let at = 0; at < length && kept;) {
         const before = requests.length;
-        at = parser.read(bytes, at);
+        at = parser.read(bytes, at, length);
         if (requests.length > before) end = read + at;
       }
-      read += bytes.length;
+      bytes.fill(0);
+      read += length;
     }
   } catch (thrown) {
     if (!(thrown instanceof HttpRequestError)) throw thrown;

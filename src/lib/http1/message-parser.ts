@@ -99,7 +99,7 @@ export abstract class MessageParser {
 
   /**
    * Reads on from `from`, at most to the end of the message, and returns where it stopped. The bytes are the caller's again
-   * afterwards, but for what `part` makes of a body. `to`: where they end; what the buffer has behind that is nobody's. Throws for
+   * afterwards: of a body copies are told. `to`: where they end; what the buffer has behind that is nobody's. Throws for
    * what is no message.
    */
   read(bytes: Buffer, from = 0, to = bytes.length): number {
@@ -115,7 +115,7 @@ export abstract class MessageParser {
           at = this.#readBytes(bytes, at, to);
           break;
         case BODY_UNTIL_CLOSE:
-          this.onBody(this.part(bytes, at, to));
+          this.onBody(copyOf(bytes, at, to));
           return to;
         case CHUNK_LINE:
           at = this.#readChunkLine(bytes, at, to);
@@ -161,8 +161,6 @@ export abstract class MessageParser {
   protected abstract onBody(bytes: Buffer): void;
   /** The message is whole. `last`: nothing follows it in what has come so far. `expect` may be called from within. */
   protected abstract onEnd(last: boolean): void;
-  /** Bytes of a body, for the receiver to keep. */
-  protected abstract part(bytes: Buffer, start: number, end: number): Buffer;
   protected abstract wrong(what: string): Error;
   protected abstract headTooLarge(): Error;
 
@@ -233,7 +231,7 @@ export abstract class MessageParser {
     const end = Math.min(to, from + this.#left);
     this.#left -= end - from;
     const turn = this.#turn;
-    const part = this.part(bytes, from, end);
+    const part = copyOf(bytes, from, end);
     if (this.#left > 0) {
       this.onBody(part);
     } else if (this.#state === CHUNK) {
@@ -349,6 +347,12 @@ export abstract class MessageParser {
     this.#part = null;
     return part.toString('latin1', 0, this.#partLength);
   }
+}
+
+function copyOf(bytes: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafe(end - start);
+  bytes.copy(copy, 0, start, end);
+  return copy;
 }
 
 /** What is looked through by others' searches: they know no other end than a buffer's own. */

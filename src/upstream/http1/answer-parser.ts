@@ -124,13 +124,6 @@ export class AnswerParser extends MessageParser {
     this.#events.onEnd();
   }
 
-  /** A copy, because the bytes read into are read into again. */
-  protected override part(bytes: Buffer, start: number, end: number): Buffer {
-    const part = Buffer.allocUnsafe(end - start);
-    bytes.copy(part, 0, start, end);
-    return part;
-  }
-
   protected override wrong(what: string): Error {
     return wrong(what);
   }

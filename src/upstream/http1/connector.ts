@@ -1,5 +1,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
+import { READ_BUFFER } from '../../lib/http1/read-buffer.ts';
 import { KnownAnswers } from './known-answers.ts';
 
 /** How connections to one origin are made. */
@@ -20,12 +21,6 @@ export type OnRead = (bytes: Buffer, to: number) => void;
 const MAX_SESSIONS = 16;
 /** Probes of a connection that is silent, so that one whose other end is gone without a word is found. */
 const PROBE_AFTER_MS = 60_000;
-
-/**
- * What all sockets read into. A read is told within the same turn, and whoever is told copies what it keeps: node would make a
- * buffer of 64 KiB for each read instead, and a stream's event is 200 bytes.
- */
-const shared = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** Makes the connections to one origin; they resume each other's TLS sessions. */
 export class Connector {
@@ -56,10 +51,10 @@ export class Connector {
       port: address?.port ?? this.#port,
       ...(lookup === undefined ? {} : { lookup }),
       onread: {
-        buffer: shared,
+        buffer: READ_BUFFER,
         callback(bytes: number): boolean {
           // Not a part of the buffer, which would be another object for each read.
-          onRead(shared, bytes);
+          onRead(READ_BUFFER, bytes);
           // Reading goes on until the socket is paused.
           return true;
         },
