@@ -3,7 +3,7 @@ import type { Operation } from '../lib/operation.ts';
 import type { ProviderKind } from '../routetable/types.ts';
 import { isObject, type JsonObject } from '../lib/json.ts';
 import type { ParsedBody } from './parsed-body.ts';
-import type { BodyEdit } from './splice-body.ts';
+import { type BodyEdit, bodyEdit } from './splice-body.ts';
 
 /** Anthropic's and OpenAI's names. */
 const MEMBERS: Readonly<Partial<Record<Operation, readonly string[]>>> = {
@@ -152,7 +152,7 @@ function bounds(
 /** For a target that takes the client's bytes. */
 export function clampedEdit(edit: BodyEdit, body: ParsedBody, provider: ProviderKind, maxTokens: number): BodyEdit {
   const set = bounds(body.operation, body.outline, provider, edit, maxTokens);
-  return { ...edit, override: [...edit.override.filter(([name]) => !set.has(name)), ...set] };
+  return bodyEdit({ ...edit, override: [...edit.override.filter(([name]) => !set.has(name)), ...set] });
 }
 
 /** For a target that speaks another dialect, into which the client's is translated. */

@@ -15,10 +15,36 @@ export interface BodyEdit {
   readonly defaults: readonly (readonly [string, JsonValue])[];
   /** Top-level members, set always. */
   readonly override: readonly (readonly [string, JsonValue])[];
+  /** Both of them by name, as they are written into a body. */
+  readonly parameters: ReadonlyMap<string, Parameter>;
 }
 
-export function bodyEdit(wanted: Omit<BodyEdit, 'modelJson'>): BodyEdit {
-  return { ...wanted, modelJson: wanted.model === null ? null : Buffer.from(JSON.stringify(wanted.model)) };
+interface Parameter {
+  readonly member: string;
+  readonly value: string;
+  /** Whatever the client gave. */
+  readonly always: boolean;
+}
+
+export function bodyEdit(wanted: Omit<BodyEdit, 'modelJson' | 'parameters'>): BodyEdit {
+  const { model, includeUsage, defaults, override } = wanted;
+  const modelJson = model === null ? null : Buffer.from(JSON.stringify(model));
+  const parameters = defaults.length + override.length === 0 ? NO_PARAMETERS : parametersOf(defaults, override);
+  return { model, modelJson, includeUsage, defaults, override, parameters };
+}
+
+const NO_PARAMETERS: BodyEdit['parameters'] = new Map();
+
+function parametersOf(defaults: BodyEdit['defaults'], override: BodyEdit['override']): BodyEdit['parameters'] {
+  const found = new Map<string, Parameter>();
+  const add = ([name, json]: BodyEdit['override'][number], always: boolean): void => {
+    if (RESERVED_PARAMETERS.includes(name)) return;
+    const value = JSON.stringify(json);
+    found.set(name, { member: `${JSON.stringify(name)}:${value}`, value, always });
+  };
+  for (const each of defaults) add(each, false);
+  for (const each of override) add(each, true);
+  return found;
 }
 
 /**
@@ -57,14 +83,13 @@ function bodyEdits(body: ParsedBody, edit: BodyEdit): Edit[] {
   const edits: Edit[] =
     newModel && body.modelStart !== -1 ? [{ start: body.modelStart, end: body.modelEnd, text: modelJson(body, edit) }] : [];
   const addsModel = newModel && body.modelStart === -1;
-  if (!addsModel && !newUsage && edit.defaults.length === 0 && edit.override.length === 0) return edits;
+  if (!addsModel && !newUsage && edit.parameters.size === 0) return edits;
 
   const members: string[] = addsModel ? [`"model":${modelJson(body, edit).toString()}`] : [];
-  const parameters = edit.defaults.length + edit.override.length === 0 ? NO_PARAMETERS : wantedParameters(body, edit);
   const present: string[] = [];
-  for (const [name, text] of parameters) {
-    if (Object.hasOwn(body.outline, name)) present.push(name);
-    else members.push(`${JSON.stringify(name)}:${text}`);
+  for (const [name, { member, always }] of edit.parameters) {
+    if (!Object.hasOwn(body.outline, name)) members.push(member);
+    else if (always) present.push(name);
   }
   const open = skipSpace(body.bytes, 0) + 1;
   if (newUsage) {
@@ -75,7 +100,7 @@ function bodyEdits(body: ParsedBody, edit: BodyEdit): Edit[] {
     for (const span of spansOf(body.bytes, present)) {
       if (span.name === 'stream_options') addUsageOption(body, span, edits);
       // Of a key that is given twice each value is replaced, whichever of them the upstream reads.
-      else edits.push({ start: span.start, end: span.end, text: parameters.get(span.name) ?? 'null' });
+      else edits.push({ start: span.start, end: span.end, text: edit.parameters.get(span.name)?.value ?? 'null' });
     }
   }
 
@@ -87,20 +112,6 @@ function bodyEdits(body: ParsedBody, edit: BodyEdit): Edit[] {
 
 function modelJson(body: ParsedBody, edit: BodyEdit): Buffer {
   return edit.modelJson ?? Buffer.from(JSON.stringify(body.model));
-}
-
-const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
-
-/** Name → JSON text of what must be set in this body. */
-function wantedParameters(body: ParsedBody, edit: BodyEdit): ReadonlyMap<string, string> {
-  const wanted = new Map<string, string>();
-  for (const [name, value] of edit.defaults) {
-    if (!RESERVED_PARAMETERS.includes(name) && !Object.hasOwn(body.outline, name)) wanted.set(name, JSON.stringify(value));
-  }
-  for (const [name, value] of edit.override) {
-    if (!RESERVED_PARAMETERS.includes(name)) wanted.set(name, JSON.stringify(value));
-  }
-  return wanted;
 }
 
 /** Merges `include_usage` into the client's own options; what is neither object nor null is the upstream's to refuse. */
