@@ -1,6 +1,7 @@
-// By an import: the global is an accessor, which takes 30 cache lines at each use.
+// By imports: the globals are accessors, which take 30 cache lines at each use.
 import { Buffer } from 'node:buffer';
 import { STATUS_CODES } from 'node:http';
+import { performance } from 'node:perf_hooks';
 import { CHUNKED, UNTOLD } from '../../lib/http1/message-parser.ts';
 import { headersSize, lengthSize, writeBytes, writeHeaders, writeLength, writeLineEnd } from '../../lib/http1/write-head.ts';
 
@@ -113,15 +114,20 @@ function statusLine(status: number): Buffer {
   return made;
 }
 
-let second = -1;
 let line = NO_LINE;
+/** Monotonic ms. */
+let lineEndsMs = 0;
 
-/** RFC 9110, section 6.6.1. Made once a second. */
+/**
+ * RFC 9110, section 6.6.1. Made once a second, counted by the clock that all else is: to ask the other one as well takes 20 cache lines
+ * more.
+ */
 function dateLine(): Buffer {
-  const now = Math.floor(Date.now() / 1_000);
-  if (now !== second) {
-    second = now;
-    line = Buffer.from(`date: ${new Date(now * 1_000).toUTCString()}\r\n`);
+  const nowMs = performance.now();
+  if (nowMs >= lineEndsMs) {
+    const wallMs = Date.now();
+    lineEndsMs = nowMs + 1_000 - (wallMs % 1_000);
+    line = Buffer.from(`date: ${new Date(wallMs).toUTCString()}\r\n`);
   }
   return line;
 }

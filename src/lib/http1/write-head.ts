@@ -40,9 +40,7 @@ export function writeHeaders(
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] ?? '';
     const value = headers[i + 1] ?? '';
-    const bytes = bytesOf(name);
-    out.set(bytes, at);
-    at += bytes.length;
+    at = writeBytes(out, at, bytesOf(name));
     if (value.length > MAX_SHORT_CHARS) {
       if (!isSendable(value)) throw wrong(name);
       at += out.write(value, at, 'latin1');
@@ -59,9 +57,8 @@ export function writeHeaders(
   return at;
 }
 
-/** Few of them, in a loop that runs within its caller. */
 export function writeBytes(out: Buffer, at: number, bytes: Buffer): number {
-  for (let i = 0; i < bytes.length; i++) out[at + i] = bytes[i] ?? 0;
+  out.set(bytes, at);
   return at + bytes.length;
 }
 
