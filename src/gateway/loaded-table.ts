@@ -5,6 +5,7 @@ import type { TokenSource, TokenSources } from '../credentials/token-source.ts';
 import type { BoundPaths } from '../dialects/output-limit.ts';
 import type { ParsedBody } from '../dialects/parsed-body.ts';
 import { type BodyEdit, bodyEdit } from '../dialects/splice-body.ts';
+import type { Fields } from '../lib/http1/message-parser.ts';
 import type { Operation } from '../lib/operation.ts';
 import { sharedEnds } from '../lib/shared-ends.ts';
 import type { Adapted, AnswerHeaders, Exchange, HeadroomHeader, Sign, StreamReader, Translation } from '../providers/provider.ts';
@@ -258,8 +259,6 @@ export class LoadedExchange {
   readonly headersUnsaid: readonly string[];
   /** What ends a stream of this operation where the upstream left it out. */
   readonly streamEnd: Buffer;
-  /** Names of the request's headers that reach the upstream; none of `fixed`. */
-  readonly forwards: readonly string[];
   /** null: `fixed` proves every call. */
   readonly sign: Sign | null;
   /** null: bytes pass. */
@@ -271,6 +270,11 @@ export class LoadedExchange {
   #path = '';
   #pathModel: string | null = null;
   #pathStream = false;
+  /** Names of the request's headers that reach the upstream; none of `fixed`. */
+  readonly #forwards: readonly string[];
+  /** Those of the client's that were asked for last, and what of them does. */
+  #sent: Readonly<Fields> | null = null;
+  #forwarded: readonly string[] = [];
 
   constructor(
     exchange: Exchange,
@@ -293,7 +297,7 @@ export class LoadedExchange {
       exchange.translation === null
         ? (FORWARDED[operation] ?? FORWARDED_HEADERS)
         : [...exchange.translation.forwards, ...FORWARDED_TRANSLATED];
-    this.forwards = forwards.filter((name) => !said.has(name));
+    this.#forwards = forwards.filter((name) => !said.has(name));
   }
 
   /** As `Exchange.adapt`; null: bytes pass. */
@@ -309,6 +313,20 @@ export class LoadedExchange {
       this.#pathStream = stream;
     }
     return this.#path;
+  }
+
+  /** What of a client's headers reaches the upstream. Flat. Heads that came before are the same object, of which none has to be looked for. */
+  forwarded(sent: Readonly<Fields>): readonly string[] {
+    if (sent !== this.#sent) {
+      const forwarded: string[] = [];
+      for (const name of this.#forwards) {
+        const value = sent[name];
+        if (value !== undefined) forwarded.push(name, value);
+      }
+      this.#sent = sent;
+      this.#forwarded = forwarded;
+    }
+    return this.#forwarded;
   }
 
   readAnswer(status: number, headers: AnswerHeaders, body: Buffer, complete: boolean): Answer {

@@ -60,11 +60,9 @@ export function upstreamHeaders(exchange: LoadedExchange, run: RequestContext, m
   const { headers: sent } = run.exchange;
   const contentType = (multipart ? sent['content-type'] : undefined) ?? 'application/json';
   const headers = ['content-type', contentType, 'x-request-id', run.requestId];
-  const { forwards, headersUnsaid } = exchange;
-  for (const name of forwards) {
-    const value = sent[name];
-    if (value !== undefined) headers.push(name, value);
-  }
+  const { headersUnsaid } = exchange;
+  const forwarded = exchange.forwarded(sent);
+  if (forwarded.length > 0) headers.push(...forwarded);
   for (let at = 0; at < headersUnsaid.length; at += 2) {
     const [name = '', value = ''] = headersUnsaid.slice(at, at + 2);
     if (!says(headers, name)) headers.push(name, value);
