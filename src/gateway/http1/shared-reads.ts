@@ -17,12 +17,13 @@ export function readShared(socket: Socket, onRead: OnRead): void {
     socket.on('data', (bytes: Buffer) => onRead(bytes, bytes.length));
     return;
   }
-  Reflect.set(socket, KEYS.buffer, READ_BUFFER);
-  Reflect.set(socket, KEYS.callback, (bytes: number): boolean => {
+  const own = socket as unknown as Record<PropertyKey, unknown>;
+  own[KEYS.buffer] = READ_BUFFER;
+  own[KEYS.callback] = (bytes: number): boolean => {
     onRead(READ_BUFFER, bytes);
     // Reading goes on until the socket is paused.
     return true;
-  });
+  };
   handle.useUserBuffer(READ_BUFFER);
 }
 
