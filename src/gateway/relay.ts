@@ -95,7 +95,8 @@ export class Relay implements AttemptHost {
     this.#keepAlive.start();
     // While the model works: when it has answered, a first token waits for nothing.
     const attempt = this.#current;
-    if (attempt === null || this.attempts.length !== 1) return;
+    // One that has failed at once is still the current one while Redis is asked for the next one's capacity.
+    if (attempt === null || attempt.endedMs !== 0 || this.attempts.length !== 1) return;
     this.#ahead = this.#head(attempt, this.clock.nowMs());
     this.#ahead.writeAhead();
   }

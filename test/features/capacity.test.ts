@@ -276,6 +276,24 @@ if (redisAbsent === null) {
       expect(b.calls.length).toBeGreaterThan(0);
     });
 
+    it('are asked while the target before has failed already: a stream tells of the one that answers', async () => {
+      const yaml = documents(
+        redisGatewayYaml(redis.port, { spec: 'clientAuth: {type: None}, upstreams: {allow: [127.0.0.1]}' }),
+        routeYaml({ a: 'http://127.0.0.2:9/v1', b: { url: b.url, more: capacity('requestsPerMinute: 60') } }).replace(
+          'namespace: default',
+          'namespace: platform',
+        ),
+      );
+      const pod = await startGateway(yaml, { redisTimeoutMs: PATIENT_MS, loopbackAllowed: false });
+      await shown(pod, /^fairlead_limit_store_reachable 1$/m);
+      const { headers } = await ask(pod, { stream: true });
+      expect(headers).toMatchObject({
+        'x-fairlead-model': 'b',
+        'x-fairlead-attempts': '2',
+        'x-fairlead-reason': 'failover:ConnectFailure(a)',
+      });
+    });
+
     it('serve on while Redis is away, whatever limits would do then', async () => {
       const two = await pods('capacity: {requestsPerMinute: 1}', 'onUnavailable: FailClosed');
       await redis.kill();
