@@ -31,8 +31,8 @@ class KnownHead {
     this.#text = text;
   }
 
-  /** Where the head that begins at `from` ends, if it is this one but for its length; -1: it is another, or not whole. */
-  endIn(bytes: Buffer, from: number, isSame: typeof isSameBytes): number {
+  /** Where the head that begins at `from` ends, if it is this one but for its length; -1: it is another, or not whole at `to`. */
+  endIn(bytes: Buffer, from: number, to: number, isSame: typeof isSameBytes): number {
     const { bytes: known, digits, after } = (this.#form ??= formOf(this.#text));
     if (!isSame(known, 0, digits, bytes, from)) return -1;
     const start = from + digits;
@@ -47,7 +47,7 @@ class KnownHead {
       this.framing = length;
     }
     const end = at + known.length - after;
-    return end - from > MAX_HEAD_BYTES ? -1 : end;
+    return end > to || end - from > MAX_HEAD_BYTES ? -1 : end;
   }
 }
 
@@ -87,19 +87,19 @@ export class HeadMemory {
     return this.#last === null ? 0 : this.#last.framing;
   }
 
-  /** Where the head that begins at `from` ends, if it is one that came before but for its length; -1: it is another, or not whole. */
-  find(bytes: Buffer, from: number): number {
+  /** Where the head that begins at `from` ends, if it is one that came before but for its length; -1: it is another, or not whole at `to`. */
+  find(bytes: Buffer, from: number, to: number): number {
     if (this.#strangers === MAX_STRANGERS) return -1;
-    const end = this.#last === null ? -1 : this.#last.endIn(bytes, from, isSameBytes);
-    return end === -1 ? this.#findRecent(bytes, from) : this.#found(end);
+    const end = this.#last === null ? -1 : this.#last.endIn(bytes, from, to, isSameBytes);
+    return end === -1 ? this.#findRecent(bytes, from, to) : this.#found(end);
   }
 
-  #findRecent(bytes: Buffer, from: number): number {
+  #findRecent(bytes: Buffer, from: number, to: number): number {
     const { heads } = this.#recent;
     // Other clients' credentials are in them: how much of one is the same must not be told by the time that takes.
     for (let i = 0; i < heads.length; i++) {
       const head = heads[i];
-      const end = head === undefined || head === this.#last ? -1 : head.endIn(bytes, from, isSameSecret);
+      const end = head === undefined || head === this.#last ? -1 : head.endIn(bytes, from, to, isSameSecret);
       if (head === undefined || end === -1) continue;
       this.#last = head;
       return this.#found(end);

@@ -66,8 +66,7 @@ export class RequestParser extends MessageParser {
   }
 
   protected override findHead(bytes: Buffer, from: number, to: number): number {
-    const end = this.#memory.find(bytes, from);
-    return end > to ? -1 : end;
+    return this.#memory.find(bytes, from, to);
   }
 
   protected override onFoundHead(last: boolean): void {
