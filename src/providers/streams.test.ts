@@ -382,6 +382,17 @@ describe('the shortcut past parsing', () => {
     expect([shortcut.hits, reader.outputChars]).toEqual([99, 200]);
   });
 
+  it.each(['probe-text', 'other-text', 'text'])(
+    'is not taken for the first of two members of a name, be the second one %p',
+    (last) => {
+      const twice = (first: string): string =>
+        `{"choices":[{"index":0,"delta":{"content":"${first}","content":"${last}"},"finish_reason":null}]}`;
+      const reader = new ChatStream(context);
+      readAll(reader, [twice('a'), twice('longer'), twice('')]);
+      expect(reader.outputChars).toBe(3 * last.length);
+    },
+  );
+
   it('never hides news: the same bytes with one more member are parsed', () => {
     const shortcut = new Counted<DeltaNote>();
     const reader = new ChatStream(context, shortcut);

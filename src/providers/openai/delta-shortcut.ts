@@ -19,9 +19,17 @@ const LOWER_U = 0x75;
 /** Streams whose every event differs elsewhere (time stamps, log probabilities) are not worth learning again and again. */
 const MAX_FRUITLESS = 4;
 
-const PROBE_TEXT = 'probe-text';
-const PROBE_PAD = 'probe-pad';
-const PROBE_NUMBER = 7;
+interface Probe {
+  readonly text: string;
+  readonly pad: string;
+  readonly number: number;
+}
+
+/** Two that differ in all: of a member that is there twice, the second one may have the value that the first is given. */
+const PROBES: readonly Probe[] = [
+  { text: 'probe-text', pad: 'probe-pad', number: 7 },
+  { text: 'other-text', pad: 'other-pad', number: 8 },
+];
 
 /** What a stream has of its own, at the top of each of its events. */
 const OWN_TEXT = 'id';
@@ -224,7 +232,7 @@ export class DeltaShortcut<Note = undefined> {
     if (shared !== null) this.#known.add(shared);
   }
 
-  /** The form is put to the test: with known values in the gaps it must parse to an event with exactly these values in these places. */
+  /** The form is put to the test: with values of ours in the gaps it must parse to an event with exactly these values in these places. */
   #formOf({ data, findText, note }: Lesson<Note>, found: readonly (Gap | null)[]): Form<Note> | null {
     const gaps = found.filter((gap) => gap !== null).sort((a, b) => a.start - b.start);
     const parts: string[] = [];
@@ -235,28 +243,33 @@ export class DeltaShortcut<Note = undefined> {
       at = gap.end;
     }
     parts.push(data.slice(at));
-    const probe = parseJson(parts.map((part, i) => part + probeValue(gaps[i]?.kind)).join(''));
-    if (!isObject(probe) || findText(probe) !== PROBE_TEXT) return null;
-    for (const { kind, name } of gaps) {
-      if (kind === 'pad' && probe['obfuscation'] !== PROBE_PAD) return null;
-      if (kind === 'number' && this.#counters.find(probe, name) !== PROBE_NUMBER) return null;
-      if (kind === 'ownText' && probe[OWN_TEXT] !== PROBE_PAD) return null;
-      if (kind === 'ownNumber' && probe[OWN_NUMBER] !== PROBE_NUMBER) return null;
-    }
+    if (!PROBES.every((probe) => this.#proves(probe, parts, gaps, findText))) return null;
     return { parts, gaps, note };
+  }
+
+  #proves(probe: Probe, parts: readonly string[], gaps: readonly Gap[], findText: FindText): boolean {
+    const event = parseJson(parts.map((part, i) => part + probeValue(probe, gaps[i]?.kind)).join(''));
+    if (!isObject(event) || findText(event) !== probe.text) return false;
+    for (const { kind, name } of gaps) {
+      if (kind === 'pad' && event['obfuscation'] !== probe.pad) return false;
+      if (kind === 'number' && this.#counters.find(event, name) !== probe.number) return false;
+      if (kind === 'ownText' && event[OWN_TEXT] !== probe.pad) return false;
+      if (kind === 'ownNumber' && event[OWN_NUMBER] !== probe.number) return false;
+    }
+    return true;
   }
 }
 
-function probeValue(kind: GapKind | undefined): string {
+function probeValue(probe: Probe, kind: GapKind | undefined): string {
   switch (kind) {
     case 'text':
-      return PROBE_TEXT;
+      return probe.text;
     case 'pad':
     case 'ownText':
-      return PROBE_PAD;
+      return probe.pad;
     case 'number':
     case 'ownNumber':
-      return String(PROBE_NUMBER);
+      return String(probe.number);
     case undefined:
       return '';
   }
