@@ -1,4 +1,7 @@
 import type net from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../lib/clock.ts';
 import { type CallTimeouts, UpstreamCall } from './call.ts';
@@ -226,4 +229,30 @@ describe('the end of a call', () => {
     await late.sink.ended;
     expect(late.sink.failure).toMatchObject({ kind: 'network', message: expect.stringContaining('the gateway is ending') });
   });
+});
+
+it('keeps no body that was sent, be it of a call that had to wait for its connection', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const sockets: net.Socket[] = [];
+  const setting = untilTestEnds(await against((socket) => sockets.push(socket), 1));
+  const first = setting.call({});
+  const sink = new RecordingSink();
+  const began = new Promise<void>((resolve) => (sink.onFirstChunk = resolve));
+  const call = new UpstreamCall(setting.pool, sink, LONG, true, systemClock);
+  const start = (): WeakRef<Buffer> => {
+    const body = Buffer.alloc(1_000, 'x');
+    expect(call.start({ method: 'POST', path: '/', fixed: NO_FIXED_HEADERS, headers: [], body })).toBe(true);
+    return new WeakRef(body);
+  };
+  const body = start();
+  while (sockets.length < 1) await turn();
+  first.call.cancel();
+  while (sockets.length < 2) await turn();
+  sockets[1]?.write(STREAM + CHUNK);
+  await began;
+  await turn();
+  collect();
+  expect(body.deref()).toBeUndefined();
+  call.cancel();
 });

@@ -131,6 +131,8 @@ export class UpstreamCall implements PooledHandler {
 
   onRequestStart(controller: CallController): void {
     this.#controller = controller;
+    // It has the request, body included, and streams are long.
+    this.#queued = null;
     if (this.#over) {
       controller.abort(new Error('cancelled'));
       return;
