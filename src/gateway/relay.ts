@@ -150,6 +150,7 @@ export class Relay implements AttemptHost {
     keepPins(this.run, this.loaded, attempt, this.body);
     // Open streams are many and long: they hold nothing that they do not need.
     this.choice.body = null;
+    this.#ahead = null;
     this.run.bodyDone();
     this.#keepAlive.stop();
     if (!this.stream) recordSpilled(this.run, attempt);
