@@ -74,10 +74,10 @@ if (redisAbsent === null) {
         const pods = await start(`mode: Sentinel, sentinel: {masterName: ${SentinelGroup.masterName}}`, sentinels.nodes);
         const before = await spend(pods, FEW / 2);
         await sentinels.master.replicated();
-        await sentinels.master.kill();
+        await sentinels.killMaster();
         const answers = await liveThrough(pods);
         expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-        expect(before + (await spend(pods, FEW))).toBeLessThanOrEqual(FEW);
+        expectNotSpentTwice(before, await spend(pods, FEW));
       },
       FAILOVER_MS,
     );
@@ -90,10 +90,10 @@ if (redisAbsent === null) {
         const pods = await start('mode: Cluster', cluster.nodes);
         const before = await spend(pods, FEW / 2);
         for (const master of cluster.masters) await master.replicated();
-        await cluster.masters[0]?.kill();
+        await cluster.killMaster();
         const answers = await liveThrough(pods);
         expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-        expect(before + (await spend(pods, FEW))).toBeLessThanOrEqual(FEW);
+        expectNotSpentTwice(before, await spend(pods, FEW));
       },
       FAILOVER_MS,
     );
@@ -106,13 +106,20 @@ async function ask(pod: TestGateway, model = 'chat'): Promise<Answer> {
   return request(pod.port, { body: { ...chat.body, model } });
 }
 
-/** Requests of the scarce limit to both pods in turns; answers how many were admitted. Nothing but 200 and 429 is an answer. */
-async function spend(pods: readonly TestGateway[], requests: number): Promise<number> {
-  let admitted = 0;
+/** Requests of the scarce limit to both pods in turns: those that were admitted. Nothing but 200 and 429 is an answer. */
+async function spend(pods: readonly TestGateway[], requests: number): Promise<readonly Answer[]> {
+  const admitted: Answer[] = [];
   for (let i = 0; i < requests; i++) {
     const answer = await ask(pods[i % pods.length] as TestGateway, 'scarce');
     expect([200, 429]).toContain(answer.status);
-    if (answer.status === 200) admitted += 1;
+    if (answer.status === 200) admitted.push(answer);
   }
   return admitted;
+}
+
+/** What Redis admits counts what was used before it died. A pod that finds it away once more has its own share, and says so. */
+function expectNotSpentTwice(before: readonly Answer[], after: readonly Answer[]): void {
+  const alone = after.filter(({ headers }) => headers['x-fairlead-limits'] !== undefined);
+  expect(before.length + after.length - alone.length).toBeLessThanOrEqual(FEW);
+  expect(alone.length).toBeLessThanOrEqual(FEW - before.length);
 }
