@@ -48,8 +48,7 @@ export function parseJsonOrThrow(text: string): unknown {
 function mayEscapeNames(text: string, first: number): boolean {
   let quotes = 0;
   for (let escape = first; escape !== -1;) {
-    // The first escape of its string, so the quote before it is the one that opens it. Searched for: to ask for each character on the
-    // way takes 190 instructions, because V8 looks the method up each time where strings are of many kinds.
+    // The first escape of its string, so the quote before it is the one that opens it.
     const at = spaceStart(text, text.lastIndexOf('"', escape));
     const before = text.charCodeAt(at - 1);
     // Elements of an array have a comma before them as well.

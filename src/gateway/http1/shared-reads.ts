@@ -1,8 +1,5 @@
 import net, { type Socket } from 'node:net';
-import { READ_BUFFER } from '../../lib/http1/read-buffer.ts';
-
-/** Where a socket's bytes are told: up to `to`, in a buffer that may be written over by the next read. */
-export type OnRead = (bytes: Buffer, to: number) => void;
+import { type OnRead, READ_BUFFER } from '../../lib/http1/read-buffer.ts';
 
 /**
  * Tells what comes on an accepted socket from a buffer that all share, as `onread` does for sockets that connect: a server has no such

@@ -1,6 +1,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import { READ_BUFFER } from '../../lib/http1/read-buffer.ts';
+import { type OnRead, READ_BUFFER } from '../../lib/http1/read-buffer.ts';
 import { KnownAnswers } from './known-answers.ts';
 
 /** How connections to one origin are made. */
@@ -13,9 +13,6 @@ export interface ConnectorOptions {
   /** Sent and verified instead of the URL's host. */
   readonly servername?: string;
 }
-
-/** Where a socket's bytes are told: up to `to`, in a buffer that is written over by the next read. */
-export type OnRead = (bytes: Buffer, to: number) => void;
 
 /** Of TLS 1.3 each serves once, and connections are made in bursts. */
 const MAX_SESSIONS = 16;
